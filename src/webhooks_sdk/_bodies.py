@@ -1,0 +1,123 @@
+"""Reading an answer's body within a limit, whatever the service sends."""
+
+from __future__ import annotations
+
+import zlib
+
+# What is offered in Accept-Encoding is what can be undone here, step by step and within the limit.
+ACCEPT_ENCODING = "gzip, deflate"
+
+
+class BodyError(Exception):
+    """The body cannot be read; the text says why, without a part of it."""
+
+
+class BodyReader:
+    """Collects the chunks of one body, undoes its coding, and stops at a limit.
+
+    Args:
+        coding: The value of Content-Encoding, None if there is none.
+        limit: How many bytes the body may have, decoded and as sent.
+    """
+
+    def __init__(self, coding: str | None, limit: int) -> None:
+        self._limit = limit
+        self._received = 0
+        self._size = 0
+        self._parts: list[bytes] = []
+        self._inflater = _inflater(coding)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next chunk, as it came over the wire.
+
+        Raises:
+            BodyError: The body is larger than the limit, or its coding is broken.
+        """
+        self._received += len(chunk)
+        if self._received > self._limit:
+            raise self._too_large()
+        if self._inflater is None:
+            self._parts.append(chunk)
+        else:
+            self._inflate(chunk)
+
+    def finish(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyError: Its coding ends too early.
+        """
+        if self._inflater is not None and self._received and not self._inflater.ended:
+            raise BodyError("its compressed body is broken off")
+        return b"".join(self._parts)
+
+    def beginning(self) -> bytes:
+        """Return what could be read so far, for an error message."""
+        return b"".join(self._parts)
+
+    def _inflate(self, chunk: bytes) -> None:
+        assert self._inflater is not None
+        # One byte more than is allowed, so that a bomb is noticed and not unpacked.
+        part = self._inflater.inflate(chunk, self._limit - self._size + 1)
+        self._size += len(part)
+        if self._size > self._limit:
+            raise self._too_large()
+        self._parts.append(part)
+
+    def _too_large(self) -> BodyError:
+        return BodyError(f"its body is larger than max_response_bytes ({self._limit:,} bytes)")
+
+
+def _inflater(coding: str | None) -> _Inflater | None:
+    match (coding or "identity").strip().lower():
+        case "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return _Inflater(16 + zlib.MAX_WBITS)
+        case "deflate":
+            return _Inflater(zlib.MAX_WBITS)
+        case _:
+            # Not quoted: it is the server's own text. Stacked codings multiply what a bomb can do.
+            raise BodyError("its Content-Encoding is none of gzip, deflate and identity")
+
+
+class _Inflater:
+    def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
+        self._stream = zlib.decompressobj(window_bits)
+        self._started = False
+
+    @property
+    def ended(self) -> bool:
+        return self._stream.eof
+
+    def inflate(self, chunk: bytes, at_most: int) -> bytes:
+        parts: list[bytes] = []
+        while chunk and at_most > 0:
+            if self._stream.eof:
+                # A gzip body may have several members (RFC 1952, section 2.2).
+                self._stream = zlib.decompressobj(self._window_bits)
+            part = self._decompress(chunk, at_most)
+            parts.append(part)
+            at_most -= len(part)
+            chunk = self._stream.unused_data if self._stream.eof else b""
+        return b"".join(parts)
+
+    def _decompress(self, chunk: bytes, at_most: int) -> bytes:
+        try:
+            return self._decompress_once(chunk, at_most)
+        except zlib.error:
+            raise BodyError("its compressed body is broken") from None
+
+    def _decompress_once(self, chunk: bytes, at_most: int) -> bytes:
+        try:
+            return self._stream.decompress(chunk, at_most)
+        except zlib.error:
+            if self._started or self._window_bits != zlib.MAX_WBITS:
+                raise
+            # Some servers send "deflate" without the zlib wrapper of RFC 9110, section 8.4.1.2.
+            self._window_bits = -zlib.MAX_WBITS
+            self._stream = zlib.decompressobj(self._window_bits)
+            return self._stream.decompress(chunk, at_most)
+        finally:
+            self._started = True

@@ -1,0 +1,397 @@
+"""One call from its first attempt to its value or error: every decision on the way, and no I/O.
+
+A driver sends, waits and reports what happened; a `Call` says what it means and what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+
+from attrs import frozen
+from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
+
+from webhooks_sdk import errors
+from webhooks_sdk._answers import (
+    Answer,
+    APIResponse,
+    decode_headers,
+    explain_refusal,
+    masked_headers,
+)
+from webhooks_sdk._bodies import ACCEPT_ENCODING, BodyError
+from webhooks_sdk._redaction import redact, redact_body
+from webhooks_sdk._retries import (
+    Fate,
+    RetryEvent,
+    RetryPolicy,
+    fate_of_exception,
+    fate_of_status,
+    leaves_unknown,
+    may_resend,
+    parse_retry_after,
+)
+
+if TYPE_CHECKING:
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+E = TypeVar("E", bound=errors.APIError)
+
+Timeouts = Mapping[str, float | None]
+"""Seconds for each step of one attempt: `connect`, `read`, `write`, `pool`; None for no limit."""
+
+# Waiting for a connection ends a little before the deadline does, and so is told from waiting for
+# an answer: the one is proven unsent.
+_POOL_SHARE = 0.98
+
+
+@frozen
+class Clock:
+    """Where the time comes from: seconds that only grow, and seconds since 1970."""
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+
+
+class RetryingArguments(TypedDict):
+    """What a call has to say to tenacity, sync or async."""
+
+    retry: retry_if_exception
+    wait: Callable[[RetryCallState], float]
+    stop: Callable[[RetryCallState], bool]
+    before_sleep: Callable[[RetryCallState], None]
+    reraise: bool
+
+
+class Call(Generic[T]):
+    """The state of one call.
+
+    Args:
+        operation: What is to be done.
+        url: Where it is to be sent.
+        policy: How it is tried again.
+        timeouts: Seconds for each step of one attempt.
+        clock: Where the time comes from.
+        announce: Told before each wait.
+        user_agent: The User-Agent header.
+        deadline: When the call that this one is a part of has to end, in monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        operation: Operation[T],
+        *,
+        url: str,
+        policy: RetryPolicy,
+        timeouts: Timeouts,
+        clock: Clock,
+        announce: Callable[[RetryEvent], None],
+        user_agent: str,
+        deadline: float | None = None,
+    ) -> None:
+        self.operation = operation
+        self.url = url
+        self.attempts = 0
+        self._policy = policy
+        self._timeouts = timeouts
+        self._clock = clock
+        self._announce = announce
+        self._user_agent = user_agent
+        self._began = clock.monotonic()
+        own = None if policy.deadline is None else self._began + policy.deadline
+        self._deadline = min((d for d in (own, deadline) if d is not None), default=None)
+        self._tokens: list[str] = []
+        self._renewed_token = False
+        self._in_flight = False
+        self._fate = Fate.UNSENT
+        self._unknown = False
+        self._outcome: tuple[Answer, T] | None = None
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, never less than 0; None if there is none."""
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - self._clock.monotonic())
+
+    @property
+    def deadline(self) -> float | None:
+        """When the call has to end, in monotonic seconds; None if it may last for ever."""
+        return self._deadline
+
+    def begin_attempt(self, token: str | None) -> tuple[list[tuple[str, str]], Timeouts]:
+        """Note that the request is about to be sent with this token.
+
+        Returns:
+            The headers of the request, and the timeouts of this attempt: no longer than the call
+            has left.
+
+        Raises:
+            APITimeoutError: The deadline has passed.
+        """
+        left = self.remaining()
+        if left == 0:
+            raise self.timed_out()
+        if token is not None:
+            self._tokens.append(token)
+        self.attempts += 1
+        self._in_flight = True
+        return self._headers(token), self._timeouts if left is None else self._cut(left)
+
+    def _headers(self, token: str | None) -> list[tuple[str, str]]:
+        headers = [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", ACCEPT_ENCODING),
+            ("User-Agent", self._user_agent),
+        ]
+        if token is not None:
+            headers.append(("Authorization", f"Bearer {token}"))
+        if self.operation.content is not None:
+            headers.append(("Content-Type", self.operation.content_type))
+        headers.extend(self.operation.headers)
+        return headers
+
+    def _cut(self, left: float) -> Timeouts:
+        cut = {
+            step: left if limit is None or limit > left else limit
+            for step, limit in self._timeouts.items()
+        }
+        cut["pool"] = min(cut["pool"] or left, left * _POOL_SHARE)
+        return cut
+
+    def check_time(self) -> None:
+        """Check the deadline while an answer is read.
+
+        Raises:
+            APITimeoutError: It has passed.
+        """
+        if self.remaining() == 0:
+            raise self.timed_out()
+
+    def needs_new_token(self, answer: Answer) -> bool:
+        """Decide whether the request is to be sent again with a fresh token, which happens once."""
+        if answer.status != HTTPStatus.UNAUTHORIZED or self._renewed_token:
+            return False
+        self._in_flight = False
+        self._renewed_token = True
+        return True
+
+    def conclude(self, answer: Answer) -> T:
+        """Decide what an answer means.
+
+        Returns:
+            The decoded value of a success.
+
+        Raises:
+            APIStatusError: The status is none of a success.
+            ResponseDecodeError: The answer is a success and cannot be read.
+        """
+        self._in_flight = False
+        operation = self.operation
+        if answer.status not in operation.success:
+            if self._deleted_before(answer):
+                return self._succeed(answer, cast("T", None))
+            raise self._status_error(answer)
+        if answer.broken is not None:
+            raise self._broken(answer, answer.broken) from self.clean_cause(answer.broken)
+        try:
+            value = operation.decode(answer.body)
+        except errors.DecodeError as error:
+            raise self._unreadable(answer, str(error)) from error
+        return self._succeed(answer, value)
+
+    def _broken(self, answer: Answer, cause: Exception) -> errors.APIError:
+        if answer.timed_out:
+            return self.lost(cause, timed_out=True, transport_fault=True)
+        if isinstance(cause, BodyError):
+            return self._unreadable(answer, str(cause))
+        return self._unreadable(answer, f"its body is broken off ({type(cause).__name__})")
+
+    def _deleted_before(self, answer: Answer) -> bool:
+        # What an earlier attempt of this call may have deleted is gone, and that was the wish.
+        return (
+            answer.status == HTTPStatus.NOT_FOUND
+            and self.operation.method == "DELETE"
+            and self._unknown
+        )
+
+    def _succeed(self, answer: Answer, value: T) -> T:
+        self._outcome = answer, value
+        return value
+
+    def response(self) -> APIResponse[T]:
+        """Return the value of the finished call with what else is known of it."""
+        assert self._outcome is not None
+        answer, value = self._outcome
+        return APIResponse(
+            value=value,
+            status=answer.status,
+            headers=decode_headers(answer),
+            attempts=self.attempts,
+            elapsed=self._clock.monotonic() - self._began,
+        )
+
+    def lost(
+        self, cause: Exception, *, timed_out: bool, transport_fault: bool
+    ) -> errors.APIConnectionError:
+        """Say what it means that no answer came.
+
+        Args:
+            cause: What was raised instead.
+            timed_out: Whether it says that time ran out.
+            transport_fault: Whether it is a failure of the network.
+        """
+        fate = fate_of_exception(cause, transport_fault=transport_fault)
+        what = "timed out" if timed_out else "the connection failed"
+        what = what if transport_fault else "an event hook or the transport raised"
+        text = " ".join(redact(str(cause), self._secrets()).split())
+        reason = f"{what}: {type(cause).__name__}{f' ({text})' if text else ''}."
+        kind = errors.APITimeoutError if timed_out else errors.APIConnectionError
+        return self._fail(kind, fate, f"{reason} {_ADVICE_OF_FATE[fate]}")
+
+    def timed_out(self) -> errors.APITimeoutError:
+        """Say that the deadline has passed, in the middle of an attempt or between two."""
+        fate = Fate.AMBIGUOUS if self._in_flight else Fate.REFUSED
+        total = self._clock.monotonic() - self._began
+        return self._fail(
+            errors.APITimeoutError,
+            fate,
+            f"the deadline passed after {total:.1f} s. Raise RetryPolicy.deadline to wait longer.",
+        )
+
+    def without_token(self, failure: errors.APIError) -> errors.APIError:
+        """Say that the call ended because no access token could be had."""
+        self._fate = Fate.REFUSED
+        error = copy(failure)
+        error.args = (f"{self.operation.name}: no access token: {failure.args[0]}",)
+        error.operation = self.operation.name
+        error.hook_id = self.operation.hook_id
+        error.request_id = self.operation.request_id
+        error.outcome_unknown = self._unknown
+        return error
+
+    def provider_failed(self, cause: Exception) -> errors.AuthenticationError:
+        """Say that the caller's function for access tokens raised."""
+        return self._fail(
+            errors.AuthenticationError,
+            Fate.REFUSED,
+            f"no access token: the auth callable raised {type(cause).__name__}.",
+        )
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed, so that a failure says nothing about the service."""
+        return self.remaining() == 0
+
+    def can_resend(self, error: BaseException) -> bool:
+        """Decide whether the operation may be sent again after this error of its last attempt."""
+        return isinstance(error, errors.APIError) and may_resend(
+            self.operation.safety, self._fate, resend_ambiguous=self._policy.resend_ambiguous
+        )
+
+    def retrying(self) -> RetryingArguments:
+        """Return what tenacity needs to know for this call alone."""
+        return {
+            "retry": retry_if_exception(self.can_resend),
+            "wait": self._wait,
+            "stop": self._has_to_stop,
+            "before_sleep": self._before_wait,
+            "reraise": True,
+        }
+
+    def _wait(self, state: RetryCallState) -> float:
+        policy = self._policy
+        backoff = wait_random_exponential(policy.initial_backoff, policy.max_backoff)(state)
+        return max(backoff, _failure(state).retry_after or 0.0)
+
+    def _has_to_stop(self, state: RetryCallState) -> bool:
+        if state.attempt_number >= self._policy.max_attempts:
+            return True
+        if (_failure(state).retry_after or 0.0) > self._policy.max_retry_after:
+            return True
+        left = self.remaining()
+        return left is not None and state.upcoming_sleep >= left
+
+    def _before_wait(self, state: RetryCallState) -> None:
+        self._announce(
+            RetryEvent(
+                operation=self.operation.name,
+                hook_id=self.operation.hook_id,
+                request_id=self.operation.request_id,
+                attempt=self.attempts,
+                wait=state.upcoming_sleep,
+                elapsed=self._clock.monotonic() - self._began,
+                error=_failure(state),
+            )
+        )
+
+    def _status_error(self, answer: Answer) -> errors.APIStatusError:
+        headers = masked_headers(answer, self._secrets())
+        retry_after = parse_retry_after(headers.get("retry-after"), self._clock.wall())
+        refusal = explain_refusal(self.operation, answer, self._secrets())
+        error = self._fail(
+            refusal.kind,
+            fate_of_status(answer.status, retry_after=retry_after),
+            f"{refusal.reason}. {refusal.advice}",
+            status=answer.status,
+            headers=headers,
+            body=redact_body(answer.body, self._secrets()),
+            retry_after=retry_after,
+        )
+        if isinstance(error, errors.AuthenticationError):
+            error.error = refusal.code
+            error.error_description = refusal.description
+        return error
+
+    def _unreadable(self, answer: Answer, problem: str) -> errors.ResponseDecodeError:
+        problem = redact(problem, self._secrets())
+        return self._fail(
+            errors.ResponseDecodeError,
+            Fate.UNREADABLE,
+            f"{answer.status} answered, but {problem}. Check base_url, or update the SDK.",
+            status=answer.status,
+            headers=masked_headers(answer, self._secrets()),
+            body=redact_body(answer.body, self._secrets()),
+        )
+
+    def _fail(self, kind: type[E], fate: Fate, text: str, **known: Any) -> E:  # noqa: ANN401
+        """Note the fate of the attempt and make its error."""
+        self._in_flight = False
+        self._fate = fate
+        self._unknown = self._unknown or leaves_unknown(self.operation.safety, fate)
+        return kind(
+            f"{self.operation.name}: {text}",
+            operation=self.operation.name,
+            hook_id=self.operation.hook_id,
+            request_id=self.operation.request_id,
+            attempts=self.attempts,
+            outcome_unknown=self._unknown,
+            **known,
+        )
+
+    def clean_cause(self, cause: Exception) -> Exception:
+        """Return what an error may name as its cause: it, unless its text shows a credential."""
+        link: BaseException | None = cause
+        while link is not None:
+            if redact(str(link), self._secrets()) != str(link):
+                return Exception(f"{type(cause).__name__}: {redact(str(cause), self._secrets())}")
+            link = link.__cause__ or link.__context__
+        return cause
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self.operation.secrets, *self._tokens)
+
+
+_ADVICE_OF_FATE: Mapping[Fate, str] = {
+    Fate.UNSENT: "Nothing was sent: check base_url, network and proxy.",
+    Fate.REFUSED: "Nothing was sent: the server's certificate was not accepted.",
+    Fate.AMBIGUOUS: "No whole answer came.",
+    Fate.UNREADABLE: "No whole answer came.",
+}
+
+
+def _failure(state: RetryCallState) -> errors.APIError:
+    assert state.outcome is not None
+    return cast("errors.APIError", state.outcome.exception())
