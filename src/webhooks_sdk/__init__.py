@@ -1,0 +1,89 @@
+"""A typed client of the Hookshot webhook service: redeliver missed events, sync and async.
+
+```python
+from webhooks_sdk import Client, ClientCredentials
+
+with Client(ClientCredentials(client_id, client_secret), environment="staging") as client:
+    event = client.hooks.redeliver(hook_id, request_id)
+```
+"""
+
+from webhooks_sdk._answers import APIResponse
+from webhooks_sdk._auth import AsyncAuth, AsyncTokenProvider, Auth, ClientCredentials, TokenProvider
+from webhooks_sdk._client import AsyncClient, Client
+from webhooks_sdk._environments import Environment, EnvironmentLike
+from webhooks_sdk._headers import Headers
+from webhooks_sdk._hooks import AsyncHooks, Hooks
+from webhooks_sdk._models import (
+    AccessToken,
+    SubscriptionConfig,
+    WebhookEvent,
+    WebhookSubscription,
+)
+from webhooks_sdk._retries import RetryEvent, RetryPolicy
+from webhooks_sdk._version import __version__
+from webhooks_sdk.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    DecodeError,
+    InternalServerError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseDecodeError,
+    UnprocessableEntityError,
+    WebhooksError,
+)
+from webhooks_sdk.operations import UNSET, Operation, Unset
+
+__all__ = [
+    "UNSET",
+    "APIConnectionError",
+    "APIError",
+    "APIResponse",
+    "APIStatusError",
+    "APITimeoutError",
+    "AccessToken",
+    "AsyncAuth",
+    "AsyncClient",
+    "AsyncHooks",
+    "AsyncTokenProvider",
+    "Auth",
+    "AuthenticationError",
+    "BadRequestError",
+    "Client",
+    "ClientClosedError",
+    "ClientCredentials",
+    "ConfigurationError",
+    "ConflictError",
+    "DecodeError",
+    "Environment",
+    "EnvironmentLike",
+    "Headers",
+    "Hooks",
+    "InternalServerError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "Operation",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ResponseDecodeError",
+    "RetryEvent",
+    "RetryPolicy",
+    "SubscriptionConfig",
+    "TokenProvider",
+    "UnprocessableEntityError",
+    "Unset",
+    "WebhookEvent",
+    "WebhookSubscription",
+    "WebhooksError",
+    "__version__",
+]

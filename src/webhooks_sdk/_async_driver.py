@@ -1,0 +1,187 @@
+"""Sends operations for `AsyncClient`. The same shape, line by line, as `_sync_driver`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from inspect import isawaitable
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import httpx
+import tenacity
+
+from webhooks_sdk._async_http import AsyncHTTPPool
+from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
+from webhooks_sdk._bodies import BodyError
+from webhooks_sdk._driver import CLOCK, answer_of, body_reader, build_request, logger, raise_lost
+from webhooks_sdk.errors import APIError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhooks_sdk._answers import Answer, APIResponse
+    from webhooks_sdk._async_http import AsyncHTTP, AsyncSettings
+    from webhooks_sdk._auth import AsyncTokenProvider
+    from webhooks_sdk._bodies import BodyReader
+    from webhooks_sdk._call import Call
+    from webhooks_sdk._driver import Options
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+
+
+class AsyncDriver:
+    """Sends operations with one pool of connections and one access token for all tasks."""
+
+    def __init__(self, settings: AsyncSettings) -> None:
+        self.settings = settings
+        self._pool = AsyncHTTPPool(settings)
+        self._tokens = TokenCache()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._pool.closed
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    async def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
+        """Send an operation until it succeeds or its call has to end.
+
+        Raises:
+            WebhooksError: The error of the last attempt.
+        """
+        http = await self._pool.get()
+        call = self.settings.call(operation, options)
+        with anyio.move_on_after(call.remaining()):
+            await self._run(http, call, options)
+            return call.response()
+        raise call.timed_out()
+
+    async def _run(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
+        first: APIError | None = None
+        try:
+            return await self._attempt(http, call, options)
+        except APIError as error:
+            if not call.can_resend(error):
+                raise
+            first = error
+
+        # tenacity is brought in by the first failure, which it is told of as its first attempt:
+        # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        async def attempt() -> T:
+            nonlocal first
+            if first is not None:
+                error, first = first, None
+                raise error
+            return await self._attempt(http, call, options)
+
+        return await tenacity.AsyncRetrying(**call.retrying(), sleep=anyio.sleep)(attempt)
+
+    async def _attempt(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
+        if call.operation.endpoint == "token":
+            return call.conclude(await self._exchange(http, call, None))
+        token = await self._token(http, call, options)
+        answer = await self._exchange(http, call, token)
+        if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
+            logger.debug("the access token was refused, asking for a new one")
+            self._tokens.refuse(token)
+            token = await self._token(http, call, options)
+            answer = await self._exchange(http, call, token)
+        return call.conclude(answer)
+
+    async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> Answer:
+        request = build_request(call, token)
+        direct = self.settings.endpoint(call.operation).plain_loopback
+        try:
+            response = await http.send(request, direct=direct)
+        except Exception as error:  # noqa: BLE001 - an event hook can raise anything
+            raise_lost(call, error)
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        reader: BodyReader | None = None
+        try:
+            reader = body_reader(response, self.settings.max_response_bytes)
+            if response.is_stream_consumed:
+                reader.feed(response.content)
+            else:
+                await self._feed(reader, response)
+            return answer_of(response, reader.finish())
+        except APIError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what it means depends on the status
+            return answer_of(response, reader.beginning() if reader else b"", error)
+
+    async def _feed(self, reader: BodyReader, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        chunks = aiter(response.stream)
+        try:
+            async for chunk in chunks:
+                reader.feed(chunk)
+        except BodyError:
+            await _abandon(response, chunks)
+            raise
+
+    async def _token(self, http: AsyncHTTP, call: Call[T], options: Options) -> str:
+        auth = self.settings.auth
+        if isinstance(auth, str):
+            return auth
+        if not isinstance(auth, ClientCredentials):
+            return await self._provided_token(call, auth)
+        token = self._tokens.current(CLOCK.monotonic())
+        return token if token is not None else await self._new_token(http, call, options, auth)
+
+    async def _provided_token(self, call: Call[T], provider: AsyncTokenProvider) -> str:
+        try:
+            token = provider()
+            if isawaitable(token):
+                token = await token
+        except Exception as error:
+            raise call.provider_failed(error) from error
+        return check_token(token)
+
+    async def _new_token(
+        self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+    ) -> str:
+        seen = self._tokens.failures
+        async with http.token_lock:
+            # While this task waited, another may have got a token, or have failed to.
+            token = self._tokens.current(CLOCK.monotonic())
+            failure = self._tokens.failure_since(seen)
+            if token is not None:
+                return token
+            if failure is not None:
+                raise call.without_token(failure)
+            return await self._fetch_token(http, call, options, credentials)
+
+    async def _fetch_token(
+        self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+    ) -> str:
+        fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
+        asked_at = CLOCK.monotonic()
+        try:
+            answer = await self._run(http, fetch, options)
+        except APIError as error:
+            # Whoever ran out of time fails alone: those who wait may have more of it.
+            if not call.out_of_time:
+                self._tokens.fail(error)
+            raise call.without_token(error) from error.__cause__
+        return self._tokens.store(answer, asked_at)
+
+
+async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Stop reading an answer half-way.
+
+    Below `chunks` are generators of httpcore's own. Left unfinished they would be closed by the
+    garbage collector, of which trio warns; once the connection is closed, the next read ends them.
+    """
+    with anyio.CancelScope(shield=True):
+        await response.aclose()
+        with suppress(Exception):
+            await anext(chunks)

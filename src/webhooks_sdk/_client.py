@@ -1,0 +1,492 @@
+"""The public face: `Client` and `AsyncClient`. They check settings; a driver does the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypedDict, TypeVar, Unpack, cast
+
+import httpx
+
+from webhooks_sdk._async_driver import AsyncDriver
+from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials, check_token
+from webhooks_sdk._driver import Options, Settings
+from webhooks_sdk._environments import EnvironmentLike, resolve_endpoints, settings_from_variables
+from webhooks_sdk._hooks import AsyncHooks, Hooks
+from webhooks_sdk._retries import RetryEvent, RetryPolicy
+from webhooks_sdk._sync_driver import SyncDriver
+from webhooks_sdk.errors import ConfigurationError
+from webhooks_sdk.operations import UNSET, Unset
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from webhooks_sdk._answers import APIResponse
+    from webhooks_sdk._call import Timeouts
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+
+_CONNECT_TIMEOUT = 5.0
+# The subscriber has 5 s to be connected to and 60 s to answer; the service needs some of its own.
+_READ_TIMEOUT = 75.0
+DEFAULT_TIMEOUT = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None)
+DEFAULT_RETRY = RetryPolicy()
+DEFAULT_MAX_CONNECTIONS = 100
+DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options of a client that have a default and are the same for both clients."""
+
+    timeout: float | httpx.Timeout
+    retry: RetryPolicy
+    on_retry: Callable[[RetryEvent], object] | None
+    max_connections: int | None
+    max_response_bytes: int
+    allow_insecure_http: bool
+
+
+class ClientOptions(CommonOptions, total=False):
+    """The options of `Client` that have a default."""
+
+    http_client: httpx.Client | None
+    transport: httpx.BaseTransport | None
+
+
+class AsyncClientOptions(CommonOptions, total=False):
+    """The options of `AsyncClient` that have a default."""
+
+    http_client: httpx.AsyncClient | None
+    transport: httpx.AsyncBaseTransport | None
+
+
+class Client:
+    """A client of the service for threads; `AsyncClient` is its twin for tasks.
+
+    One client serves a whole process, 32 threads and more: it holds one pool of connections and
+    one access token. A forked child makes connections of its own. Close it, or use it in a `with`
+    statement.
+
+    Args:
+        auth: An access token, `ClientCredentials` to get one with, or a function that returns one,
+            called before each attempt.
+        environment: `"production"` or `"staging"`. There is no default.
+        base_url: Instead of `environment`, the base URL of the API. It may have a path prefix.
+        token_url: With `base_url` and `ClientCredentials`, where to ask for an access token.
+        timeout: Seconds for each step of one attempt (to connect, at most 5; to send; between two
+            pieces of the answer), or an `httpx.Timeout`. By default 75 s, since a redelivery lasts
+            as long as the subscriber takes. There is no limit but `retry.deadline` on waiting for
+            a free connection.
+        retry: How a call is tried again, and how long it may take in all.
+        on_retry: Called with a `RetryEvent` before each wait. What it raises ends the call.
+        max_connections: How many connections may be open at once, 100 by default.
+        max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
+            default.
+        http_client: An HTTP client of your own: its transports, proxies, TLS and event hooks
+            apply, its auth, timeout and redirects do not, and it is not closed.
+        transport: An httpx transport of your own, which the client closes.
+        allow_insecure_http: Whether plain `http://` may be spoken to other machines.
+
+    Attributes:
+        hooks: The operations.
+
+    Raises:
+        ConfigurationError: The arguments are missing, contradictory or unsafe.
+    """
+
+    hooks: Hooks
+
+    def __init__(
+        self,
+        auth: Auth,
+        *,
+        environment: EnvironmentLike | None = None,
+        base_url: str | None = None,
+        token_url: str | None = None,
+        timeout: float | httpx.Timeout = DEFAULT_TIMEOUT,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        on_retry: Callable[[RetryEvent], object] | None = None,
+        max_connections: int | None = None,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        http_client: httpx.Client | None = None,
+        transport: httpx.BaseTransport | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        _check_auth(auth)
+        if iscoroutinefunction(auth):
+            raise ConfigurationError("auth is an async function: use AsyncClient, or a plain one.")
+        _check_own(http_client, httpx.Client, transport, httpx.BaseTransport, max_connections)
+        self._options = Options(_timeouts(timeout), _policy(retry))
+        self._driver = SyncDriver(
+            Settings(
+                endpoints=resolve_endpoints(
+                    environment=environment,
+                    base_url=base_url,
+                    token_url=token_url,
+                    needs_token_url=isinstance(auth, ClientCredentials),
+                    allow_insecure_http=allow_insecure_http,
+                ),
+                auth=auth,
+                on_retry=on_retry,
+                max_connections=_at_least_one("max_connections", max_connections),
+                max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
+                http_client=http_client,
+                transport=transport,
+                ssl_context=_tls(http_client or transport),
+            )
+        )
+        self._is_view = False
+        self.hooks = Hooks(self)
+
+    @classmethod
+    def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
+        """Make a client from environment variables; an empty one counts as unset.
+
+        `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
+        `WEBHOOKS_CLIENT_ID` and `WEBHOOKS_CLIENT_SECRET`, or `WEBHOOKS_ACCESS_TOKEN`, which needs
+        no token URL.
+
+        Args:
+            **options: The other arguments of `Client`.
+
+        Raises:
+            ConfigurationError: A variable is missing, wrong, or contradicts another.
+        """
+        found = settings_from_variables(os.environ)
+        auth = found.access_token or ClientCredentials(
+            found.client_id or "", found.client_secret or ""
+        )
+        return cls(
+            auth,
+            environment=found.environment,
+            base_url=found.base_url,
+            token_url=found.token_url,
+            **options,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the API, without a trailing slash."""
+        return self._driver.settings.endpoints.base.url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._driver.closed
+
+    def send(self, operation: Operation[T]) -> APIResponse[T]:
+        """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
+
+        Returns:
+            The value, with the status, headers, attempts and elapsed seconds.
+
+        Raises:
+            APIError: The call failed; see `errors` for the kinds.
+            ConfigurationError: The auth callable returned something that is no access token.
+            ClientClosedError: The client is closed.
+        """
+        return self._driver.send(operation, self._options)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | Unset = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+    ) -> Self:
+        """Return a view of this client with other options, on the same connections and token.
+
+        Args:
+            timeout: As in `Client`.
+            retry: As in `Client`.
+
+        Returns:
+            A client. Closing it closes nothing; it is closed with the client that it is a view of.
+
+        Raises:
+            ConfigurationError: An option is none that `Client` takes.
+        """
+        view = type(self).__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._options = _changed(self._options, timeout, retry)  # noqa: SLF001 - its own class
+        view._is_view = True  # noqa: SLF001 - its own class
+        view.hooks = Hooks(view)
+        return view
+
+    def close(self) -> None:
+        """Close the connections. Calls that are under way fail; closing twice is closing once."""
+        if not self._is_view:
+            self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Client cannot be pickled: it holds connections and credentials.")
+
+
+class AsyncClient:
+    """A client of the service for tasks, on asyncio or trio; `Client` is its twin for threads.
+
+    One client serves a whole process: it holds one pool of connections for each event loop, closed
+    when the loop ends, and one access token. Close it, or use it in an `async with` statement.
+
+    Args:
+        auth: An access token, `ClientCredentials` to get one with, or a function, async or not,
+            that returns one, called before each attempt.
+        environment: `"production"` or `"staging"`. There is no default.
+        base_url: Instead of `environment`, the base URL of the API. It may have a path prefix.
+        token_url: With `base_url` and `ClientCredentials`, where to ask for an access token.
+        timeout: Seconds for each step of one attempt (to connect, at most 5; to send; between two
+            pieces of the answer), or an `httpx.Timeout`. By default 75 s, since a redelivery lasts
+            as long as the subscriber takes. There is no limit but `retry.deadline` on waiting for
+            a free connection.
+        retry: How a call is tried again, and how long it may take in all.
+        on_retry: Called, not awaited, with a `RetryEvent` before each wait. What it raises ends
+            the call.
+        max_connections: How many connections may be open at once, 100 by default.
+        max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
+            default.
+        http_client: An HTTP client of your own: its transports, proxies, TLS and event hooks
+            apply, its auth, timeout and redirects do not, and it is not closed.
+        transport: An httpx transport of your own, which the client closes.
+        allow_insecure_http: Whether plain `http://` may be spoken to other machines.
+
+    Attributes:
+        hooks: The operations.
+
+    Raises:
+        ConfigurationError: The arguments are missing, contradictory or unsafe.
+    """
+
+    hooks: AsyncHooks
+
+    def __init__(
+        self,
+        auth: AsyncAuth,
+        *,
+        environment: EnvironmentLike | None = None,
+        base_url: str | None = None,
+        token_url: str | None = None,
+        timeout: float | httpx.Timeout = DEFAULT_TIMEOUT,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        on_retry: Callable[[RetryEvent], object] | None = None,
+        max_connections: int | None = None,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        _check_auth(auth)
+        _check_own(
+            http_client, httpx.AsyncClient, transport, httpx.AsyncBaseTransport, max_connections
+        )
+        self._options = Options(_timeouts(timeout), _policy(retry))
+        self._driver = AsyncDriver(
+            Settings(
+                endpoints=resolve_endpoints(
+                    environment=environment,
+                    base_url=base_url,
+                    token_url=token_url,
+                    needs_token_url=isinstance(auth, ClientCredentials),
+                    allow_insecure_http=allow_insecure_http,
+                ),
+                auth=auth,
+                on_retry=on_retry,
+                max_connections=_at_least_one("max_connections", max_connections),
+                max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
+                http_client=http_client,
+                transport=transport,
+                ssl_context=_tls(http_client or transport),
+            )
+        )
+        self._is_view = False
+        self.hooks = AsyncHooks(self)
+
+    @classmethod
+    def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
+        """Make a client from environment variables; an empty one counts as unset.
+
+        `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
+        `WEBHOOKS_CLIENT_ID` and `WEBHOOKS_CLIENT_SECRET`, or `WEBHOOKS_ACCESS_TOKEN`, which needs
+        no token URL.
+
+        Args:
+            **options: The other arguments of `AsyncClient`.
+
+        Raises:
+            ConfigurationError: A variable is missing, wrong, or contradicts another.
+        """
+        found = settings_from_variables(os.environ)
+        auth = found.access_token or ClientCredentials(
+            found.client_id or "", found.client_secret or ""
+        )
+        return cls(
+            auth,
+            environment=found.environment,
+            base_url=found.base_url,
+            token_url=found.token_url,
+            **options,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the API, without a trailing slash."""
+        return self._driver.settings.endpoints.base.url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._driver.closed
+
+    async def send(self, operation: Operation[T]) -> APIResponse[T]:
+        """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
+
+        Returns:
+            The value, with the status, headers, attempts and elapsed seconds.
+
+        Raises:
+            APIError: The call failed; see `errors` for the kinds.
+            ConfigurationError: The auth callable returned something that is no access token.
+            ClientClosedError: The client is closed.
+        """
+        return await self._driver.send(operation, self._options)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | Unset = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+    ) -> Self:
+        """Return a view of this client with other options, on the same connections and token.
+
+        Args:
+            timeout: As in `AsyncClient`.
+            retry: As in `AsyncClient`.
+
+        Returns:
+            A client. Closing it closes nothing; it is closed with the client that it is a view of.
+
+        Raises:
+            ConfigurationError: An option is none that `AsyncClient` takes.
+        """
+        view = type(self).__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._options = _changed(self._options, timeout, retry)  # noqa: SLF001 - its own class
+        view._is_view = True  # noqa: SLF001 - its own class
+        view.hooks = AsyncHooks(view)
+        return view
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls that are under way fail; closing twice is closing once."""
+        if not self._is_view:
+            await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("An AsyncClient cannot be pickled: it holds connections and credentials.")
+
+
+def _check_auth(auth: object) -> None:
+    if isinstance(auth, str):
+        check_token(auth)
+    elif not isinstance(auth, ClientCredentials) and not callable(auth):
+        # Not quoted: it may be a credential in the wrong wrapping.
+        raise ConfigurationError(
+            "auth must be an access token (str), ClientCredentials, or a callable that returns a"
+            f" token, not {type(auth).__name__}."
+        )
+
+
+def _check_own(
+    http_client: object,
+    client_type: type[Any],
+    transport: object,
+    transport_type: type[Any],
+    max_connections: int | None,
+) -> None:
+    if http_client is not None and transport is not None:
+        raise ConfigurationError("Pass either http_client or transport: the client has its own.")
+    given: tuple[tuple[str, object, type[Any]], ...] = (
+        ("http_client", http_client, client_type),
+        ("transport", transport, transport_type),
+    )
+    for name, value, kind in given:
+        if value is None:
+            continue
+        if not isinstance(value, kind):
+            raise ConfigurationError(
+                f"{name} must be an httpx.{kind.__name__}, not {type(value).__name__}."
+            )
+        if max_connections is not None:
+            raise ConfigurationError(f"max_connections is for {name} to decide: leave it out.")
+
+
+def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value: int | None) -> int:
+    if value is None and name == "max_connections":
+        return DEFAULT_MAX_CONNECTIONS
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} must be an integer of at least 1, not {value!r}.")
+    return value
+
+
+def _timeouts(timeout: float | httpx.Timeout) -> Timeouts:
+    if isinstance(timeout, httpx.Timeout):
+        return timeout.as_dict()
+    # Whoever has no type checker may pass anything.
+    given = cast("object", timeout)
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+        raise ConfigurationError(
+            f"timeout must be a number of seconds greater than 0, or an httpx.Timeout, not"
+            f" {timeout!r}."
+        )
+    connect = min(_CONNECT_TIMEOUT, timeout)
+    return {"connect": connect, "read": timeout, "write": timeout, "pool": None}
+
+
+def _policy(retry: RetryPolicy) -> RetryPolicy:
+    # Whoever has no type checker may pass anything.
+    if not isinstance(cast("object", retry), RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
+    return retry
+
+
+def _changed(
+    options: Options, timeout: float | httpx.Timeout | Unset, retry: RetryPolicy | Unset
+) -> Options:
+    return Options(
+        options.timeouts if isinstance(timeout, Unset) else _timeouts(timeout),
+        options.retry if isinstance(retry, Unset) else _policy(retry),
+    )
+
+
+def _tls(own: object) -> ssl.SSLContext | None:
+    # One for the client's life: making it takes longer than some calls.
+    return None if own is not None else httpx.create_ssl_context()

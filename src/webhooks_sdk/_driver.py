@@ -1,0 +1,168 @@
+"""What the two drivers share: their settings, and how httpx is spoken to.
+
+The drivers, this module and the public face are all of the SDK that knows httpx.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from urllib.request import getproxies
+
+import anyio
+import httpx
+from attrs import field, frozen
+
+from webhooks_sdk._answers import Answer
+from webhooks_sdk._auth import ClientCredentials, token_operation
+from webhooks_sdk._bodies import BodyReader
+from webhooks_sdk._call import Call, Clock, Timeouts
+from webhooks_sdk._environments import Endpoints
+from webhooks_sdk._retries import RetryEvent, RetryPolicy
+from webhooks_sdk._version import __version__
+from webhooks_sdk.errors import ClientClosedError
+
+if TYPE_CHECKING:
+    from webhooks_sdk._environments import Endpoint
+    from webhooks_sdk._models import AccessToken
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+AuthT = TypeVar("AuthT")
+ClientT = TypeVar("ClientT")
+TransportT = TypeVar("TransportT")
+
+logger = logging.getLogger("webhooks_sdk")
+# Without a handler of the application's, Python would print warnings to stderr.
+logger.addHandler(logging.NullHandler())
+
+CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
+USER_AGENT = (
+    f"webhooks-sdk/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+)
+
+
+@frozen(eq=False)
+class Options:
+    """What `with_options` can change: the timeouts of an attempt, and how a call is tried again."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+
+
+@frozen(eq=False, kw_only=True)
+class Settings(Generic[AuthT, ClientT, TransportT]):
+    """All that a driver is made from."""
+
+    endpoints: Endpoints
+    auth: AuthT = field(repr=False)
+    on_retry: Callable[[RetryEvent], object] | None
+    max_connections: int
+    max_response_bytes: int
+    http_client: ClientT | None
+    transport: TransportT | None
+    ssl_context: ssl.SSLContext | None
+
+    def endpoint(self, operation: Operation[T]) -> Endpoint:
+        """Return where an operation is sent."""
+        if operation.endpoint == "api":
+            return self.endpoints.base
+        assert self.endpoints.token is not None
+        return self.endpoints.token
+
+    def call(
+        self, operation: Operation[T], options: Options, *, deadline: float | None = None
+    ) -> Call[T]:
+        """Begin a call; a `deadline` of the call that it is a part of bounds it too."""
+        return Call(
+            operation,
+            url=self.endpoint(operation).url + operation.path,
+            policy=options.retry,
+            timeouts=options.timeouts,
+            clock=CLOCK,
+            announce=self._announce,
+            user_agent=USER_AGENT,
+            deadline=deadline,
+        )
+
+    def token_call(
+        self, credentials: ClientCredentials, options: Options, *, deadline: float | None
+    ) -> Call[AccessToken]:
+        """Begin the call for a token that another call needs."""
+        return self.call(token_operation(credentials), options, deadline=deadline)
+
+    def limits(self) -> httpx.Limits:
+        """Return the limits of the connection pool."""
+        return httpx.Limits(
+            max_connections=self.max_connections, max_keepalive_connections=self.max_connections
+        )
+
+    def _announce(self, event: RetryEvent) -> None:
+        logger.warning(
+            "retrying %s in %.2f s, attempt %d failed: %s",
+            event.operation,
+            event.wait,
+            event.attempt,
+            event.error,
+        )
+        if self.on_retry is not None:
+            self.on_retry(event)
+
+
+def proxied_by_environment() -> bool:
+    """Whether environment variables name a proxy, which httpx's whole client knows how to use."""
+    return any(scheme in getproxies() for scheme in ("http", "https", "all"))
+
+
+def build_request(call: Call[T], token: str | None) -> httpx.Request:
+    """Make the request of the next attempt."""
+    headers, timeouts = call.begin_attempt(token)
+    operation = call.operation
+    logger.debug("sending %s, attempt %d", operation.name, call.attempts)
+    return httpx.Request(
+        operation.method,
+        call.url,
+        headers=headers,
+        content=operation.content,
+        extensions={"timeout": dict(timeouts)},
+    )
+
+
+def raise_lost(call: Call[T], error: Exception) -> NoReturn:
+    """Raise what it means that sending or reading raised."""
+    raise call.lost(
+        error,
+        timed_out=isinstance(error, _TIMEOUTS),
+        transport_fault=isinstance(error, _TRANSPORT_FAULTS),
+    ) from call.clean_cause(error)
+
+
+_TIMEOUTS = (httpx.TimeoutException, TimeoutError)
+_TRANSPORT_FAULTS = (
+    httpx.TransportError,
+    OSError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+)
+
+
+def body_reader(response: httpx.Response, limit: int) -> BodyReader:
+    """Return what reads a body: one that an event hook has read is decoded already."""
+    decoded = response.is_stream_consumed
+    return BodyReader(None if decoded else response.headers.get("content-encoding"), limit)
+
+
+def answer_of(response: httpx.Response, body: bytes, broken: Exception | None = None) -> Answer:
+    """Return an answer, with the reason why its body is not whole if it is not."""
+    timed_out = isinstance(broken, _TIMEOUTS)
+    return Answer(response.status_code, response.headers.raw, body, broken, timed_out=timed_out)
+
+
+def closed() -> ClientClosedError:
+    """Say that the client was closed."""
+    return ClientClosedError("The client is closed: make a new one, or close it later.")

@@ -1,0 +1,105 @@
+"""Who owns the sockets of `Client`: one HTTP client for each process, made when needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, TypeAlias
+
+import httpx
+
+from webhooks_sdk._driver import Settings, closed, proxied_by_environment
+
+if TYPE_CHECKING:
+    from webhooks_sdk._auth import Auth
+
+SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
+
+
+class SyncHTTP:
+    """The HTTP client of one process, and the lock under which one thread fetches a token."""
+
+    def __init__(self, settings: SyncSettings) -> None:
+        self.token_lock = threading.Lock()
+        self._client = settings.http_client
+        self._transport = settings.transport
+        self._owned_client: httpx.Client | None = None
+        if self._client is None and self._transport is None:
+            self._open(settings)
+
+    def _open(self, settings: SyncSettings) -> None:
+        tls, limits = settings.ssl_context or True, settings.limits()
+        self._transport = httpx.HTTPTransport(verify=tls, limits=limits)
+        if proxied_by_environment():
+            self._owned_client = httpx.Client(verify=tls, limits=limits)
+
+    def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
+        """Send a request and return its answer, the body still unread.
+
+        Args:
+            request: What to send.
+            direct: Whether no proxy from the environment may see it.
+        """
+        client = self._client or (None if direct else self._owned_client)
+        if client is None:
+            assert self._transport is not None
+            # Straight to the transport: what a whole client adds is not wanted here, and is a
+            # quarter of the CPU of a call.
+            return self._transport.handle_request(request)
+        return client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    def close(self) -> None:
+        """Close what the SDK owns: not the caller's HTTP client."""
+        if self._owned_client is not None:
+            self._owned_client.close()
+        if self._transport is not None:
+            self._transport.close()
+
+
+class SyncHTTPPool:
+    """Gives each process an HTTP client of its own, so that a forked child shares no socket."""
+
+    def __init__(self, settings: SyncSettings) -> None:
+        self._settings = settings
+        self._of_process: dict[int, SyncHTTP] = {}
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def get(self) -> SyncHTTP:
+        """Return this process's HTTP client.
+
+        Raises:
+            ClientClosedError: It was closed.
+        """
+        if self._closed:
+            raise closed()
+        http = self._of_process.get(os.getpid())
+        return http if http is not None else self._make()
+
+    def _make(self) -> SyncHTTP:
+        # No lock, since a fork can copy a lock that is held: setdefault lets one thread win, and
+        # what the others made has no socket yet.
+        inherited = list(self._of_process.values())
+        http = self._of_process.setdefault(os.getpid(), SyncHTTP(self._settings))
+        if self._settings.http_client is None and self._settings.transport is None:
+            for parent in inherited:
+                if parent is not http:
+                    _close_inherited(parent)
+        return http
+
+    def close(self) -> None:
+        """Close this process's HTTP client. Closing twice is closing once."""
+        self._closed = True
+        http = self._of_process.pop(os.getpid(), None)
+        if http is not None:
+            http.close()
+
+
+def _close_inherited(http: SyncHTTP) -> None:
+    # This closes the child's copies, which the parent does not notice. In a thread of its own: if
+    # the fork came while another thread held a lock of the pool, whoever closes waits for ever.
+    threading.Thread(target=http.close, name="webhooks-sdk-after-fork", daemon=True).start()
