@@ -1,0 +1,26 @@
+"""A stand-in for the service, over real HTTP on this machine: try, test and break things offline.
+
+`Sandbox` is the service, `Subscriber` an endpoint that it can deliver to:
+
+    with Sandbox() as sandbox, Subscriber() as subscriber:
+        ...  # point a client at sandbox.base_url and sandbox.token_url, subscribe subscriber.url
+        sandbox.publish("application_form:quoted", {"id": "1"})
+        subscriber.wait_for(1)
+
+Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
+`python -m webhooks_sdk.sandbox`.
+"""
+
+try:
+    from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedDelivery, ReceivedRequest
+    from webhooks_sdk.sandbox._sandbox import Sandbox
+    from webhooks_sdk.sandbox._subscriber import Subscriber
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"h11", "starlette", "uvicorn"}:
+        raise
+    raise ImportError(
+        f"webhooks_sdk.sandbox needs {error.name}: pip install 'webhooks-sdk[sandbox]'",
+        name=error.name,
+    ) from error
+
+__all__ = ["DeliveryAttempt", "ReceivedDelivery", "ReceivedRequest", "Sandbox", "Subscriber"]

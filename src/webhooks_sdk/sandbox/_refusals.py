@@ -1,0 +1,69 @@
+"""The answers of the service that are errors."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "unprocessable_entity",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_server_error",
+}
+
+
+def error_body(status: int, message: str) -> dict[str, str]:
+    """Return the JSON body of an error of the API."""
+    return {"error": _CODES[HTTPStatus(status)], "message": message}
+
+
+class RequestRefusedError(Exception):
+    """The service refuses a request.
+
+    Attributes:
+        status: The HTTP status of the answer.
+        body: Its JSON body.
+        headers: Headers that it needs beside the usual ones.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, body: dict[str, str], headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(status, body, headers)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+def _refusal(status: HTTPStatus, message: str) -> RequestRefusedError:
+    return RequestRefusedError(status, error_body(status, message))
+
+
+def bad_request(message: str) -> RequestRefusedError:
+    """The request cannot be read."""
+    return _refusal(HTTPStatus.BAD_REQUEST, message)
+
+
+def unauthorized(message: str) -> RequestRefusedError:
+    """The request has no valid access token."""
+    status = HTTPStatus.UNAUTHORIZED
+    return RequestRefusedError(status, error_body(status, message), {"WWW-Authenticate": "Bearer"})
+
+
+def not_found(message: str) -> RequestRefusedError:
+    """The request names something that is not there."""
+    return _refusal(HTTPStatus.NOT_FOUND, message)
+
+
+def unprocessable(message: str) -> RequestRefusedError:
+    """The request can be read, and says what the service does not allow."""
+    return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message)
+
+
+def oauth_error(
+    status: HTTPStatus, error: str, description: str, headers: dict[str, str] | None = None
+) -> RequestRefusedError:
+    """The token endpoint refuses, in the words of RFC 6749, section 5.2."""
+    return RequestRefusedError(status, {"error": error, "error_description": description}, headers)

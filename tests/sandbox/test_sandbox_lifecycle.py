@@ -1,0 +1,281 @@
+"""Starting, stopping, leaking nothing, and telling of failures."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from sandbox_helpers import EVENT, SandboxClient
+
+from webhooks_sdk.sandbox import Sandbox, Subscriber
+from webhooks_sdk.sandbox._server import ServerThread, bind
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+PROMPT = 2.0  # seconds; on an idle machine it is milliseconds
+
+
+def refuses(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) != 0
+
+
+def test_it_listens_inside_the_with_block_and_only_there() -> None:
+    with Sandbox() as sandbox:
+        assert not refuses(sandbox.base_url)
+        assert sandbox.token_url == f"{sandbox.base_url}/auth/token"
+        assert urlsplit(sandbox.base_url).hostname == "127.0.0.1"
+    assert refuses(sandbox.base_url)
+
+
+def test_two_have_their_own_port_credentials_and_state() -> None:
+    with Sandbox() as one, Sandbox() as other, SandboxClient(one) as client:
+        assert one.base_url != other.base_url
+        assert one.client_id != other.client_id
+        assert one.client_secret != other.client_secret
+        client.subscribe("http://127.0.0.1:9/")
+        with SandboxClient(other) as elsewhere:
+            assert elsewhere.get("/hooks").json() == []
+        token = client.headers["authorization"]
+        answer = httpx.get(f"{other.base_url}/hooks", headers={"Authorization": token})
+        assert answer.status_code == 401
+
+
+def test_the_port_can_be_given() -> None:
+    with Sandbox() as first:
+        port = urlsplit(first.base_url).port or 0
+        taken = Sandbox(port=port)
+        with pytest.raises(OSError, match="in use"):
+            taken.__enter__()
+    with Sandbox(port=port) as second:
+        assert second.base_url == first.base_url
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org", ""])
+def test_only_loopback_hosts_are_allowed(host: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        Sandbox(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
+def test_every_loopback_host_is_allowed(host: str) -> None:
+    Sandbox(host=host)
+
+
+def test_localhost_is_named_in_the_url() -> None:
+    with Sandbox(host="localhost") as sandbox, SandboxClient(sandbox):
+        assert sandbox.base_url.startswith("http://localhost:")
+
+
+def test_other_hosts_are_allowed_if_that_is_said() -> None:
+    with Sandbox(host="0.0.0.0", allow_remote=True) as sandbox:
+        port = urlsplit(sandbox.base_url).port
+        assert httpx.get(f"http://127.0.0.1:{port}/hooks").status_code == 401
+
+
+def test_before_it_runs_it_has_no_url() -> None:
+    sandbox = Sandbox()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = sandbox.base_url
+    with pytest.raises(RuntimeError, match="not running"):
+        sandbox.publish(EVENT, {})
+
+
+def test_after_its_end_its_records_can_be_read() -> None:
+    with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
+        client.subscribe(subscriber.url)
+        published = sandbox.publish(EVENT, {})
+    assert sandbox.attempts == published
+    assert len(sandbox.requests) == 2
+    assert len(subscriber.deliveries) == 1
+    with pytest.raises(RuntimeError, match="not running"):
+        sandbox.publish(EVENT, {})
+
+
+def test_it_can_be_entered_once() -> None:
+    sandbox = Sandbox()
+    with sandbox, pytest.raises(RuntimeError, match="once"):
+        sandbox.__enter__()
+
+
+def test_stopping_does_not_wait_for_anybody() -> None:
+    with Subscriber(delay=600) as subscriber, ThreadPoolExecutor(2) as pool:
+        sandbox = Sandbox()
+        with sandbox, SandboxClient(sandbox) as client:
+            subscriber.delay = 0
+            client.subscribe(subscriber.url)
+            (attempt,) = sandbox.publish(EVENT, {})
+            subscriber.delay = 600
+            idle = SandboxClient(sandbox)
+            redelivery = pool.submit(client.redeliver, attempt)
+            publication = pool.submit(sandbox.publish, EVENT, {})
+            subscriber.wait_for(3)
+            started = time.monotonic()
+            sandbox.__exit__(None, None, None)
+            assert time.monotonic() - started < PROMPT
+            with pytest.raises(httpx.TransportError):
+                redelivery.result()
+            with pytest.raises(RuntimeError, match="stopped"):
+                publication.result()
+            idle.close()
+        started = time.monotonic()
+        subscriber.stop()
+        assert time.monotonic() - started < PROMPT
+    assert sandbox.attempts[-1].finished_at is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_an_interrupted_publish_ends_at_once_and_leaves_the_sandbox_alive() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with (
+            Sandbox() as sandbox,
+            SandboxClient(sandbox) as client,
+            Subscriber(delay=600) as subscriber,
+        ):
+            client.subscribe(subscriber.url)
+
+            def interrupt() -> None:
+                subscriber.wait_for(1)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                sandbox.publish(EVENT, {})
+            thread.join()
+            subscriber.delay = 0
+            (attempt,) = sandbox.publish(EVENT, {})
+            assert attempt.delivered
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_join_waits_for_the_end() -> None:
+    with Sandbox() as sandbox:
+        waiting = threading.Thread(target=sandbox.join)
+        waiting.start()
+        assert waiting.is_alive()
+    waiting.join(30)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="counts the entries of /dev/fd")  # noqa: PTH112
+def test_nothing_is_left_behind() -> None:
+    def use() -> None:
+        with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
+            client.subscribe(subscriber.url)
+            sandbox.publish(EVENT, {})
+            subscriber.stop()
+            sandbox.publish(EVENT, {})
+
+    use()
+    gc.collect()
+    threads, files = threading.active_count(), len(os.listdir("/dev/fd"))  # noqa: PTH208
+    started = time.monotonic()
+    for _ in range(10):
+        use()
+    assert time.monotonic() - started < 10 * PROMPT
+    gc.collect()
+    assert threading.active_count() == threads
+    assert len(os.listdir("/dev/fd")) == files  # noqa: PTH208
+
+
+def test_a_connection_that_comes_at_the_very_end_is_not_left_open() -> None:
+    # What is left open is a ResourceWarning when it is collected, and that is an error here.
+    for _ in range(50):
+        with Sandbox() as sandbox:
+            assert not refuses(sandbox.base_url)
+    gc.collect()
+
+
+def test_the_servers_send_small_packets_at_once() -> None:
+    # With another protocol asyncio leaves Nagle's algorithm on: 40 ms for each small request.
+    with bind("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
+
+
+def test_an_unexpected_failure_is_answered_and_raised_at_the_end() -> None:
+    # A lifetime that no datetime can express is what it takes.
+    sandbox = Sandbox(token_lifetime=10**12)
+    sandbox.__enter__()
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": sandbox.client_id,
+        "client_secret": sandbox.client_secret,
+    }
+    answer = httpx.post(sandbox.token_url, data=form)
+    assert answer.status_code == 500
+    assert answer.json()["error"] == "internal_server_error"
+    assert httpx.get(f"{sandbox.base_url}/hooks").status_code == 401
+    with pytest.raises(ExceptionGroup, match="failed") as caught:
+        sandbox.__exit__(None, None, None)
+    assert [type(error) for error in caught.value.exceptions] == [OverflowError]
+
+
+def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:
+    subscriber = Subscriber(status=99_999)
+    subscriber.start()
+    with pytest.raises(httpx.TransportError):
+        httpx.post(subscriber.url)
+    error = LookupError()
+    subscriber.__exit__(LookupError, error, None)
+    assert any("failed" in note for note in error.__notes__)
+
+
+def test_what_the_loop_reports_is_a_failure() -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    server = ServerThread(app, bind("127.0.0.1", 0))
+    server.start()
+
+    async def break_something() -> None:
+        import asyncio  # noqa: PLC0415
+
+        def fail() -> None:
+            raise LookupError
+
+        asyncio.get_running_loop().call_soon(fail)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    server.run(break_something)
+    with pytest.raises(ExceptionGroup) as caught:
+        server.close(during=None)
+    assert [type(error) for error in caught.value.exceptions] == [LookupError]
+
+
+def test_a_server_that_cannot_start_says_so() -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    listener = bind("127.0.0.1", 0)
+    listener.close()
+    with pytest.raises(OSError, match="descriptor"):
+        ServerThread(app, listener).start()
+
+
+def test_without_the_extra_the_import_says_what_to_install() -> None:
+    for missing in ("h11", "starlette", "uvicorn"):
+        code = f"import sys; sys.modules[{missing!r}] = None; import webhooks_sdk.sandbox"
+        ended = subprocess.run(  # noqa: S603 - this interpreter
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert ended.returncode == 1
+        last = ended.stderr.strip().splitlines()[-1]
+        assert last.startswith("ImportError: ")
+        assert "pip install 'webhooks-sdk[sandbox]'" in last

@@ -1,0 +1,243 @@
+"""The pure rules: which events a subscription gets, what bodies are taken, what is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+
+from webhooks_sdk.sandbox._outgoing import compose, read_address, receives
+from webhooks_sdk.sandbox._records import Event, Subscription
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._rules import matches, read_changes, read_object, split_header
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+DELIVERY_ID = UUID(int=7)
+EVENT = Event(id=UUID(int=3), name="carrier:bridged", body=b'{"a": 1}', enqueued_at=NOW)
+SUBSCRIPTION = Subscription(
+    id=UUID(int=4),
+    active=True,
+    events=("carrier",),
+    url="http://subscriber.example:8080/in?x=1",
+    secret=None,
+    header=None,
+    owner_id=UUID(int=1),
+    tenant_id=UUID(int=2),
+    created_at=NOW,
+    updated_at=NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("entries", "event", "expected"),
+    [
+        (["*"], "carrier:bridged", True),
+        (["*"], "carrier", True),
+        (["carrier"], "carrier:bridged", True),
+        (["carrier"], "carrier", True),
+        (["carrier:bridged"], "carrier:bridged", True),
+        (["question_set", "carrier:bridged"], "carrier:bridged", True),
+        (["carrier:bridged"], "carrier:failed", False),
+        (["carrier:bridged"], "carrier", False),
+        (["carrier"], "carriers:bridged", False),
+        (["carriers"], "carrier:bridged", False),
+        (["bridged"], "carrier:bridged", False),
+        ([], "carrier:bridged", False),
+    ],
+)
+def test_an_entry_is_a_subject_a_subject_with_action_or_everything(
+    entries: list[str], event: str, expected: bool
+) -> None:
+    assert matches(entries, event) is expected
+
+
+def test_all_fields_are_read() -> None:
+    assert read_changes(
+        {"active": True, "events": ["a", "a:b", "*"], "header": "A: b", "secret": "s", "url": "u"}
+    ) == {"active": True, "events": ("a", "a:b", "*"), "header": "A: b", "secret": "s", "url": "u"}
+
+
+def test_only_given_fields_are_read() -> None:
+    assert read_changes({}) == {}
+    assert read_changes({"active": False}) == {"active": False}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_null_or_nothing_clears_secret_and_header(nothing: str | None) -> None:
+    changes = read_changes({"secret": nothing, "header": nothing})
+    assert changes == {"secret": None, "header": None}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"confirmed": True},
+        {"config": {"url": "http://h/"}},
+        {"active": None},
+        {"active": 1},
+        {"active": "true"},
+        {"events": None},
+        {"events": "*"},
+        {"events": {"a": 1}},
+        {"events": [1]},
+        {"events": [""]},
+        {"events": ["a b"]},
+        {"events": ["a:"]},
+        {"events": ["a:b:c"]},
+        {"events": ["a:*"]},
+        {"url": None},
+        {"url": 1},
+        {"url": ""},
+        {"url": " \t"},
+        {"secret": 1},
+        {"header": 1},
+        {"header": "no colon"},
+        {"header": ": no name"},
+        {"header": "two words: x"},
+        {"header": "A: b\r\nC: d"},
+        {"header": "A: b\n"},
+        {"header": "A: \u20ac"},
+        {"header": "Content-Length: 1"},
+        {"header": "host: elsewhere"},
+        {"header": "X-Signature: forged"},
+    ],
+)
+def test_wrong_fields_are_unprocessable(data: dict[str, object]) -> None:
+    with pytest.raises(RequestRefusedError) as caught:
+        read_changes(data)
+    assert caught.value.status == 422
+    assert caught.value.body["error"] == "unprocessable_entity"
+
+
+def test_a_refusal_names_unknown_fields() -> None:
+    with pytest.raises(RequestRefusedError) as caught:
+        read_changes({"zeal": 1, "url": "u", "colour": 2})
+    assert caught.value.body["message"] == "Unknown fields: colour, zeal."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff",
+        b'{"a": NaN}',
+        b'{"a": "\\ud800"}',
+        b'{"\\udc00": 1}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(RequestRefusedError) as caught:
+        read_object(body)
+    assert caught.value.status == 400
+    assert caught.value.body["error"] == "bad_request"
+
+
+def test_a_json_object_is_read() -> None:
+    assert read_object(b' {"a": ["\xc3\xbc"]} ') == {"a": ["ü"]}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("X-Key: secret", ("X-Key", "secret")),
+        ("X-Key:secret", ("X-Key", "secret")),
+        ("X-Key: \t two words \t ", ("X-Key", "two words")),
+        ("Authorization: Basic YTpi=", ("Authorization", "Basic YTpi=")),
+        ("X-Empty:", ("X-Empty", "")),
+        ("X-Latin: ü", ("X-Latin", "ü")),
+        ("X-Key", None),
+        ("X-Key : x", None),
+    ],
+)
+def test_a_header_is_name_and_value(header: str, expected: tuple[str, str] | None) -> None:
+    assert split_header(header) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://h/",
+        "h",
+        "//h/",
+        "http://",
+        "http:///x",
+        "http://h:port/",
+        "http://h:70000/",
+        "http://[::1/",
+        "http://a b/",
+        "http://h/\u00fc",
+        "http://user:pw@h/",
+        "mailto:a@b.example",
+    ],
+)
+def test_what_is_no_http_url_is_no_address(url: str) -> None:
+    assert read_address(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "secure", "authority", "target"),
+    [
+        ("http://h", "h", 80, False, "h", "/"),
+        ("https://h/", "h", 443, True, "h", "/"),
+        ("HTTP://Host:8080/a/b?c=d&e#f", "host", 8080, False, "Host:8080", "/a/b?c=d&e"),
+        ("http://[::1]:8080?q", "::1", 8080, False, "[::1]:8080", "/?q"),
+    ],
+)
+def test_a_url_is_an_address(  # noqa: PLR0917 - one row of the table
+    url: str, host: str, port: int, secure: bool, authority: str, target: str
+) -> None:
+    address = read_address(url)
+    assert address is not None
+    assert (address.host, address.port, address.secure) == (host, port, secure)
+    assert (address.authority, address.target) == (authority, target)
+
+
+def test_a_subscription_receives_if_active_with_events_and_a_valid_url() -> None:
+    assert receives(SUBSCRIPTION)
+
+
+@pytest.mark.parametrize("broken", [{"active": False}, {"events": ()}, {"url": "nowhere"}])
+def test_a_subscription_in_another_state_receives_nothing(broken: dict[str, Any]) -> None:
+    subscription = evolve(SUBSCRIPTION, **broken)
+    assert not receives(subscription)
+    assert compose(subscription, EVENT, DELIVERY_ID) is None
+
+
+def test_a_delivery_has_the_documented_headers() -> None:
+    request = compose(SUBSCRIPTION, EVENT, DELIVERY_ID)
+    assert request is not None
+    assert request.body == EVENT.body
+    assert dict(request.headers) == {
+        "Host": "subscriber.example:8080",
+        "User-Agent": "Hookshot",
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": "8",
+        "X-Emperor-Event": "carrier:bridged",
+        "X-Emperor-Delivery": str(DELIVERY_ID),
+    }
+
+
+def test_a_delivery_is_signed_and_has_the_static_header_if_there_are_such() -> None:
+    subscription = evolve(SUBSCRIPTION, secret="gr\u00fcn", header="X-Key: 1")
+    request = compose(subscription, EVENT, DELIVERY_ID)
+    assert request is not None
+    expected = hmac.new("gr\u00fcn".encode(), EVENT.body, hashlib.sha256).hexdigest()
+    assert dict(request.headers)["X-Signature"] == expected
+    assert dict(request.headers)["X-Key"] == "1"
+
+
+def test_records_hide_secrets() -> None:
+    subscription = evolve(SUBSCRIPTION, secret="hush", header="X-Key: hush")
+    assert "hush" not in repr(subscription)
+    assert "hush" not in repr(compose(subscription, EVENT, DELIVERY_ID))

@@ -1,0 +1,244 @@
+"""The state machine, called directly: no server, a clock and ids of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Outcome, Subscription
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._rows import event_row, subscription_row
+from webhooks_sdk.sandbox._service import MAX_ACTIVE, MAX_LISTED, Service
+
+URL = "http://subscriber.example/"
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that goes on by a second whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self._looks = count()
+
+    def __call__(self) -> datetime:
+        return START + timedelta(seconds=next(self._looks))
+
+
+@pytest.fixture
+def service() -> Service:
+    ids = count(1)
+    return Service(now=Clock(), new_id=lambda: UUID(int=next(ids)))
+
+
+def activate(service: Service, *events: str, url: str = URL) -> Subscription:
+    return service.create_subscription({"url": url, "active": True, "events": events or ("*",)})
+
+
+def attempt_of(service: Service, delivery: Delivery) -> DeliveryAttempt:
+    return service.attempts[delivery.position]
+
+
+def test_a_subscription_needs_only_a_url(service: Service) -> None:
+    made = service.create_subscription({"url": URL})
+    assert (made.url, made.active, made.events) == (URL, False, ())
+    assert (made.secret, made.header) == (None, None)
+    assert made.created_at == made.updated_at == START
+    assert service.get_subscription(made.id) == made
+
+
+def test_without_a_url_there_is_no_subscription(service: Service) -> None:
+    with pytest.raises(RequestRefusedError, match="url"):
+        service.create_subscription({"active": False})
+    assert service.list_subscriptions() == ()
+
+
+def test_subscriptions_are_listed_oldest_first(service: Service) -> None:
+    made = [service.create_subscription({"url": URL}) for _ in range(3)]
+    assert service.list_subscriptions() == tuple(made)
+
+
+def test_an_update_changes_only_what_is_given(service: Service) -> None:
+    made = service.create_subscription(
+        {"url": URL, "events": ("carrier",), "secret": "s", "header": "A: b"}
+    )
+    changed = service.update_subscription(made.id, {"active": True, "secret": None})
+    assert (changed.active, changed.secret) == (True, None)
+    assert (changed.url, changed.events, changed.header) == (URL, ("carrier",), "A: b")
+    assert changed.created_at == made.created_at
+    assert changed.updated_at > made.updated_at
+    assert service.get_subscription(made.id) == changed
+
+
+def test_active_needs_an_event(service: Service) -> None:
+    with pytest.raises(RequestRefusedError, match="at least one event"):
+        service.create_subscription({"url": URL, "active": True})
+    idle = service.create_subscription({"url": URL})
+    with pytest.raises(RequestRefusedError, match="at least one event"):
+        service.update_subscription(idle.id, {"active": True})
+    busy = activate(service)
+    with pytest.raises(RequestRefusedError, match="at least one event"):
+        service.update_subscription(busy.id, {"events": ()})
+    assert service.list_subscriptions() == (idle, busy)
+    assert service.update_subscription(idle.id, {"active": True, "events": ("*",)}).active
+
+
+def test_there_is_no_eleventh_active_subscription(service: Service) -> None:
+    active = [activate(service) for _ in range(MAX_ACTIVE)]
+    with pytest.raises(RequestRefusedError, match="10") as caught:
+        activate(service)
+    assert caught.value.status == 422
+    idle = service.create_subscription({"url": URL, "events": ("*",)})
+    with pytest.raises(RequestRefusedError, match="10"):
+        service.update_subscription(idle.id, {"active": True})
+    # One that is active already may be changed, and one that goes makes room.
+    service.update_subscription(active[0].id, {"active": True, "secret": "s"})
+    service.update_subscription(active[0].id, {"active": False})
+    service.update_subscription(idle.id, {"active": True})
+    service.delete_subscription(active[1].id)
+    activate(service)
+
+
+def test_a_deleted_subscription_is_gone_with_its_events(service: Service) -> None:
+    hook = activate(service)
+    (delivery,) = service.publish("carrier", b"{}")
+    service.delete_subscription(hook.id)
+    for call in (
+        lambda: service.get_subscription(hook.id),
+        lambda: service.update_subscription(hook.id, {}),
+        lambda: service.delete_subscription(hook.id),
+        lambda: service.list_attempts(hook.id),
+        lambda: service.redeliver(hook.id, attempt_of(service, delivery).event_id),
+    ):
+        with pytest.raises(RequestRefusedError) as caught:
+            call()
+        assert caught.value.status == 404
+    # The delivery under way still ends.
+    assert service.finish(delivery, Outcome(status=200, duration_ms=1)).delivered
+
+
+def test_an_event_goes_to_every_subscription_that_receives_it(service: Service) -> None:
+    everything = activate(service)
+    carrier = activate(service, "carrier")
+    activate(service, "question_set")
+    activate(service, "*", url="no url at all")
+    service.create_subscription({"url": URL, "events": ("*",)})
+    attempts = [attempt_of(service, one) for one in service.publish("carrier:bridged", b"{}")]
+    assert [attempt.hook_id for attempt in attempts] == [everything.id, carrier.id]
+    assert len({attempt.event_id for attempt in attempts}) == 2
+    assert len({attempt.delivery_id for attempt in attempts}) == 2
+
+
+def test_an_attempt_is_there_before_it_has_ended(service: Service) -> None:
+    hook = activate(service)
+    (delivery,) = service.publish("carrier:bridged", b"{}")
+    (begun,) = service.list_attempts(hook.id)
+    assert (begun.status, begun.duration_ms, begun.error, begun.finished_at) == (None,) * 4
+    assert not begun.delivered
+    ended = service.finish(delivery, Outcome(status=503, duration_ms=12))
+    assert (ended.status, ended.duration_ms, ended.error) == (503, 12, None)
+    assert ended.finished_at is not None
+    assert ended.finished_at > ended.started_at
+    assert not ended.delivered
+    assert service.attempts == service.list_attempts(hook.id) == (ended,)
+
+
+def test_an_attempt_without_an_answer_has_no_status(service: Service) -> None:
+    activate(service)
+    (delivery,) = service.publish("carrier", b"{}")
+    ended = service.finish(delivery, Outcome(error="refused"))
+    assert (ended.status, ended.duration_ms, ended.error) == (None, None, "refused")
+
+
+def test_a_redelivery_is_another_attempt_of_the_same_event(service: Service) -> None:
+    hook = activate(service)
+    (first,) = service.publish("carrier:bridged", b'{"a": 1}')
+    before = service.finish(first, Outcome(status=500, duration_ms=1))
+    again = service.redeliver(hook.id, before.event_id)
+    after = service.finish(again, Outcome(status=204, duration_ms=2))
+    assert (before.redelivery, after.redelivery) == (False, True)
+    assert after.event_id == before.event_id
+    assert after.delivery_id != before.delivery_id
+    assert (after.event, after.enqueued_at) == (before.event, before.enqueued_at)
+    assert again.request is not None
+    assert again.request.body == b'{"a": 1}'
+    assert service.list_attempts(hook.id) == (after, before)
+
+
+def test_an_event_belongs_to_one_subscription(service: Service) -> None:
+    one, other = activate(service), activate(service)
+    attempts = [attempt_of(service, delivery) for delivery in service.publish("carrier", b"{}")]
+    assert [attempt.hook_id for attempt in attempts] == [one.id, other.id]
+    with pytest.raises(RequestRefusedError) as caught:
+        service.redeliver(other.id, attempts[0].event_id)
+    assert caught.value.status == 404
+
+
+def test_a_redelivery_goes_where_the_subscription_points_now(service: Service) -> None:
+    hook = activate(service)
+    (delivery,) = service.publish("carrier", b"{}")
+    event_id = attempt_of(service, delivery).event_id
+    service.update_subscription(hook.id, {"url": "http://moved.example:81/", "secret": "s"})
+    request = service.redeliver(hook.id, event_id).request
+    assert request is not None
+    assert request.address.authority == "moved.example:81"
+    assert "X-Signature" in dict(request.headers)
+
+
+def test_a_redelivery_to_an_inactive_subscription_sends_nothing(service: Service) -> None:
+    hook = activate(service)
+    (delivery,) = service.publish("carrier", b"{}")
+    event_id = attempt_of(service, delivery).event_id
+    service.update_subscription(hook.id, {"active": False})
+    again = service.redeliver(hook.id, event_id)
+    assert again.request is None
+    assert attempt_of(service, again).redelivery
+
+
+def test_the_list_of_attempts_is_bounded_and_redelivery_is_not(service: Service) -> None:
+    hook = activate(service)
+    for _ in range(MAX_LISTED + 1):
+        service.publish("carrier", b"{}")
+    listed = service.list_attempts(hook.id)
+    assert len(listed) == MAX_LISTED
+    assert listed == service.attempts[:0:-1]
+    oldest = service.attempts[0]
+    assert oldest not in listed
+    service.redeliver(hook.id, oldest.event_id)
+    assert service.list_attempts(hook.id)[0].event_id == oldest.event_id
+
+
+def test_a_subscription_as_json(service: Service) -> None:
+    made = service.create_subscription({"url": URL, "events": ("*",), "secret": "s"})
+    assert subscription_row(made) == {
+        "id": "00000000-0000-0000-0000-000000000003",
+        "active": False,
+        "confirmed": False,
+        "events": ["*"],
+        "config": {"url": URL, "secret": "s", "header": None},
+        "owner_id": "00000000-0000-0000-0000-000000000001",
+        "tenant_id": "00000000-0000-0000-0000-000000000002",
+        "created_at": "2026-01-02T03:04:05.000Z",
+        "updated_at": "2026-01-02T03:04:05.000Z",
+    }
+
+
+def test_an_attempt_as_json(service: Service) -> None:
+    hook = activate(service)
+    (delivery,) = service.publish("carrier:bridged", b"{}")
+    attempt = service.finish(delivery, Outcome(status=200, duration_ms=293))
+    assert event_row(attempt, service.tenant_id) == {
+        "id": str(attempt.event_id),
+        "tenant_id": "00000000-0000-0000-0000-000000000002",
+        "delivery_id": str(attempt.delivery_id),
+        "event": "carrier:bridged",
+        "enqueued_at": "2026-01-02T03:04:06.000Z",
+        "redelivery": False,
+        "hook_id": str(hook.id),
+        "created_at": "2026-01-02T03:04:07.000Z",
+        "updated_at": "2026-01-02T03:04:08.000Z",
+        "response_status": 200,
+        "response_duration_ms": 293,
+    }

@@ -1,0 +1,258 @@
+"""The token endpoint and bearer tokens: the rules called directly, then over HTTP."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from webhooks_sdk.sandbox import Sandbox
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._tokens import TokenOffice, TokenRequest, read_token_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GRANT = "client_credentials"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = (
+    b'--x y\r\nContent-Disposition: form-data; name="grant_type"\r\n\r\nclient_credentials\r\n'
+    b'--x y\r\nContent-Disposition: form-data; name="client_id"\r\n\r\na\r\n'
+    b'--x y\r\nContent-Disposition: form-data; name="client_secret"\r\n'
+    b"Content-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xbc\r\n--x y--\r\n"
+)
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def basic(user: str) -> str:
+    return f"Basic {base64.b64encode(user.encode()).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "body", "expected"),
+    [
+        (
+            {"content-type": FORM},
+            "",
+            b"grant_type=client_credentials&client_id=a%26b&client_secret=%C3%BC+1",
+            TokenRequest(GRANT, ("a&b", "ü 1"), basic=False),
+        ),
+        (
+            {"content-type": 'multipart/form-data; boundary="x y"'},
+            "",
+            MULTIPART,
+            TokenRequest(GRANT, ("a", "ü"), basic=False),
+        ),
+        (
+            {"authorization": basic("a:b:c")},
+            "grant_type=client_credentials",
+            b"",
+            TokenRequest(GRANT, ("a", "b:c"), basic=True),
+        ),
+        (
+            {"authorization": basic("a:b"), "content-type": FORM},
+            "",
+            b"grant_type=client_credentials",
+            TokenRequest(GRANT, ("a", "b"), basic=True),
+        ),
+        (
+            {"content-type": FORM},
+            "client_id=a&client_secret=b",
+            b"grant_type=password",
+            TokenRequest("password", None, basic=False),
+        ),
+        (
+            {"content-type": "application/json"},
+            "",
+            b'{"grant_type": "client_credentials"}',
+            TokenRequest(None, None, basic=False),
+        ),
+        ({"authorization": "Basic !"}, "", b"", TokenRequest(None, ("", ""), basic=True)),
+        ({"content-type": "multipart/form-data"}, "", b"x", TokenRequest(None, None, basic=False)),
+    ],
+)
+def test_every_style_is_read(
+    headers: dict[str, str], query: str, body: bytes, expected: TokenRequest
+) -> None:
+    assert read_token_request(headers, query, body) == expected
+
+
+def test_credentials_must_come_one_way_only() -> None:
+    headers = {"authorization": basic("a:b"), "content-type": FORM}
+    with pytest.raises(RequestRefusedError) as caught:
+        read_token_request(headers, "", b"client_id=a&client_secret=b")
+    assert caught.value.status == 400
+    assert caught.value.body["error"] == "invalid_request"
+
+
+def test_a_token_request_hides_its_credentials() -> None:
+    assert "hush" not in repr(TokenRequest(GRANT, ("a", "hush"), basic=False))
+
+
+def test_a_token_is_valid_for_its_lifetime() -> None:
+    clock = Clock()
+    office = TokenOffice("a", "b", lifetime=60, now=clock)
+    answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False))
+    authorization = f"Bearer {answer['access_token']}"
+    assert answer["expires_in"] == 60
+    clock.now += timedelta(seconds=59.9)
+    office.check(authorization)
+    clock.now += timedelta(seconds=0.1)
+    with pytest.raises(RequestRefusedError) as caught:
+        office.check(authorization)
+    assert caught.value.status == 401
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(client_id="the id", client_secret="the:secret&ü") as sandbox:
+        yield sandbox
+
+
+def post(sandbox: Sandbox, **form: str) -> httpx.Response:
+    return httpx.post(sandbox.token_url, data=form, trust_env=False)
+
+
+def credentials(sandbox: Sandbox) -> dict[str, str]:
+    return {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+
+
+def test_the_answer_has_the_documented_fields(sandbox: Sandbox) -> None:
+    answer = post(sandbox, grant_type=GRANT, **credentials(sandbox))
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    token = answer.json()
+    assert token["token_type"] == "bearer"
+    assert token["expires_in"] == 43_200
+    assert token["scope"] == ""
+    assert isinstance(token["access_token"], str)
+    assert isinstance(token["refresh_token"], str)
+    assert isinstance(token["uid"], str)
+    assert token["info"] == {
+        "name": "Sandbox Client",
+        "email": None,
+        "first_name": "Sandbox",
+        "last_name": "Client",
+    }
+
+
+def test_multipart_forms_are_taken(sandbox: Sandbox) -> None:
+    form = {"grant_type": GRANT, **credentials(sandbox)}
+    files = {name: (None, value) for name, value in form.items()}
+    answer = httpx.post(sandbox.token_url, files=files, trust_env=False)
+    assert answer.request.headers["content-type"].startswith("multipart/form-data")
+    assert answer.status_code == 200
+
+
+def test_http_basic_with_the_grant_in_the_query_is_taken(sandbox: Sandbox) -> None:
+    answer = httpx.post(
+        sandbox.token_url,
+        params={"grant_type": GRANT},
+        auth=(sandbox.client_id, sandbox.client_secret),
+        trust_env=False,
+    )
+    assert answer.status_code == 200
+
+
+def test_every_token_is_new_and_all_are_valid(sandbox: Sandbox) -> None:
+    tokens = {
+        post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()["access_token"]
+        for _ in range(3)
+    }
+    assert len(tokens) == 3
+    for token in tokens:
+        headers = {"Authorization": f"bearer {token}"}
+        assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"client_secret": "x"}, {"client_id": "x"}, {"client_id": "", "client_secret": ""}]
+)
+def test_wrong_credentials_are_an_invalid_client(sandbox: Sandbox, wrong: dict[str, str]) -> None:
+    form = {"grant_type": GRANT, **credentials(sandbox), **wrong}
+    answer = post(sandbox, **form)
+    assert answer.status_code == 401
+    assert answer.json() == {
+        "error": "invalid_client",
+        "error_description": "Client id or secret is wrong.",
+    }
+
+
+def test_missing_credentials_are_an_invalid_client(sandbox: Sandbox) -> None:
+    answer = post(sandbox, grant_type=GRANT)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_wrong_basic_credentials_are_challenged(sandbox: Sandbox) -> None:
+    answer = httpx.post(f"{sandbox.token_url}?grant_type={GRANT}", auth=("x", "y"))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"] == 'Basic realm="sandbox"'
+
+
+def test_another_grant_is_not_supported(sandbox: Sandbox) -> None:
+    answer = post(sandbox, grant_type="refresh_token", **credentials(sandbox))
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
+
+
+def test_a_grant_must_be_named(sandbox: Sandbox) -> None:
+    answer = post(sandbox, **credentials(sandbox))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_tokens_are_only_posted_for(sandbox: Sandbox) -> None:
+    answer = httpx.get(sandbox.token_url)
+    assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer x", "Basic eDp5", "x"])
+def test_without_a_valid_token_every_operation_is_refused(
+    sandbox: Sandbox, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    some_id = "29dd8606-4e01-46cb-aca2-dd6022e74865"
+    with httpx.Client(base_url=sandbox.base_url, headers=headers, trust_env=False) as client:
+        for method, path in (
+            ("GET", "/hooks"),
+            ("POST", "/hooks"),
+            ("GET", f"/hooks/{some_id}"),
+            ("PUT", f"/hooks/{some_id}"),
+            ("PATCH", f"/hooks/{some_id}"),
+            ("DELETE", f"/hooks/{some_id}"),
+            ("GET", f"/hooks/{some_id}/requests"),
+            ("POST", f"/hooks/{some_id}/requests/{some_id}/redeliver"),
+        ):
+            answer = client.request(method, path)
+            assert answer.status_code == 401, (method, path)
+            assert answer.json().keys() == {"error", "message"}
+            assert answer.json()["error"] == "unauthorized"
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_tokens_can_be_expired_at_once() -> None:
+    with Sandbox(token_lifetime=7200) as sandbox:
+
+        def status(token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            return httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code
+
+        answer = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
+        assert answer["expires_in"] == 7200
+        assert status(answer["access_token"]) == 200
+        sandbox.expire_tokens()
+        assert status(answer["access_token"]) == 401
+        renewed = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
+        assert status(renewed["access_token"]) == 200
+        assert status(answer["access_token"]) == 401
+        assert sandbox.token_requests == 2
