@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -14,6 +13,8 @@ from webhooks_sdk._headers import Headers
 from webhooks_sdk._redaction import MASK, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
@@ -25,14 +26,14 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
-        headers: Names and values as they came over the wire.
+        headers: The headers as they came.
         body: The decoded body; its beginning where `broken` is set.
         broken: Why there is no more of the body, None if it is whole.
         timed_out: Whether that was because time ran out.
     """
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Headers
     body: bytes
     broken: Exception | None = None
     timed_out: bool = False
@@ -57,24 +58,15 @@ class APIResponse(Generic[T]):
     elapsed: float
 
 
-def decode_headers(answer: Answer) -> Headers:
-    """Return the headers of an answer as they came."""
-    return Headers(_decoded(answer))
-
-
 def masked_headers(answer: Answer, secrets: Sequence[str]) -> Headers:
     """Return the headers of an answer without any credential."""
     return Headers(
-        (name, MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets))
-        for name, value in _decoded(answer)
+        (name, MASK if name in _SECRET_HEADERS else redact(value, secrets))
+        for name, value in answer.headers.items()
     )
 
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-
-
-def _decoded(answer: Answer) -> Iterator[tuple[str, str]]:
-    return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
 
 
 @frozen

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import httpx
-import tenacity
 
 from webhooks_sdk._async_http import AsyncHTTPPool
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
@@ -71,6 +70,10 @@ class AsyncDriver:
 
         # tenacity is brought in by the first failure, which it is told of as its first attempt:
         # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        from tenacity import AsyncRetrying  # noqa: PLC0415
+
+        from webhooks_sdk._resending import retrying_arguments  # noqa: PLC0415
+
         async def attempt() -> T:
             nonlocal first
             if first is not None:
@@ -78,7 +81,7 @@ class AsyncDriver:
                 raise error
             return await self._attempt(http, call, options)
 
-        return await tenacity.AsyncRetrying(**call.retrying(), sleep=anyio.sleep)(attempt)
+        return await AsyncRetrying(**retrying_arguments(call), sleep=anyio.sleep)(attempt)
 
     async def _attempt(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":

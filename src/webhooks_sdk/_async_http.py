@@ -50,6 +50,7 @@ class AsyncHTTP:
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return await self._transport.handle_async_request(request)
+        request.read()  # so that event hooks find its content
         return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
     async def close(self) -> None:

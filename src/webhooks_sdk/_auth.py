@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from copy import copy
 from math import inf
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -30,7 +30,7 @@ def _non_empty(_: object, attribute: Attribute[str], value: object) -> None:
         raise ConfigurationError(f"{attribute.name} must be a string that is not empty.")
 
 
-def _known_style(_: object, attribute: Attribute[str], value: object) -> None:
+def _known_style(_: object, attribute: Attribute[Any], value: object) -> None:
     if value not in ("form", "multipart", "basic"):
         raise ConfigurationError(
             f"{attribute.name} must be 'form', 'multipart' or 'basic', not {value!r}."

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # What is offered in Accept-Encoding is what can be undone here, step by step and within the limit.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -16,11 +20,11 @@ class BodyReader:
     """Collects the chunks of one body, undoes its coding, and stops at a limit.
 
     Args:
-        coding: The value of Content-Encoding, None if there is none.
+        coding: The value of Content-Encoding, "identity" if there is none.
         limit: How many bytes the body may have, decoded and as sent.
     """
 
-    def __init__(self, coding: str | None, limit: int) -> None:
+    def __init__(self, coding: str, limit: int) -> None:
         self._limit = limit
         self._received = 0
         self._size = 0
@@ -68,8 +72,14 @@ class BodyReader:
         return BodyError(f"its body is larger than max_response_bytes ({self._limit:,} bytes)")
 
 
-def _inflater(coding: str | None) -> _Inflater | None:
-    match (coding or "identity").strip().lower():
+def content_coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return how a body with these headers is encoded, several codings joined with commas."""
+    codings = [value for name, value in headers if name.lower() == b"content-encoding"]
+    return b", ".join(codings).decode("latin-1") or "identity"
+
+
+def _inflater(coding: str) -> _Inflater | None:
+    match coding.strip().lower():
         case "identity":
             return None
         case "gzip" | "x-gzip":

@@ -5,23 +5,21 @@ A driver sends, waits and reports what happened; a `Call` says what it means and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
-from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
 
 from webhooks_sdk import errors
 from webhooks_sdk._answers import (
     Answer,
     APIResponse,
-    decode_headers,
     explain_refusal,
     masked_headers,
 )
-from webhooks_sdk._bodies import ACCEPT_ENCODING, BodyError
+from webhooks_sdk._bodies import BodyError
 from webhooks_sdk._redaction import redact, redact_body
 from webhooks_sdk._retries import (
     Fate,
@@ -56,16 +54,6 @@ class Clock:
     wall: Callable[[], float]
 
 
-class RetryingArguments(TypedDict):
-    """What a call has to say to tenacity, sync or async."""
-
-    retry: retry_if_exception
-    wait: Callable[[RetryCallState], float]
-    stop: Callable[[RetryCallState], bool]
-    before_sleep: Callable[[RetryCallState], None]
-    reraise: bool
-
-
 class Call(Generic[T]):
     """The state of one call.
 
@@ -76,7 +64,7 @@ class Call(Generic[T]):
         timeouts: Seconds for each step of one attempt.
         clock: Where the time comes from.
         announce: Told before each wait.
-        user_agent: The User-Agent header.
+        headers: The headers that every request to that place has.
         deadline: When the call that this one is a part of has to end, in monotonic seconds.
     """
 
@@ -89,17 +77,17 @@ class Call(Generic[T]):
         timeouts: Timeouts,
         clock: Clock,
         announce: Callable[[RetryEvent], None],
-        user_agent: str,
+        headers: Sequence[tuple[bytes, bytes]],
         deadline: float | None = None,
     ) -> None:
         self.operation = operation
         self.url = url
         self.attempts = 0
-        self._policy = policy
+        self.policy = policy
         self._timeouts = timeouts
         self._clock = clock
         self._announce = announce
-        self._user_agent = user_agent
+        self._common_headers = headers
         self._began = clock.monotonic()
         own = None if policy.deadline is None else self._began + policy.deadline
         self._deadline = min((d for d in (own, deadline) if d is not None), default=None)
@@ -121,7 +109,7 @@ class Call(Generic[T]):
         """When the call has to end, in monotonic seconds; None if it may last for ever."""
         return self._deadline
 
-    def begin_attempt(self, token: str | None) -> tuple[list[tuple[str, str]], Timeouts]:
+    def begin_attempt(self, token: str | None) -> tuple[list[tuple[bytes, bytes]], Timeouts]:
         """Note that the request is about to be sent with this token.
 
         Returns:
@@ -140,17 +128,16 @@ class Call(Generic[T]):
         self._in_flight = True
         return self._headers(token), self._timeouts if left is None else self._cut(left)
 
-    def _headers(self, token: str | None) -> list[tuple[str, str]]:
-        headers = [
-            ("Accept", "application/json"),
-            ("Accept-Encoding", ACCEPT_ENCODING),
-            ("User-Agent", self._user_agent),
-        ]
+    def _headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
+        operation = self.operation
+        headers = list(self._common_headers)
         if token is not None:
-            headers.append(("Authorization", f"Bearer {token}"))
-        if self.operation.content is not None:
-            headers.append(("Content-Type", self.operation.content_type))
-        headers.extend(self.operation.headers)
+            headers.append((b"Authorization", b"Bearer " + token.encode()))
+        if operation.content is not None:
+            headers.append((b"Content-Type", operation.content_type.encode()))
+        if operation.content is not None or operation.method in _WITH_BODY:
+            headers.append((b"Content-Length", b"%d" % len(operation.content or b"")))
+        headers.extend((name.encode(), value.encode()) for name, value in operation.headers)
         return headers
 
     def _cut(self, left: float) -> Timeouts:
@@ -228,7 +215,7 @@ class Call(Generic[T]):
         return APIResponse(
             value=value,
             status=answer.status,
-            headers=decode_headers(answer),
+            headers=answer.headers,
             attempts=self.attempts,
             elapsed=self._clock.monotonic() - self._began,
         )
@@ -288,42 +275,35 @@ class Call(Generic[T]):
     def can_resend(self, error: BaseException) -> bool:
         """Decide whether the operation may be sent again after this error of its last attempt."""
         return isinstance(error, errors.APIError) and may_resend(
-            self.operation.safety, self._fate, resend_ambiguous=self._policy.resend_ambiguous
+            self.operation.safety, self._fate, resend_ambiguous=self.policy.resend_ambiguous
         )
 
-    def retrying(self) -> RetryingArguments:
-        """Return what tenacity needs to know for this call alone."""
-        return {
-            "retry": retry_if_exception(self.can_resend),
-            "wait": self._wait,
-            "stop": self._has_to_stop,
-            "before_sleep": self._before_wait,
-            "reraise": True,
-        }
+    def resends_after(self, error: errors.APIError, attempts: int, wait: float) -> bool:
+        """Decide whether there is still to be another attempt.
 
-    def _wait(self, state: RetryCallState) -> float:
-        policy = self._policy
-        backoff = wait_random_exponential(policy.initial_backoff, policy.max_backoff)(state)
-        return max(backoff, _failure(state).retry_after or 0.0)
-
-    def _has_to_stop(self, state: RetryCallState) -> bool:
-        if state.attempt_number >= self._policy.max_attempts:
-            return True
-        if (_failure(state).retry_after or 0.0) > self._policy.max_retry_after:
-            return True
+        Args:
+            error: Why the last one failed.
+            attempts: How many there were, not counting those that only renewed a token.
+            wait: Seconds to wait before the next one.
+        """
+        if attempts >= self.policy.max_attempts:
+            return False
+        if (error.retry_after or 0.0) > self.policy.max_retry_after:
+            return False
         left = self.remaining()
-        return left is not None and state.upcoming_sleep >= left
+        return left is None or wait < left
 
-    def _before_wait(self, state: RetryCallState) -> None:
+    def announce(self, error: errors.APIError, wait: float) -> None:
+        """Tell whoever wants to know that the call waits and is tried again."""
         self._announce(
             RetryEvent(
                 operation=self.operation.name,
                 hook_id=self.operation.hook_id,
                 request_id=self.operation.request_id,
                 attempt=self.attempts,
-                wait=state.upcoming_sleep,
+                wait=wait,
                 elapsed=self._clock.monotonic() - self._began,
-                error=_failure(state),
+                error=error,
             )
         )
 
@@ -384,6 +364,9 @@ class Call(Generic[T]):
         return (*self.operation.secrets, *self._tokens)
 
 
+# A request of these methods says how long its body is even if it has none (RFC 9110, section 8.6).
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
 _ADVICE_OF_FATE: Mapping[Fate, str] = {
     Fate.UNSENT: "Nothing was sent: check base_url, network and proxy.",
     Fate.REFUSED: "Nothing was sent: the server's certificate was not accepted.",
@@ -391,7 +374,3 @@ _ADVICE_OF_FATE: Mapping[Fate, str] = {
     Fate.UNREADABLE: "No whole answer came.",
 }
 
-
-def _failure(state: RetryCallState) -> errors.APIError:
-    assert state.outcome is not None
-    return cast("errors.APIError", state.outcome.exception())

@@ -72,6 +72,8 @@ def parse_timestamp(value: str) -> datetime:
         return _leap_second(parse_timestamp(f"{value[:at]}59{value[at + 2 :]}"))
     try:
         moment = datetime.fromisoformat(value.upper())
+        if moment.tzinfo is UTC:
+            return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("expected an RFC 3339 timestamp of a day that exists") from None
@@ -99,7 +101,7 @@ def parse_json(body: bytes) -> object:
         DecodeError: It is no JSON, or nested too deeply to read.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _decode_json(body.decode().removeprefix(_BYTE_ORDER_MARK))
     except RecursionError:
         raise DecodeError("expected JSON, got one nested too deeply") from None
     except ValueError as error:
@@ -108,6 +110,11 @@ def parse_json(body: bytes) -> object:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+# json.loads would make a decoder for each call.
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 def _without_content(error: ValueError) -> str:

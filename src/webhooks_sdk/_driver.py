@@ -19,9 +19,10 @@ from attrs import field, frozen
 
 from webhooks_sdk._answers import Answer
 from webhooks_sdk._auth import ClientCredentials, token_operation
-from webhooks_sdk._bodies import BodyReader
+from webhooks_sdk._bodies import ACCEPT_ENCODING, BodyReader, content_coding
 from webhooks_sdk._call import Call, Clock, Timeouts
 from webhooks_sdk._environments import Endpoints
+from webhooks_sdk._headers import Headers
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
 from webhooks_sdk._version import __version__
 from webhooks_sdk.errors import ClientClosedError
@@ -40,10 +41,16 @@ logger = logging.getLogger("webhooks_sdk")
 # Without a handler of the application's, Python would print warnings to stderr.
 logger.addHandler(logging.NullHandler())
 
-CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
-USER_AGENT = (
-    f"webhooks-sdk/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+COMMON_HEADERS = (
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", ACCEPT_ENCODING.encode()),
+    (
+        b"User-Agent",
+        f"webhooks-sdk/{__version__} python/{platform.python_version()}"
+        f" httpx/{httpx.__version__}".encode(),
+    ),
 )
+CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
 
 
 @frozen(eq=False)
@@ -78,14 +85,15 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
         self, operation: Operation[T], options: Options, *, deadline: float | None = None
     ) -> Call[T]:
         """Begin a call; a `deadline` of the call that it is a part of bounds it too."""
+        endpoint = self.endpoint(operation)
         return Call(
             operation,
-            url=self.endpoint(operation).url + operation.path,
+            url=endpoint.url + operation.path,
+            headers=((b"Host", endpoint.authority.encode()), *COMMON_HEADERS),
             policy=options.retry,
             timeouts=options.timeouts,
             clock=CLOCK,
             announce=self._announce,
-            user_agent=USER_AGENT,
             deadline=deadline,
         )
 
@@ -123,11 +131,12 @@ def build_request(call: Call[T], token: str | None) -> httpx.Request:
     headers, timeouts = call.begin_attempt(token)
     operation = call.operation
     logger.debug("sending %s, attempt %d", operation.name, call.attempts)
+    # With a stream, httpx takes the headers as they are and does not work them out again.
     return httpx.Request(
         operation.method,
         call.url,
         headers=headers,
-        content=operation.content,
+        stream=httpx.ByteStream(operation.content or b""),
         extensions={"timeout": dict(timeouts)},
     )
 
@@ -154,13 +163,15 @@ _TRANSPORT_FAULTS = (
 def body_reader(response: httpx.Response, limit: int) -> BodyReader:
     """Return what reads a body: one that an event hook has read is decoded already."""
     decoded = response.is_stream_consumed
-    return BodyReader(None if decoded else response.headers.get("content-encoding"), limit)
+    return BodyReader("identity" if decoded else content_coding(response.headers.raw), limit)
 
 
 def answer_of(response: httpx.Response, body: bytes, broken: Exception | None = None) -> Answer:
     """Return an answer, with the reason why its body is not whole if it is not."""
     timed_out = isinstance(broken, _TIMEOUTS)
-    return Answer(response.status_code, response.headers.raw, body, broken, timed_out=timed_out)
+    return Answer(
+        response.status_code, Headers(response.headers.raw), body, broken, timed_out=timed_out
+    )
 
 
 def closed() -> ClientClosedError:

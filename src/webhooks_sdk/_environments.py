@@ -55,17 +55,14 @@ class Endpoint:
     Attributes:
         url: Its URL; that of the API has no trailing slash.
         host: Its host, in lower case.
+        authority: Its host and, unless it is the scheme's own, its port: the Host header.
         plain_loopback: Whether it is plain http to this machine, which no proxy may see.
     """
 
     url: str
     host: str
+    authority: str
     plain_loopback: bool
-
-    @property
-    def secure(self) -> bool:
-        """Whether it is spoken to over TLS."""
-        return self.url.startswith("https:")
 
 
 @frozen
@@ -160,7 +157,9 @@ def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
             f"{name} {url!r} would send credentials unencrypted: use https, or say"
             " allow_insecure_http=True."
         )
-    return Endpoint(url, host, plain_loopback=plain and loopback)
+    own_port = "80" if plain else "443"
+    authority = host if match["port"] in (None, own_port) else f"{host}:{match['port']}"
+    return Endpoint(url, host, authority, plain_loopback=plain and loopback)
 
 
 def _is_loopback(host: str) -> bool:

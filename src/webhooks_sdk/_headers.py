@@ -10,16 +10,27 @@ class Headers(Mapping[str, str]):
 
     A header that was sent several times reads as one value, its values joined with `", "`
     (RFC 9110, section 5.3). Iteration gives lower-case names in the order of arrival.
+
+    Args:
+        pairs: Names and values; bytes, as they come over the wire, are read as Latin-1.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_by_name", "_pairs")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        values: dict[str, str] = {}
-        for name, value in pairs:
-            key = name.lower()
-            values[key] = f"{values[key]}, {value}" if key in values else value
-        self._values = values
+    def __init__(self, pairs: Iterable[tuple[str | bytes, str | bytes]] = ()) -> None:
+        self._pairs = tuple(pairs)
+        self._by_name: dict[str, str] | None = None
+
+    @property
+    def _values(self) -> dict[str, str]:
+        # Not before somebody looks: hardly anybody reads the headers of a success.
+        if self._by_name is None:
+            values: dict[str, str] = {}
+            for name, value in self._pairs:
+                key, text = _text(name).lower(), _text(value)
+                values[key] = f"{values[key]}, {text}" if key in values else text
+            self._by_name = values
+        return self._by_name
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
@@ -38,3 +49,7 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._values!r})"
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")

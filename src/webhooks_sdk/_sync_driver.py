@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
-import tenacity
 
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._driver import CLOCK, answer_of, body_reader, build_request, logger, raise_lost
@@ -63,6 +62,10 @@ class SyncDriver:
 
         # tenacity is brought in by the first failure, which it is told of as its first attempt:
         # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        from tenacity import Retrying  # noqa: PLC0415
+
+        from webhooks_sdk._resending import retrying_arguments  # noqa: PLC0415
+
         def attempt() -> T:
             nonlocal first
             if first is not None:
@@ -70,7 +73,7 @@ class SyncDriver:
                 raise error
             return self._attempt(http, call, options)
 
-        return tenacity.Retrying(**call.retrying())(attempt)
+        return Retrying(**retrying_arguments(call))(attempt)
 
     def _attempt(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":

@@ -46,6 +46,7 @@ class SyncHTTP:
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return self._transport.handle_request(request)
+        request.read()  # so that event hooks find its content
         return client.send(request, stream=True, auth=None, follow_redirects=False)
 
     def close(self) -> None:

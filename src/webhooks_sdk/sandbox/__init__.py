@@ -15,12 +15,12 @@ try:
     from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedDelivery, ReceivedRequest
     from webhooks_sdk.sandbox._sandbox import Sandbox
     from webhooks_sdk.sandbox._subscriber import Subscriber
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in {"h11", "starlette", "uvicorn"}:
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in {"h11", "starlette", "uvicorn"}:
         raise
     raise ImportError(
-        f"webhooks_sdk.sandbox needs {error.name}: pip install 'webhooks-sdk[sandbox]'",
-        name=error.name,
-    ) from error
+        f"webhooks_sdk.sandbox needs {_error.name}: pip install 'webhooks-sdk[sandbox]'",
+        name=_error.name,
+    ) from _error
 
 __all__ = ["DeliveryAttempt", "ReceivedDelivery", "ReceivedRequest", "Sandbox", "Subscriber"]

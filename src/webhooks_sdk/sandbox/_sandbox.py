@@ -65,8 +65,8 @@ class Sandbox:
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
-        self.client_id = client_id or f"sandbox-{secrets.token_hex(8)}"
-        self.client_secret = client_secret or secrets.token_urlsafe(32)
+        self.client_id: str = client_id or f"sandbox-{secrets.token_hex(8)}"
+        self.client_secret: str = client_secret or secrets.token_urlsafe(32)
         self._address = (host, port)
         self._service = Service(now=_now, new_id=uuid4)
         self._tokens = TokenOffice(
