@@ -1,0 +1,1 @@
+"""What a call costs beside what it replaces: `python -m benchmarks`, in the repository's root."""

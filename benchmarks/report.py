@@ -1,0 +1,69 @@
+"""The tables: medians, ratios to the baseline, and the targets beside them."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from benchmarks.rounds import ratios
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.rounds import Figures
+
+BASELINE = "httpx by hand"
+SDK = "webhooks_sdk"
+STARTUP = "no import"
+IMPORT_BASELINE = "import httpx"
+IMPORT_SDK = "import webhooks_sdk"
+
+LABELS: Mapping[str, str] = {
+    BASELINE: "httpx, client.post(...).json()",
+    SDK: "client.hooks.redeliver(...)",
+    "svix": "svix, message_attempt.resend(...)",
+    "openai": "openai, client.post(...)",
+    STARTUP: "(no import)",
+}
+TARGETS: Mapping[str, float] = {SDK: 0.9, IMPORT_SDK: 1.5}
+MICROSECONDS, MILLISECONDS = (1e6, "µs"), (1e3, "ms")
+
+
+def print_figures(title: str, figures: Figures) -> None:
+    print_table(title, figures, BASELINE, MICROSECONDS)
+
+
+def print_import_figures(title: str, figures: Figures) -> None:
+    print_table(title, figures, IMPORT_BASELINE, MILLISECONDS)
+
+
+def print_table(title: str, figures: Figures, baseline: str, unit: tuple[float, str]) -> None:
+    print(f"{title}\n  {'':34}{'median':>10}  {'ratio':>6}  {'middle half':<12}  target")
+    for name in figures:
+        print(f"  {LABELS.get(name, name):34}{row(figures, name, baseline, unit)}".rstrip())
+    print(flush=True)
+
+
+def row(figures: Figures, name: str, baseline: str, unit: tuple[float, str]) -> str:
+    scale, symbol = unit
+    taken = f"{statistics.median(figures[name]) * scale:7.1f} {symbol}"
+    if name == baseline:
+        return f"{taken}  {'1.00x':>6}"
+    of_rounds = ratios(figures, name, baseline)
+    median = statistics.median(of_rounds)
+    return (
+        f"{taken}  {median:5.2f}x  {middle_half(of_rounds)}  {verdict(median, TARGETS.get(name))}"
+    )
+
+
+def middle_half(numbers: Sequence[float]) -> str:
+    """Say how noisy it was: between which two numbers the middle half of all lies."""
+    # Two are needed to make quartiles of, and one round may be all that was asked for.
+    low, _, high = statistics.quantiles([*numbers, *numbers], n=4, method="inclusive")
+    return f"{low:.2f} to {high:.2f}"
+
+
+def verdict(ratio: float, target: float | None) -> str:
+    if target is None:
+        return ""
+    return f"at most {target}x: {'reached' if ratio <= target else 'NOT reached'}"
