@@ -1,0 +1,125 @@
+"""The house as docs/architecture.md describes it: an import goes down, never in a circle."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import webhooks_sdk
+
+SOURCE = Path(webhooks_sdk.__file__).parent
+
+FLOORS = {
+    0: {"_codec", "_environments", "_headers", "_models", "_redaction", "_version", "errors"},
+    1: {
+        "_answers",
+        "_auth",
+        "_bodies",
+        "_call",
+        "_resending",
+        "_retries",
+        "_signing",
+        "operations",
+    },
+    2: {"_async_driver", "_async_http", "_driver", "_sync_driver", "_sync_http"},
+    4: {"__init__", "_client", "_hooks"},
+    5: {"sandbox"},
+}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}
+
+
+def rooms() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in SOURCE.rglob("*.py"):
+        found.setdefault(path.relative_to(SOURCE).parts[0].removesuffix(".py"), []).append(path)
+    return found
+
+
+def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
+    """The modules that a file imports, those for type checkers alone included unless said."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    if at_run_time:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                skipped.update(ast.walk(node))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def imported_rooms(room: str, *, at_run_time: bool = False) -> set[str]:
+    names = {name for path in rooms()[room] for name in imports(path, at_run_time=at_run_time)}
+    inside = {
+        name.split(".")[1]
+        for name in names
+        if name.startswith("webhooks_sdk.") and len(name.split(".")) > 1
+    }
+    return (inside & FLOOR_OF.keys()) - {room}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert set(rooms()) == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("room", sorted(FLOOR_OF))
+def test_imports_go_down(room: str) -> None:
+    # `_hooks` names the clients, which hold it, for the type checker alone.
+    seen = imported_rooms(room, at_run_time=room == "_hooks")
+    assert {other for other in seen if FLOOR_OF[other] > FLOOR_OF[room]} == set()
+
+
+def test_no_circle_at_run_time() -> None:
+    below = {room: imported_rooms(room, at_run_time=True) for room in FLOOR_OF}
+    while True:
+        free = {room for room, others in below.items() if not others}
+        if not free:
+            break
+        below = {room: others - free for room, others in below.items() if room not in free}
+    assert below == {}
+
+
+@pytest.mark.parametrize("room", sorted(FLOORS[0] | FLOORS[1]))
+def test_no_decision_knows_an_http_library(room: str) -> None:
+    used = {name.split(".")[0] for path in rooms()[room] for name in imports(path)}
+    assert used & HTTP_LIBRARIES == set()
+
+
+def test_only_named_modules_are_public() -> None:
+    public = {room for room in rooms() if not room.startswith("_")}
+    assert public == {"errors", "operations", "sandbox"}
+
+
+def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> None:
+    script = "import sys, webhooks_sdk; print(*sys.modules)"
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "webhooks_sdk" in loaded
+    assert {name for name in loaded if name.startswith("webhooks_sdk.sandbox")} == set()
+    assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs"} == set()
+
+
+def test_the_version_is_the_packages() -> None:
+    assert version("webhooks-sdk") == webhooks_sdk.__version__
+
+
+def test_everything_public_has_a_docstring_and_is_exported() -> None:
+    for name in webhooks_sdk.__all__:
+        exported = getattr(webhooks_sdk, name)
+        if isinstance(exported, type):
+            assert (exported.__doc__ or "").strip(), name
