@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypedDict, TypeVar, Unpack, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NoReturn,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 import httpx
 
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
 
     from webhooks_sdk._answers import APIResponse
     from webhooks_sdk._call import Timeouts
+    from webhooks_sdk._environments import Endpoints, EnvironmentSettings
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
@@ -64,7 +77,68 @@ class AsyncClientOptions(CommonOptions, total=False):
     transport: httpx.AsyncBaseTransport | None
 
 
-class Client:
+DriverT = TypeVar("DriverT", SyncDriver, AsyncDriver)
+
+
+class _BaseClient(ABC, Generic[DriverT]):
+    """What both clients have in common: all that neither sends nor waits."""
+
+    _driver: DriverT
+    _options: Options
+    _is_view: bool = False
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the API, without a trailing slash."""
+        return self._driver.settings.endpoints.base.url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._driver.closed
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | Unset = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+    ) -> Self:
+        """Return a view of this client with other options, on the same connections and token.
+
+        Args:
+            timeout: As in the client's own arguments.
+            retry: As in the client's own arguments.
+
+        Returns:
+            A client. Closing it closes nothing; it is closed with the client that it is a view of.
+
+        Raises:
+            ConfigurationError: An option is none that the client takes.
+        """
+        view = type(self).__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._options = Options(  # noqa: SLF001 - of its own class
+            self._options.timeouts if isinstance(timeout, Unset) else _timeouts(timeout),
+            self._options.retry if isinstance(retry, Unset) else _policy(retry),
+        )
+        view._is_view = True  # noqa: SLF001 - of its own class
+        view._attach_hooks()  # noqa: SLF001 - of its own class
+        return view
+
+    @abstractmethod
+    def _attach_hooks(self) -> None:
+        """Give the client, or a view of it, the resource that sends through it."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: it holds connections and credentials."
+        )
+
+
+class Client(_BaseClient[SyncDriver]):
     """A client of the service for threads; `AsyncClient` is its twin for tasks.
 
     One client serves a whole process, 32 threads and more: it holds one pool of connections and
@@ -98,8 +172,6 @@ class Client:
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
-    hooks: Hooks
-
     def __init__(
         self,
         auth: Auth,
@@ -123,13 +195,7 @@ class Client:
         self._options = Options(_timeouts(timeout), _policy(retry))
         self._driver = SyncDriver(
             Settings(
-                endpoints=resolve_endpoints(
-                    environment=environment,
-                    base_url=base_url,
-                    token_url=token_url,
-                    needs_token_url=isinstance(auth, ClientCredentials),
-                    allow_insecure_http=allow_insecure_http,
-                ),
+                endpoints=_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
                 auth=auth,
                 on_retry=on_retry,
                 max_connections=_at_least_one("max_connections", max_connections),
@@ -139,8 +205,10 @@ class Client:
                 ssl_context=_tls(http_client or transport),
             )
         )
-        self._is_view = False
-        self.hooks = Hooks(self)
+        self._attach_hooks()
+
+    def _attach_hooks(self) -> None:
+        self.hooks: Hooks = Hooks(self)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -157,26 +225,13 @@ class Client:
             ConfigurationError: A variable is missing, wrong, or contradicts another.
         """
         found = settings_from_variables(os.environ)
-        auth = found.access_token or ClientCredentials(
-            found.client_id or "", found.client_secret or ""
-        )
         return cls(
-            auth,
+            _auth_from(found),
             environment=found.environment,
             base_url=found.base_url,
             token_url=found.token_url,
             **options,
         )
-
-    @property
-    def base_url(self) -> str:
-        """The base URL of the API, without a trailing slash."""
-        return self._driver.settings.endpoints.base.url
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client was closed."""
-        return self._driver.closed
 
     def send(self, operation: Operation[T]) -> APIResponse[T]:
         """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
@@ -190,31 +245,6 @@ class Client:
             ClientClosedError: The client is closed.
         """
         return self._driver.send(operation, self._options)
-
-    def with_options(
-        self,
-        *,
-        timeout: float | httpx.Timeout | Unset = UNSET,
-        retry: RetryPolicy | Unset = UNSET,
-    ) -> Self:
-        """Return a view of this client with other options, on the same connections and token.
-
-        Args:
-            timeout: As in `Client`.
-            retry: As in `Client`.
-
-        Returns:
-            A client. Closing it closes nothing; it is closed with the client that it is a view of.
-
-        Raises:
-            ConfigurationError: An option is none that `Client` takes.
-        """
-        view = type(self).__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._options = _changed(self._options, timeout, retry)  # noqa: SLF001 - its own class
-        view._is_view = True  # noqa: SLF001 - its own class
-        view.hooks = Hooks(view)
-        return view
 
     def close(self) -> None:
         """Close the connections. Calls that are under way fail; closing twice is closing once."""
@@ -232,14 +262,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("A Client cannot be pickled: it holds connections and credentials.")
-
-
-class AsyncClient:
+class AsyncClient(_BaseClient[AsyncDriver]):
     """A client of the service for tasks, on asyncio or trio; `Client` is its twin for threads.
 
     One client serves a whole process: it holds one pool of connections for each event loop, closed
@@ -273,8 +297,6 @@ class AsyncClient:
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
-    hooks: AsyncHooks
-
     def __init__(
         self,
         auth: AsyncAuth,
@@ -298,13 +320,7 @@ class AsyncClient:
         self._options = Options(_timeouts(timeout), _policy(retry))
         self._driver = AsyncDriver(
             Settings(
-                endpoints=resolve_endpoints(
-                    environment=environment,
-                    base_url=base_url,
-                    token_url=token_url,
-                    needs_token_url=isinstance(auth, ClientCredentials),
-                    allow_insecure_http=allow_insecure_http,
-                ),
+                endpoints=_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
                 auth=auth,
                 on_retry=on_retry,
                 max_connections=_at_least_one("max_connections", max_connections),
@@ -314,8 +330,10 @@ class AsyncClient:
                 ssl_context=_tls(http_client or transport),
             )
         )
-        self._is_view = False
-        self.hooks = AsyncHooks(self)
+        self._attach_hooks()
+
+    def _attach_hooks(self) -> None:
+        self.hooks: AsyncHooks = AsyncHooks(self)
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
@@ -332,26 +350,13 @@ class AsyncClient:
             ConfigurationError: A variable is missing, wrong, or contradicts another.
         """
         found = settings_from_variables(os.environ)
-        auth = found.access_token or ClientCredentials(
-            found.client_id or "", found.client_secret or ""
-        )
         return cls(
-            auth,
+            _auth_from(found),
             environment=found.environment,
             base_url=found.base_url,
             token_url=found.token_url,
             **options,
         )
-
-    @property
-    def base_url(self) -> str:
-        """The base URL of the API, without a trailing slash."""
-        return self._driver.settings.endpoints.base.url
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client was closed."""
-        return self._driver.closed
 
     async def send(self, operation: Operation[T]) -> APIResponse[T]:
         """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
@@ -365,31 +370,6 @@ class AsyncClient:
             ClientClosedError: The client is closed.
         """
         return await self._driver.send(operation, self._options)
-
-    def with_options(
-        self,
-        *,
-        timeout: float | httpx.Timeout | Unset = UNSET,
-        retry: RetryPolicy | Unset = UNSET,
-    ) -> Self:
-        """Return a view of this client with other options, on the same connections and token.
-
-        Args:
-            timeout: As in `AsyncClient`.
-            retry: As in `AsyncClient`.
-
-        Returns:
-            A client. Closing it closes nothing; it is closed with the client that it is a view of.
-
-        Raises:
-            ConfigurationError: An option is none that `AsyncClient` takes.
-        """
-        view = type(self).__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._options = _changed(self._options, timeout, retry)  # noqa: SLF001 - its own class
-        view._is_view = True  # noqa: SLF001 - its own class
-        view.hooks = AsyncHooks(view)
-        return view
 
     async def aclose(self) -> None:
         """Close the connections. Calls that are under way fail; closing twice is closing once."""
@@ -407,11 +387,11 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("An AsyncClient cannot be pickled: it holds connections and credentials.")
+def _auth_from(found: EnvironmentSettings) -> str | ClientCredentials:
+    if found.access_token is not None:
+        return found.access_token
+    return ClientCredentials(found.client_id or "", found.client_secret or "")
 
 
 def _check_auth(auth: object) -> None:
@@ -423,6 +403,22 @@ def _check_auth(auth: object) -> None:
             "auth must be an access token (str), ClientCredentials, or a callable that returns a"
             f" token, not {type(auth).__name__}."
         )
+
+
+def _endpoints(
+    auth: object,
+    environment: EnvironmentLike | None,
+    base_url: str | None,
+    token_url: str | None,
+    allow_insecure_http: bool,
+) -> Endpoints:
+    return resolve_endpoints(
+        environment=environment,
+        base_url=base_url,
+        token_url=token_url,
+        needs_token_url=isinstance(auth, ClientCredentials),
+        allow_insecure_http=allow_insecure_http,
+    )
 
 
 def _check_own(
@@ -476,15 +472,6 @@ def _policy(retry: RetryPolicy) -> RetryPolicy:
     if not isinstance(cast("object", retry), RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
     return retry
-
-
-def _changed(
-    options: Options, timeout: float | httpx.Timeout | Unset, retry: RetryPolicy | Unset
-) -> Options:
-    return Options(
-        options.timeouts if isinstance(timeout, Unset) else _timeouts(timeout),
-        options.retry if isinstance(retry, Unset) else _policy(retry),
-    )
 
 
 def _tls(own: object) -> ssl.SSLContext | None:

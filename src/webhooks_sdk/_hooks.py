@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 from webhooks_sdk import operations
@@ -12,7 +12,18 @@ from webhooks_sdk._models import WebhookEvent, WebhookSubscription
 from webhooks_sdk.operations import UNSET, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk._client import AsyncClient, Client
+    from webhooks_sdk._answers import APIResponse
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+
+
+class _Sends(Protocol):
+    def send(self, operation: Operation[T]) -> APIResponse[T]: ...
+
+
+class _SendsAsync(Protocol):
+    async def send(self, operation: Operation[T]) -> APIResponse[T]: ...
 
 
 class Hooks:
@@ -23,7 +34,7 @@ class Hooks:
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: _Sends) -> None:
         self._client = client
 
     def list(self) -> builtins.list[WebhookSubscription]:
@@ -208,7 +219,7 @@ class AsyncHooks:
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: _SendsAsync) -> None:
         self._client = client
 
     async def list(self) -> builtins.list[WebhookSubscription]:

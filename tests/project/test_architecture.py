@@ -41,18 +41,10 @@ def rooms() -> dict[str, list[Path]]:
     return found
 
 
-def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
-    """The modules that a file imports, those for type checkers alone included unless said."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped: set[ast.AST] = set()
-    if at_run_time:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                skipped.update(ast.walk(node))
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, those for type checkers alone included."""
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -61,13 +53,9 @@ def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
     return names
 
 
-def imported_rooms(room: str, *, at_run_time: bool = False) -> set[str]:
-    names = {name for path in rooms()[room] for name in imports(path, at_run_time=at_run_time)}
-    inside = {
-        name.split(".")[1]
-        for name in names
-        if name.startswith("webhooks_sdk.") and len(name.split(".")) > 1
-    }
+def imported_rooms(room: str) -> set[str]:
+    names = {name for path in rooms()[room] for name in imports(path)}
+    inside = {name.split(".")[1] for name in names if name.startswith("webhooks_sdk.")}
     return (inside & FLOOR_OF.keys()) - {room}
 
 
@@ -77,13 +65,12 @@ def test_every_room_has_a_floor() -> None:
 
 @pytest.mark.parametrize("room", sorted(FLOOR_OF))
 def test_imports_go_down(room: str) -> None:
-    # `_hooks` names the clients, which hold it, for the type checker alone.
-    seen = imported_rooms(room, at_run_time=room == "_hooks")
+    seen = imported_rooms(room)
     assert {other for other in seen if FLOOR_OF[other] > FLOOR_OF[room]} == set()
 
 
-def test_no_circle_at_run_time() -> None:
-    below = {room: imported_rooms(room, at_run_time=True) for room in FLOOR_OF}
+def test_no_circle() -> None:
+    below = {room: imported_rooms(room) for room in FLOOR_OF}
     while True:
         free = {room for room, others in below.items() if not others}
         if not free:
