@@ -116,7 +116,7 @@ class _BaseClient(ABC, Generic[DriverT]):
             ConfigurationError: An option is none that the client takes.
         """
         view = type(self).__new__(type(self))
-        view.__dict__.update(self.__dict__)
+        vars(view).update(vars(self))
         view._options = Options(  # noqa: SLF001 - of its own class
             self._options.timeouts if isinstance(timeout, Unset) else _timeouts(timeout),
             self._options.retry if isinstance(retry, Unset) else _policy(retry),
