@@ -95,13 +95,22 @@ class _Inflater:
     def __init__(self, window_bits: int) -> None:
         self._window_bits = window_bits
         self._stream = zlib.decompressobj(window_bits)
-        self._started = False
+        # Some servers send "deflate" without the zlib wrapper of RFC 9110, section 8.4.1.2. That is
+        # seen at the first two bytes, so nothing is unpacked before they are here.
+        self._undecided = window_bits == zlib.MAX_WBITS
+        self._held = b""
 
     @property
     def ended(self) -> bool:
         return self._stream.eof
 
     def inflate(self, chunk: bytes, at_most: int) -> bytes:
+        if self._undecided:
+            chunk = self._held + chunk
+            if len(chunk) < _WRAPPER_SIZE:
+                self._held = chunk
+                return b""
+            self._decide(chunk)
         parts: list[bytes] = []
         while chunk and at_most > 0:
             if self._stream.eof:
@@ -113,21 +122,19 @@ class _Inflater:
             chunk = self._stream.unused_data if self._stream.eof else b""
         return b"".join(parts)
 
+    def _decide(self, beginning: bytes) -> None:
+        self._undecided, self._held = False, b""
+        try:
+            zlib.decompressobj(self._window_bits).decompress(beginning[:_WRAPPER_SIZE])
+        except zlib.error:
+            self._window_bits = -zlib.MAX_WBITS
+            self._stream = zlib.decompressobj(self._window_bits)
+
     def _decompress(self, chunk: bytes, at_most: int) -> bytes:
         try:
-            return self._decompress_once(chunk, at_most)
+            return self._stream.decompress(chunk, at_most)
         except zlib.error:
             raise BodyError("its compressed body is broken") from None
 
-    def _decompress_once(self, chunk: bytes, at_most: int) -> bytes:
-        try:
-            return self._stream.decompress(chunk, at_most)
-        except zlib.error:
-            if self._started or self._window_bits != zlib.MAX_WBITS:
-                raise
-            # Some servers send "deflate" without the zlib wrapper of RFC 9110, section 8.4.1.2.
-            self._window_bits = -zlib.MAX_WBITS
-            self._stream = zlib.decompressobj(self._window_bits)
-            return self._stream.decompress(chunk, at_most)
-        finally:
-            self._started = True
+
+_WRAPPER_SIZE = 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from http import HTTPStatus
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
@@ -30,6 +31,7 @@ from webhooks_sdk._retries import (
     leaves_unknown,
     may_resend,
     parse_retry_after,
+    shown_with,
 )
 
 if TYPE_CHECKING:
@@ -142,10 +144,10 @@ class Call(Generic[T]):
 
     def _cut(self, left: float) -> Timeouts:
         cut = {
-            step: left if limit is None or limit > left else limit
+            step: left if limit is None else min(limit, left)
             for step, limit in self._timeouts.items()
         }
-        cut["pool"] = min(cut["pool"] or left, left * _POOL_SHARE)
+        cut["pool"] = min(cut["pool"], left * _POOL_SHARE)
         return cut
 
     def check_time(self) -> None:
@@ -181,7 +183,7 @@ class Call(Generic[T]):
             if self._deleted_before(answer):
                 return self._succeed(answer, cast("T", None))
             raise self._status_error(answer)
-        if answer.broken is not None:
+        if answer.broken is not None and operation.answer is not NoneType:
             raise self._broken(answer, answer.broken) from self.clean_cause(answer.broken)
         try:
             value = operation.decode(answer.body)
@@ -353,12 +355,10 @@ class Call(Generic[T]):
 
     def clean_cause(self, cause: Exception) -> Exception:
         """Return what an error may name as its cause: it, unless its text shows a credential."""
-        link: BaseException | None = cause
-        while link is not None:
-            if redact(str(link), self._secrets()) != str(link):
-                return Exception(f"{type(cause).__name__}: {redact(str(cause), self._secrets())}")
-            link = link.__cause__ or link.__context__
-        return cause
+        secrets = self._secrets()
+        if all(redact(str(link), secrets) == str(link) for link in shown_with(cause)):
+            return cause
+        return Exception(f"{type(cause).__name__}: {redact(str(cause), secrets)}")
 
     def _secrets(self) -> tuple[str, ...]:
         return (*self.operation.secrets, *self._tokens)

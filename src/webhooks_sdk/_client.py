@@ -412,13 +412,19 @@ def _endpoints(
     token_url: str | None,
     allow_insecure_http: bool,
 ) -> Endpoints:
-    return resolve_endpoints(
+    endpoints = resolve_endpoints(
         environment=environment,
         base_url=base_url,
         token_url=token_url,
         needs_token_url=isinstance(auth, ClientCredentials),
         allow_insecure_http=allow_insecure_http,
     )
+    for endpoint in (endpoints.base, endpoints.token):
+        try:
+            httpx.URL("" if endpoint is None else endpoint.url)
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"A URL is none that httpx takes: {error}") from error
+    return endpoints
 
 
 def _check_own(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast
@@ -161,7 +162,7 @@ def unstructure(model: object) -> JSONObject:
     return cast("JSONObject", _converter(explain=False).unstructure(model))
 
 
-class WrongValueError(ValueError):
+class WrongValueError(DecodeError):
     """A value that a hook refused; the text has no part of it."""
 
 
@@ -229,7 +230,7 @@ def _converter(*, explain: bool) -> Converter:
     )
     converter.register_unstructure_hook(UUID, str)
     converter.register_unstructure_hook(datetime, format_timestamp)
-    converter.register_unstructure_hook_func(lambda shape: shape == JSONObject, dict)
+    converter.register_unstructure_hook_func(lambda shape: shape == JSONObject, deepcopy)
 
     def array_hook(shape: Any) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
         is_list = shape.__origin__ is list
@@ -270,4 +271,4 @@ def _wire_hook(cls: type[Any], converter: Converter) -> Callable[[Any], JSONObje
     from cattrs.gen import make_dict_unstructure_fn, override  # noqa: PLC0415
 
     known = make_dict_unstructure_fn(cls, converter, extra=override(omit=True))
-    return lambda model: {**model.extra, **known(model)}
+    return lambda model: {**deepcopy(model.extra), **known(model)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -141,15 +141,15 @@ _MAX_PORT = 65_535
 
 def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
     match = _URL(url)
-    if "@" in url.partition("//")[2].partition("/")[0]:
-        # The URL is not quoted: what stands before the @ is a credential.
+    if "@" in (url if match is None else match["host"]):
+        # The URL is not quoted: what stands before the @ may be a password.
         raise ConfigurationError(f"{name} must not hold a user name or password.")
-    if match is None or int(match["port"] or 0) > _MAX_PORT:
+    if match is None or int(match["port"] or 0) > _MAX_PORT or not _is_host(match["host"]):
         raise ConfigurationError(
             f"{name} must be an http or https URL in ASCII without query or fragment, such as"
             f" 'https://host.example/prefix', not {url!r}."
         )
-    host = match["host"].lower()
+    host = match["host"].lower().rstrip(".")
     plain = url.startswith("http:")
     loopback = _is_loopback(host)
     if plain and not loopback and not allow_insecure_http:
@@ -160,6 +160,20 @@ def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
     own_port = "80" if plain else "443"
     authority = host if match["port"] in (None, own_port) else f"{host}:{match['port']}"
     return Endpoint(url, host, authority, plain_loopback=plain and loopback)
+
+
+_LOOKS_NUMERIC = re.compile(r"[0-9.]+").fullmatch
+
+
+def _is_host(host: str) -> bool:
+    try:
+        if host.startswith("["):
+            IPv6Address(host.strip("[]"))
+        elif _LOOKS_NUMERIC(host):
+            IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

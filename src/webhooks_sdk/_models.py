@@ -6,9 +6,10 @@ A field that the API adds later is kept in `extra`, at the level where it came.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from attrs import field, frozen
@@ -16,7 +17,7 @@ from attrs import field, frozen
 from webhooks_sdk._codec import JSONObject, WrongValueError, structure, unstructure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from typing import NoReturn, Self
 
 
@@ -35,7 +36,9 @@ class _Model:
         Raises:
             DecodeError: A field is missing or has another type; the message has its path.
         """
-        return structure(dict(data), cls)
+        # Whoever has no type checker may pass anything.
+        is_object = isinstance(cast("object", data), Mapping)
+        return structure(dict(data) if is_object else data, cls)
 
     def to_dict(self) -> JSONObject:
         """Return the JSON-ready wire shape, secrets included; `from_dict` reads it back."""
@@ -134,6 +137,10 @@ class SubscriptionConfig(_Model):
     extra: JSONObject = field(factory=JSONObject, hash=False, repr=_names_only)
 
 
+def _as_tuple(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @frozen(kw_only=True)
 class WebhookSubscription(_Model):
     """A subscription: which events are sent where.
@@ -156,7 +163,7 @@ class WebhookSubscription(_Model):
     id: UUID
     active: bool
     confirmed: bool
-    events: tuple[str, ...] = field(converter=tuple)
+    events: tuple[str, ...] = field(converter=_as_tuple)
     config: SubscriptionConfig
     owner_id: UUID
     tenant_id: UUID

@@ -17,7 +17,7 @@ from attrs import Attribute, field, frozen
 from webhooks_sdk.errors import APIError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Safety(enum.Enum):
@@ -52,6 +52,11 @@ def _seconds_or_none(_: object, attribute: Attribute[Any], value: object) -> Non
         raise ConfigurationError(
             f"{attribute.name} must be a number of seconds greater than 0, or None, not {value!r}."
         )
+
+
+def _boolean(_: object, attribute: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name} must be True or False, not {value!r}.")
 
 
 def _count(_: object, attribute: Attribute[int], value: object) -> None:
@@ -91,7 +96,7 @@ class RetryPolicy:
     max_backoff: float = field(default=8.0, validator=_seconds)
     deadline: float | None = field(default=120.0, validator=_seconds_or_none)
     max_retry_after: float = field(default=60.0, validator=_seconds)
-    resend_ambiguous: bool = False
+    resend_ambiguous: bool = field(default=False, validator=_boolean)
 
     @classmethod
     def none(cls) -> RetryPolicy:
@@ -160,7 +165,8 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
         error: What was raised.
         transport_fault: Whether it is a failure of the network, and so may pass by itself.
     """
-    causes = tuple(_causes(error))
+    # Not __context__: it can be the refusal of a first address, before the second took the request.
+    causes = tuple(_chain(error, lambda link: link.__cause__))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Fate.REFUSED
     if any(map(_proves_unsent, causes)):
@@ -168,14 +174,20 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
     return Fate.AMBIGUOUS if transport_fault else Fate.UNREADABLE
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    # Not __context__: it can be the refusal of a first address, before the second took the request.
+def shown_with(error: BaseException) -> Iterator[BaseException]:
+    """Return an exception and those that its traceback is printed with."""
+    return _chain(error, lambda link: link.__cause__ or link.__context__)
+
+
+def _chain(
+    error: BaseException, follow: Callable[[BaseException], BaseException | None]
+) -> Iterator[BaseException]:
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = link.__cause__
+        link = follow(link)
 
 
 # What httpcore, and its continuation, raise only before a request is written. By name, since this

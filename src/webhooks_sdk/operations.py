@@ -145,10 +145,6 @@ def create(
     Raises:
         InvalidArgumentError: The API cannot take an argument.
     """
-    if active and not events:
-        raise InvalidArgumentError(
-            "A subscription can be active only with at least one event: pass events, such as ['*']."
-        )
     given = {"url": url, "events": events, "active": active}
     given |= {} if secret is None else {"secret": secret}
     given |= {} if header is None else {"header": header}
@@ -253,12 +249,16 @@ def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookE
     )
 
 
-def _secrets(*values: str | None | _UnsetType) -> tuple[str, ...]:
-    return tuple(value for value in values if isinstance(value, str))
+def _secrets(secret: str | None | _UnsetType, header: str | None | _UnsetType) -> tuple[str, ...]:
+    given = [value for value in (secret, header) if isinstance(value, str)]
+    if isinstance(header, str):
+        # A server may echo the value without its name.
+        given.append(header.partition(":")[2].strip())
+    return tuple(given)
 
 
-# Any of these would end the header line, and begin another, at whoever writes it.
-_LINE_END = re.compile(r"[\r\n\0]").search
+# A line end would begin another header at whoever writes it (RFC 9110, sections 5.1 and 5.5).
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*").fullmatch
 
 
 def _subscription_body(given: dict[str, Any]) -> bytes:
@@ -269,11 +269,15 @@ def _subscription_body(given: dict[str, Any]) -> bytes:
         given = given | {"events": _event_names(given["events"])}
     if not isinstance(given.get("active", False), bool):
         raise InvalidArgumentError(f"active must be True or False, not {given['active']!r}.")
+    if given.get("active") and "events" in given and not given["events"]:
+        raise InvalidArgumentError(
+            "A subscription can be active only with at least one event: pass events, such as ['*']."
+        )
     for name in ("secret", "header"):
         if not isinstance(given.get(name), str | None):
             raise InvalidArgumentError(f"{name} must be a string.")
     header = given.get("header")
-    if header is not None and (":" not in header or _LINE_END(header)):
+    if header is not None and not _HEADER(header):
         raise InvalidArgumentError("header must be one HTTP header, as 'Name: Value'.")
     return json.dumps(given, separators=(",", ":")).encode()
 
