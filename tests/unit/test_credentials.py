@@ -1,0 +1,250 @@
+"""The request for an access token, and when a token that is held is still good."""
+
+from __future__ import annotations
+
+import pickle
+from base64 import b64decode
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from webhooks_sdk import AccessToken, ClientCredentials, ConfigurationError
+from webhooks_sdk._auth import TokenCache, check_token, token_operation
+from webhooks_sdk._retries import Safety
+from webhooks_sdk.errors import APIConnectionError, APIError, AuthenticationError
+
+ENCODABLE = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1)
+STYLES: list[Any] = ["form", "multipart", "basic"]
+
+
+@given(ENCODABLE, ENCODABLE)
+@settings(deadline=None)
+def test_form_data_holds_the_grant_and_both_halves(client_id: str, secret: str) -> None:
+    operation = token_operation(ClientCredentials(client_id, secret))
+    assert operation.content is not None
+    assert parse_qsl(operation.content.decode("ascii"), keep_blank_values=True) == [
+        ("grant_type", "client_credentials"),
+        ("client_id", client_id),
+        ("client_secret", secret),
+    ]
+    assert operation.content_type == "application/x-www-form-urlencoded"
+    assert (operation.path, operation.headers) == ("", ())
+
+
+@given(ENCODABLE, ENCODABLE)
+@example("id\r\n--x", 'a"; name="client_id')
+@settings(deadline=None)
+def test_multipart_holds_the_grant_and_both_halves(client_id: str, secret: str) -> None:
+    operation = token_operation(ClientCredentials(client_id, secret, style="multipart"))
+    kind, _, boundary = operation.content_type.partition("; boundary=")
+    assert kind == "multipart/form-data"
+    assert operation.content is not None
+    first, *parts, last = operation.content.decode().split(f"--{boundary}")
+    assert (first, last) == ("", "--\r\n")
+    fields = [part.removeprefix("\r\n").removesuffix("\r\n").split("\r\n\r\n", 1) for part in parts]
+    assert fields == [
+        ['Content-Disposition: form-data; name="grant_type"', "client_credentials"],
+        ['Content-Disposition: form-data; name="client_id"', client_id],
+        ['Content-Disposition: form-data; name="client_secret"', secret],
+    ]
+
+
+@given(ENCODABLE.filter(lambda text: ":" not in text), ENCODABLE)
+@settings(deadline=None)
+def test_basic_holds_both_halves_and_the_grant_in_the_query(client_id: str, secret: str) -> None:
+    operation = token_operation(ClientCredentials(client_id, secret, style="basic"))
+    ((name, value),) = operation.headers
+    assert name == "Authorization"
+    assert b64decode(value.removeprefix("Basic ")).decode() == f"{client_id}:{secret}"
+    assert operation.path == "?grant_type=client_credentials"
+    assert operation.content is None
+    assert value.removeprefix("Basic ") in operation.secrets
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_token_request_goes_to_the_token_endpoint_and_can_be_sent_again(style: Any) -> None:
+    operation = token_operation(ClientCredentials("id-1", "hunter2", style=style))
+    assert (operation.name, operation.method, operation.endpoint) == ("token", "POST", "token")
+    assert operation.success == {200}
+    assert operation.safety is Safety.READ
+    assert "hunter2" in operation.secrets
+    assert "hunter2" not in repr(operation)
+    assert operation.decode(b'{"access_token": "abc"}') == AccessToken(access_token="abc")
+
+
+def test_credentials_show_no_secret() -> None:
+    credentials = ClientCredentials("id-1", "hunter2", style="basic")
+    assert "hunter2" not in repr(credentials)
+    assert "hunter2" not in str(credentials)
+    assert "id-1" in repr(credentials)
+
+
+WRONG_CREDENTIALS: list[tuple[Any, Any, Any]] = [
+    ("", "hunter2", "form"),
+    ("id", "", "form"),
+    (None, "hunter2", "form"),
+    ("id", None, "form"),
+    ("id", b"hunter2", "form"),
+    ("id", "hunter2", "FORM"),
+    ("id", "hunter2", ""),
+    ("id", "hunter2", None),
+    ("id", "hunter2", ["form"]),
+    ("i:d", "hunter2", "basic"),
+]
+
+
+@pytest.mark.parametrize(("client_id", "client_secret", "style"), WRONG_CREDENTIALS)
+def test_credentials_that_cannot_be_sent_are_refused(
+    client_id: Any, client_secret: Any, style: Any
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ClientCredentials(client_id, client_secret, style=style)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_colon_is_no_trouble_in_a_form() -> None:
+    assert ClientCredentials("i:d", "hunter2").client_id == "i:d"
+
+
+@pytest.mark.parametrize("token", ["a", "eyJ.a-b_c~+/==", "!", "~"])
+def test_a_token_is_taken_as_it_is(token: str) -> None:
+    assert check_token(token) == token
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", " ", "hunter2 x", "hunter2\r\nX: y", "hunter2\n", "hünter2", "\0", None, 5, b"hunter2"],
+)
+def test_a_token_that_no_header_can_hold_is_refused_and_not_quoted(token: object) -> None:
+    with pytest.raises(ConfigurationError, match="visible ASCII") as caught:
+        check_token(token)
+    assert "hunter2" not in str(caught.value)
+    assert "hünter2" not in str(caught.value)
+
+
+@given(st.text())
+@settings(deadline=None)
+def test_any_text_is_a_token_or_a_configuration_error(text: str) -> None:
+    try:
+        token = check_token(text)
+    except ConfigurationError:
+        return
+    assert token.isascii()
+    assert token.isprintable()
+    assert " " not in token
+
+
+def cache_with(token: str, expires_in: int | None, asked_at: float = 1_000.0) -> TokenCache:
+    cache = TokenCache()
+    assert cache.store(AccessToken(access_token=token, expires_in=expires_in), asked_at) == token
+    return cache
+
+
+def test_an_empty_cache_has_no_token() -> None:
+    assert TokenCache().current(0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "renewed_after"),
+    [
+        (43_200, 42_900.0),
+        (3_000, 2_700.0),
+        (600, 540.0),
+        (60, 54.0),
+        (10, 9.0),
+        (1, 0.9),
+        (0, 0.0),
+        (-5, -4.5),
+    ],
+)
+def test_a_token_is_renewed_a_margin_before_it_expires(
+    expires_in: int, renewed_after: float
+) -> None:
+    cache = cache_with("t", expires_in)
+    assert cache.current(1_000.0 + renewed_after - 0.01) == "t"
+    assert cache.current(1_000.0 + renewed_after + 0.01) is None
+
+
+@pytest.mark.parametrize("expires_in", [None, 10**30])
+def test_a_token_without_end_is_kept_until_it_is_refused(expires_in: int | None) -> None:
+    cache = cache_with("t", expires_in)
+    assert cache.current(900_000_000.0) == "t"
+    cache.refuse("t")
+    assert cache.current(1_001.0) is None
+
+
+@given(st.none() | st.integers(), st.floats(0, 1e9), st.floats(0, 1e9))
+@settings(deadline=None)
+def test_a_token_is_never_used_after_its_life(
+    expires_in: int | None, asked_at: float, later: float
+) -> None:
+    cache = cache_with("t", expires_in, asked_at)
+    if cache.current(asked_at + later) is not None and expires_in is not None:
+        assert later <= expires_in
+
+
+def test_a_refusal_of_an_older_token_keeps_the_newer_one() -> None:
+    cache = cache_with("old", 100)
+    cache.store(AccessToken(access_token="new", expires_in=100), 1_010.0)
+    cache.refuse("old")
+    assert cache.current(1_020.0) == "new"
+    cache.refuse("new")
+    assert cache.current(1_020.0) is None
+    cache.refuse("new")
+    assert cache.current(1_020.0) is None
+
+
+def test_a_new_token_has_its_own_age() -> None:
+    cache = cache_with("old", 10)
+    assert cache.current(1_009.5) is None
+    cache.store(AccessToken(access_token="new", expires_in=100), 1_009.5)
+    assert cache.current(1_090.0) == "new"
+
+
+def failure() -> APIError:
+    return AuthenticationError("token: 401.", operation="token", status=401, attempts=1)
+
+
+def test_who_waited_learns_of_a_failure_and_who_comes_later_does_not() -> None:
+    cache = TokenCache()
+    seen_by_a_waiter = cache.failures
+    assert cache.failure_since(seen_by_a_waiter) is None
+    cache.fail(failure())
+    told = cache.failure_since(seen_by_a_waiter)
+    assert isinstance(told, AuthenticationError)
+    assert (str(told), told.status) == ("token: 401.", 401)
+    assert cache.failure_since(cache.failures) is None
+
+
+def test_the_last_failure_is_told() -> None:
+    cache = TokenCache()
+    cache.fail(failure())
+    cache.fail(APIConnectionError("token: lost.", operation="token"))
+    assert isinstance(cache.failure_since(0), APIConnectionError)
+    assert isinstance(cache.failure_since(1), APIConnectionError)
+    assert cache.failure_since(2) is None
+
+
+def test_a_kept_failure_keeps_no_frames_alive() -> None:
+    cache = TokenCache()
+    with pytest.raises(AuthenticationError) as caught:
+        raise failure()
+    cache.fail(caught.value)
+    kept = cache.failure_since(0)
+    assert kept is not None
+    assert kept is not caught.value
+    assert kept.__traceback__ is None
+
+
+def test_a_failure_keeps_the_token_that_is_still_good() -> None:
+    cache = cache_with("t", 100)
+    cache.fail(failure())
+    assert cache.current(1_001.0) == "t"
+
+
+def test_a_cache_is_not_pickled() -> None:
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(cache_with("t", None))

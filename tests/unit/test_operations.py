@@ -1,0 +1,305 @@
+"""Each operation as api.md's row has it, and what the API could not take."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from copy import deepcopy
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webhooks_sdk import (
+    UNSET,
+    InvalidArgumentError,
+    Operation,
+    Unset,
+    WebhookEvent,
+    WebhookSubscription,
+    operations,
+)
+from webhooks_sdk._retries import Safety
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOOK = UUID("e6db9c1a-d15f-4248-81fa-5b61fc321def")
+REQUEST = UUID("29dd8606-4e01-46cb-aca2-dd6022e74865")
+SAMPLE = (Path(__file__).parents[1] / "samples" / "redeliver.json").read_bytes()
+ROWS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
+    (operations.list(), "GET", "/hooks", {200}, Safety.READ, list[WebhookSubscription]),
+    (operations.get(HOOK), "GET", f"/hooks/{HOOK}", {200}, Safety.READ, WebhookSubscription),
+    (
+        operations.create(url="https://subscriber.example"),
+        "POST",
+        "/hooks",
+        {200, 201},
+        Safety.ONCE,
+        WebhookSubscription,
+    ),
+    (
+        operations.update(HOOK, active=False),
+        "PATCH",
+        f"/hooks/{HOOK}",
+        {200},
+        Safety.IDEMPOTENT,
+        WebhookSubscription,
+    ),
+    (operations.delete(HOOK), "DELETE", f"/hooks/{HOOK}", {204}, Safety.IDEMPOTENT, NoneType),
+    (
+        operations.list_events(HOOK),
+        "GET",
+        f"/hooks/{HOOK}/requests",
+        {200},
+        Safety.READ,
+        list[WebhookEvent],
+    ),
+    (
+        operations.redeliver(HOOK, REQUEST),
+        "POST",
+        f"/hooks/{HOOK}/requests/{REQUEST}/redeliver",
+        {200},
+        Safety.ONCE,
+        WebhookEvent,
+    ),
+]
+
+
+def body(operation: Operation[Any]) -> dict[str, Any]:
+    assert operation.content is not None
+    decoded: dict[str, Any] = json.loads(operation.content)
+    return decoded
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "success", "safety", "answer"), ROWS, ids=lambda v: str(v)[:20]
+)
+def test_every_row_of_the_api(  # noqa: PLR0917 - the columns of the row
+    operation: Operation[Any],
+    method: str,
+    path: str,
+    success: set[int],
+    safety: Safety,
+    answer: object,
+) -> None:
+    assert (operation.method, operation.path) == (method, path)
+    assert operation.success == success
+    assert operation.safety is safety
+    assert operation.answer == answer
+    assert operation.endpoint == "api"
+    assert (operation.content is not None) is (operation.name in {"create", "update"})
+    assert operation.hook_id == (HOOK if "{" not in path and str(HOOK) in path else None)
+    assert operation.request_id == (REQUEST if operation.name == "redeliver" else None)
+
+
+def test_the_names_are_those_of_the_functions() -> None:
+    names = [row[0].name for row in ROWS]
+    assert sorted(names) == sorted(set(operations.__all__) - {"UNSET", "Unset", "Operation"})
+
+
+def test_redeliver_reads_the_documented_answer() -> None:
+    event = operations.redeliver(HOOK, REQUEST).decode(SAMPLE)
+    assert (event.hook_id, event.id, event.redelivery) == (HOOK, REQUEST, True)
+    assert operations.list_events(HOOK).decode(b"[%b, %b]" % (SAMPLE, SAMPLE)) == [event, event]
+
+
+WITH_HOOK: list[Callable[[Any], Operation[Any]]] = [
+    operations.get,
+    operations.delete,
+    operations.list_events,
+    lambda value: operations.update(value, active=False),
+    lambda value: operations.redeliver(value, REQUEST),
+]
+
+
+@pytest.mark.parametrize("make", WITH_HOOK)
+@pytest.mark.parametrize("value", ["", "me", f"{HOOK}/..", f"{HOOK}?x", f"{{{HOOK}}}", None, 1])
+def test_a_hook_id_that_is_no_uuid_is_refused(
+    make: Callable[[Any], Operation[Any]], value: object
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^hook_id must be a UUID"):
+        make(value)
+
+
+def test_a_request_id_that_is_no_uuid_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^request_id must be a UUID"):
+        operations.redeliver(HOOK, "../delete")
+
+
+@pytest.mark.parametrize("make", WITH_HOOK)
+def test_ids_are_taken_in_any_spelling(make: Callable[[Any], Operation[Any]]) -> None:
+    expected = make(HOOK)
+    for spelling in (str(HOOK), str(HOOK).upper(), HOOK.hex):
+        assert make(spelling) == expected
+
+
+def test_create_sends_what_is_given() -> None:
+    operation = operations.create(
+        url="https://subscriber.example/in",
+        events=("application_form", "quote_request:failed"),
+        active=True,
+        secret="s3cr3t",
+        header="X-Key: k3y",
+    )
+    assert body(operation) == {
+        "url": "https://subscriber.example/in",
+        "events": ["application_form", "quote_request:failed"],
+        "active": True,
+        "secret": "s3cr3t",
+        "header": "X-Key: k3y",
+    }
+    assert operation.content_type == "application/json"
+
+
+def test_create_sends_no_secret_and_header_unless_they_are_given() -> None:
+    operation = operations.create(url="u")
+    assert body(operation) == {"url": "u", "events": [], "active": False}
+    assert operation.secrets == ()
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "url": st.text(min_size=1).filter(lambda text: bool(text.strip())),
+        "events": st.lists(st.sampled_from(["*", "carrier", "quote_request:failed"]), max_size=3),
+        "active": st.booleans(),
+        "secret": st.none() | st.text(),
+        "header": st.none() | st.just("X-Key: k3y"),
+    },
+)
+
+
+@given(FIELDS.filter(lambda fields: not (fields.get("active") and fields.get("events") == [])))
+@settings(deadline=None)
+def test_update_sends_the_given_fields_and_no_other(fields: dict[str, Any]) -> None:
+    if not fields:
+        with pytest.raises(InvalidArgumentError, match="at least one field"):
+            operations.update(HOOK)
+        return
+    given_unset: dict[str, Any] = dict.fromkeys(
+        ("url", "events", "active", "secret", "header"), UNSET
+    )
+    operation = operations.update(HOOK, **{**given_unset, **fields})
+    assert body(operation) == fields
+    assert set(operation.secrets) >= {
+        fields[name] for name in ("secret", "header") if fields.get(name)
+    }
+
+
+def test_none_takes_a_secret_away_and_unset_leaves_it() -> None:
+    assert body(operations.update(HOOK, secret=None, header=None)) == {
+        "secret": None,
+        "header": None,
+    }
+    assert body(operations.update(HOOK, secret=UNSET, active=False)) == {"active": False}
+    with pytest.raises(InvalidArgumentError, match="at least one field of url, events, active"):
+        operations.update(HOOK, secret=UNSET)
+
+
+def test_the_sentinel_is_one_thing_wherever_it_goes() -> None:
+    assert UNSET is Unset.UNSET
+    assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301
+    assert deepcopy(UNSET) is UNSET
+    assert repr(UNSET) == "UNSET"
+
+
+def create(**fields: Any) -> Operation[Any]:
+    given_fields: dict[str, Any] = {"url": "u", **fields}
+    return operations.create(**given_fields)
+
+
+def update(**fields: Any) -> Operation[Any]:
+    return operations.update(HOOK, **fields)
+
+
+WRONG_FIELDS: list[tuple[str, Any]] = [
+    *(("url", value) for value in ("", " ", "\t\n", None, 5, b"https://x.example")),
+    *(
+        ("events", value)
+        for value in (
+            "application_form",
+            "",
+            b"carrier",
+            5,
+            None,
+            {"carrier"},
+            {"carrier": 1},
+            [1],
+            [None],
+            [""],
+            [" "],
+            ["carrier", b"x"],
+        )
+    ),
+    *(("active", value) for value in ("true", 1, 0, None)),
+    *(("secret", value) for value in (5, b"x", ["x"])),
+    *(("header", value) for value in (5, b"X: y", {"X": "y"}, "", "no colon")),
+]
+
+
+@pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize(("name", "value"), WRONG_FIELDS)
+def test_what_the_api_cannot_take_is_refused(
+    make: Callable[..., Operation[Any]], name: str, value: object
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        make(**{name: value})
+    assert name in str(caught.value) or (name, value) == ("active", "true")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\0"])
+@pytest.mark.parametrize(
+    "form", ["X-Key: k3y{}Evil: yes", "X-Key: k3y{}", "{}X-Key: k3y", "X{}: y"]
+)
+def test_a_header_is_one_line(make: Callable[..., Operation[Any]], end: str, form: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="one HTTP header") as caught:
+        make(header=form.format(end))
+    assert "k3y" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize("value", [["hidden"], 5, b"hidden"])
+def test_a_wrong_secret_is_not_quoted(make: Callable[..., Operation[Any]], value: object) -> None:
+    for name in ("secret", "header"):
+        with pytest.raises(InvalidArgumentError) as caught:
+            make(**{name: value})
+        assert "hidden" not in str(caught.value)
+
+
+def test_active_needs_an_event() -> None:
+    with pytest.raises(InvalidArgumentError, match="at least one event"):
+        operations.create(url="u", active=True)
+    assert body(operations.create(url="u", events=["*"], active=True))["active"] is True
+
+
+def test_an_operation_is_a_frozen_value_that_shows_no_credential() -> None:
+    operation = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
+    same = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
+    assert operation == same
+    assert hash(operation) == hash(same)
+    assert "s3cr3t" not in repr(operation)
+    assert "k3y" not in repr(operation)
+    assert set(operation.secrets) >= {"s3cr3t", "X-Key: k3y"}
+    with pytest.raises(FrozenInstanceError):
+        operation.path = "/"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_value_of_a_header_is_a_credential_without_its_name_too() -> None:
+    for operation in (create(header="X-Key:  k3y-1 "), update(header="X-Key:  k3y-1 ")):
+        assert "k3y-1" in operation.secrets
+
+
+@pytest.mark.parametrize("make", [create, update])
+def test_an_active_subscription_without_events_is_refused(
+    make: Callable[..., Operation[Any]],
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="at least one event"):
+        make(url="https://a.example", active=True, events=[])

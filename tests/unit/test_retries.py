@@ -1,0 +1,330 @@
+"""What a failed attempt means, whether it may be sent again, and what Retry-After asks for."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import ssl
+from email.utils import formatdate
+from itertools import pairwise
+from math import inf, nan
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+import pytest
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from webhooks_sdk import ConfigurationError, RetryPolicy
+from webhooks_sdk._retries import (
+    Fate,
+    Safety,
+    fate_of_exception,
+    fate_of_status,
+    leaves_unknown,
+    may_resend,
+    parse_retry_after,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW = 1_700_000_000.0
+
+
+def chained(*links: BaseException) -> BaseException:
+    """Return the first of some exceptions, each of which has the next as its cause."""
+    for link, cause in pairwise(links):
+        link.__cause__ = cause
+    return links[0]
+
+
+@pytest.mark.parametrize(
+    ("safety", "fate", "resend", "again"),
+    [
+        (Safety.READ, Fate.UNSENT, False, True),
+        (Safety.READ, Fate.DEFERRED, False, True),
+        (Safety.READ, Fate.AMBIGUOUS, False, True),
+        (Safety.READ, Fate.REFUSED, True, False),
+        (Safety.READ, Fate.UNREADABLE, True, False),
+        (Safety.IDEMPOTENT, Fate.UNSENT, False, True),
+        (Safety.IDEMPOTENT, Fate.DEFERRED, False, True),
+        (Safety.IDEMPOTENT, Fate.AMBIGUOUS, False, True),
+        (Safety.IDEMPOTENT, Fate.REFUSED, True, False),
+        (Safety.IDEMPOTENT, Fate.UNREADABLE, True, False),
+        (Safety.ONCE, Fate.UNSENT, False, True),
+        (Safety.ONCE, Fate.DEFERRED, False, True),
+        (Safety.ONCE, Fate.AMBIGUOUS, False, False),
+        (Safety.ONCE, Fate.AMBIGUOUS, True, True),
+        (Safety.ONCE, Fate.REFUSED, True, False),
+        (Safety.ONCE, Fate.UNREADABLE, True, False),
+    ],
+)
+def test_what_may_be_sent_again(safety: Safety, fate: Fate, resend: bool, again: bool) -> None:
+    assert may_resend(safety, fate, resend_ambiguous=resend) is again
+
+
+@pytest.mark.parametrize("safety", Safety)
+@pytest.mark.parametrize("fate", Fate)
+def test_what_leaves_the_outcome_unknown(safety: Safety, fate: Fate) -> None:
+    unknown = {
+        (Safety.IDEMPOTENT, Fate.AMBIGUOUS),
+        (Safety.ONCE, Fate.AMBIGUOUS),
+        (Safety.ONCE, Fate.UNREADABLE),
+    }
+    assert leaves_unknown(safety, fate) is ((safety, fate) in unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "fate"),
+    [
+        (429, None, Fate.DEFERRED),
+        (429, 5.0, Fate.DEFERRED),
+        (503, 5.0, Fate.DEFERRED),
+        (503, 0.0, Fate.DEFERRED),
+        (503, None, Fate.AMBIGUOUS),
+        (408, None, Fate.AMBIGUOUS),
+        (408, 5.0, Fate.AMBIGUOUS),
+        (500, None, Fate.AMBIGUOUS),
+        (500, 5.0, Fate.AMBIGUOUS),
+        (502, None, Fate.AMBIGUOUS),
+        (504, 1.0, Fate.AMBIGUOUS),
+        (599, None, Fate.AMBIGUOUS),
+        (202, None, Fate.REFUSED),
+        (204, None, Fate.REFUSED),
+        (301, None, Fate.REFUSED),
+        (302, 5.0, Fate.REFUSED),
+        (400, None, Fate.REFUSED),
+        (401, None, Fate.REFUSED),
+        (404, 5.0, Fate.REFUSED),
+        (409, None, Fate.REFUSED),
+        (425, None, Fate.REFUSED),
+        (499, None, Fate.REFUSED),
+    ],
+)
+def test_what_a_status_means(status: int, retry_after: float | None, fate: Fate) -> None:
+    assert fate_of_status(status, retry_after=retry_after) is fate
+
+
+PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
+    (httpx.ConnectError("refused"), httpcore.ConnectError("refused"), ConnectionRefusedError()),
+    (httpx.ConnectError("no name"), httpcore.ConnectError("no name"), socket.gaierror(-2, "x")),
+    (httpx.ConnectTimeout("slow"), httpcore.ConnectTimeout("slow"), TimeoutError()),
+    (httpx.ConnectError("tls"), httpcore.ConnectError("tls"), ssl.SSLEOFError(8, "EOF")),
+    (httpx.ConnectError("tls"), httpcore.ConnectError("tls"), ConnectionResetError()),
+    (httpx.PoolTimeout("busy"), httpcore.PoolTimeout("busy")),
+    (httpx.ProxyError("407"), httpcore.ProxyError("407")),
+    (httpx.UnsupportedProtocol("ftp"), httpcore.UnsupportedProtocol("ftp")),
+    (ConnectionRefusedError(),),
+    (socket.gaierror(-3, "temporary"),),
+    (RuntimeError("wrapped"), httpx.ConnectError("x"), OSError("y"), ConnectionRefusedError()),
+]
+
+
+@pytest.mark.parametrize("links", PROVEN_UNSENT, ids=lambda links: type(links[0]).__name__)
+@pytest.mark.parametrize("transport_fault", [True, False])
+def test_the_chain_of_causes_can_prove_that_nothing_was_sent(
+    links: tuple[BaseException, ...], transport_fault: bool
+) -> None:
+    assert fate_of_exception(chained(*links), transport_fault=transport_fault) is Fate.UNSENT
+
+
+AMBIGUOUS: list[tuple[BaseException, ...]] = [
+    (httpx.ConnectError("bare"),),
+    (httpx.ConnectTimeout("bare"),),
+    (httpx.PoolTimeout("bare"),),
+    (httpx.ProxyError("bare"),),
+    (httpx.ConnectError("lost after sending"), ConnectionResetError()),
+    (httpx.ConnectTimeout("lost after sending"), TimeoutError()),
+    (httpx.ReadTimeout("r"), httpcore.ReadTimeout("r"), TimeoutError()),
+    (httpx.WriteTimeout("w"), httpcore.WriteTimeout("w")),
+    (httpx.ReadError("r"), httpcore.ReadError("r"), ConnectionResetError()),
+    (httpx.WriteError("w"), httpcore.WriteError("w"), BrokenPipeError()),
+    (httpx.RemoteProtocolError("p"), httpcore.RemoteProtocolError("p")),
+    (httpx.ReadError("tls"), httpcore.ReadError("tls"), ssl.SSLError(1, "bad record")),
+    (TimeoutError(),),
+    (OSError(),),
+]
+
+
+@pytest.mark.parametrize("links", AMBIGUOUS, ids=lambda links: type(links[0]).__name__)
+def test_without_proof_it_may_have_been_processed(links: tuple[BaseException, ...]) -> None:
+    assert fate_of_exception(chained(*links), transport_fault=True) is Fate.AMBIGUOUS
+
+
+@pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
+def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) -> None:
+    assert fate_of_exception(error, transport_fault=False) is Fate.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        (ssl.SSLCertVerificationError(1, "expired"),),
+        (
+            httpx.ConnectError("c"),
+            httpcore.ConnectError("c"),
+            ssl.SSLCertVerificationError(1, "hostname mismatch"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("transport_fault", [True, False])
+def test_a_refused_certificate_is_refused_again(
+    links: tuple[BaseException, ...], transport_fault: bool
+) -> None:
+    assert fate_of_exception(chained(*links), transport_fault=transport_fault) is Fate.REFUSED
+
+
+def test_a_context_is_no_proof() -> None:
+    # The first address of a host refused, the second took the request and was lost.
+    error = httpx.ReadError("lost")
+    error.__context__ = ConnectionRefusedError()
+    assert fate_of_exception(error, transport_fault=True) is Fate.AMBIGUOUS
+    certificate = httpx.ReadError("lost")
+    certificate.__context__ = ssl.SSLCertVerificationError(1, "expired")
+    assert fate_of_exception(certificate, transport_fault=True) is Fate.AMBIGUOUS
+
+
+def test_a_member_of_a_group_is_no_proof() -> None:
+    group = ExceptionGroup("attempts", [ConnectionRefusedError(), ConnectionResetError()])
+    error = chained(OSError("all failed"), group)
+    assert fate_of_exception(error, transport_fault=True) is Fate.AMBIGUOUS
+
+
+class ConnectError(Exception):
+    """Has the name of httpcore's, and is none of httpcore's."""
+
+
+def test_a_foreign_class_of_the_same_name_is_no_proof() -> None:
+    assert fate_of_exception(ConnectError(), transport_fault=True) is Fate.AMBIGUOUS
+
+
+def test_a_chain_that_bites_its_tail_ends() -> None:
+    first, second = OSError("a"), OSError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert fate_of_exception(first, transport_fault=True) is Fate.AMBIGUOUS
+    itself = ConnectionRefusedError()
+    itself.__cause__ = itself
+    assert fate_of_exception(itself, transport_fault=True) is Fate.UNSENT
+
+
+@given(st.lists(st.sampled_from(["refused", "reset", "other"]), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_proof_counts_at_any_depth(kinds: list[str]) -> None:
+    made: dict[str, Callable[[], Exception]] = {
+        "refused": ConnectionRefusedError,
+        "reset": ConnectionResetError,
+        "other": lambda: httpx.ReadError("x"),
+    }
+    error = chained(*(made[kind]() for kind in kinds))
+    expected = Fate.UNSENT if "refused" in kinds else Fate.AMBIGUOUS
+    assert fate_of_exception(error, transport_fault=True) is expected
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]+ [0-9:]+ \w*"))
+@example("0")
+@example("9" * 400)
+@example("Mon, 01 Jan 9999 00:00:00 +9999")
+@example("Thu, 01 Jan 0001 00:00:00 GMT")
+@settings(deadline=None, max_examples=250)
+def test_any_retry_after_is_none_or_a_wait(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(st.integers(0, 10**12))
+@settings(deadline=None)
+def test_digits_are_seconds(seconds: int) -> None:
+    assert parse_retry_after(str(seconds), NOW) == seconds
+    assert parse_retry_after(f" 0{seconds}\t", NOW) == seconds
+
+
+@given(st.integers(-(10**9), 10**9))
+@settings(deadline=None)
+def test_a_date_is_a_wait_until_then(distance: int) -> None:
+    date = formatdate(NOW + distance, usegmt=True)
+    assert parse_retry_after(date, NOW) == max(0, distance)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("+5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("5 s", None),
+        ("5, 6", None),
+        ("\u0665", None),
+        ("nan", None),
+        ("inf", None),
+        ("Wed, 32 Nov 2023 22:13:20 GMT", None),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tue, 14 Nov 2023 22:14:20", 60.0),
+        ("Tue, 14 Nov 2023 23:14:20 +0100", 60.0),
+        ("Tuesday, 14-Nov-23 22:14:20 GMT", 60.0),
+        ("Tue Nov 14 22:14:20 2023", 60.0),
+        ("Mon, 13 Nov 2023 22:14:20 GMT", 0.0),
+        ("9" * 299, float("9" * 299)),
+        ("9" * 300, inf),
+    ],
+)
+def test_retry_after(value: str | None, expected: float | None) -> None:
+    assert parse_retry_after(value, NOW) == expected
+
+
+def test_the_defaults_of_a_policy() -> None:
+    policy = RetryPolicy()
+    assert (policy.max_attempts, policy.initial_backoff, policy.max_backoff) == (3, 0.5, 8)
+    assert (policy.deadline, policy.max_retry_after) == (120, 60)
+    assert policy.resend_ambiguous is False
+
+
+def test_no_retries_keeps_the_deadline() -> None:
+    assert RetryPolicy.none() == RetryPolicy(max_attempts=1)
+
+
+WRONG_SETTINGS: list[tuple[str, Any]] = [
+    *(("max_attempts", value) for value in (0, -1, 1.0, True, None, "3")),
+    *(
+        (name, value)
+        for name in ("initial_backoff", "max_backoff", "max_retry_after")
+        for value in (-0.1, nan, inf, None, "1", True)
+    ),
+    *(("deadline", value) for value in (0, -1, nan, inf, "120", True)),
+    *(("resend_ambiguous", value) for value in ("false", None, 1)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_SETTINGS)
+def test_a_setting_out_of_its_range_is_named(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
+        RetryPolicy(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_attempts", 1),
+        ("initial_backoff", 0),
+        ("max_backoff", 0.0),
+        ("max_retry_after", 0),
+        ("deadline", None),
+        ("deadline", 0.001),
+    ],
+)
+def test_a_setting_at_the_edge_of_its_range_is_taken(name: str, value: Any) -> None:
+    assert getattr(RetryPolicy(**{name: value}), name) == value
+
+
+def test_a_policy_is_frozen_hashable_and_pickled() -> None:
+    policy = RetryPolicy(deadline=None)
+    with pytest.raises(FrozenInstanceError):
+        policy.max_attempts = 9  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert pickle.loads(pickle.dumps(policy)) == policy  # noqa: S301
+    assert {policy, RetryPolicy(deadline=None)} == {policy}
