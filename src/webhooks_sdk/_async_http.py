@@ -93,6 +93,8 @@ class AsyncHTTPPool:
 
     async def close(self) -> None:
         """Close the running loop's HTTP client. Closing twice is closing once."""
+        if self._closed:
+            return
         self._closed = True
         lifetime = self._of_loop.get()
         if lifetime is not None:

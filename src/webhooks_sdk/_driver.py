@@ -28,6 +28,8 @@ from webhooks_sdk._version import __version__
 from webhooks_sdk.errors import ClientClosedError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from webhooks_sdk._environments import Endpoint
     from webhooks_sdk._models import AccessToken
     from webhooks_sdk.operations import Operation
@@ -136,9 +138,40 @@ def build_request(call: Call[T], token: str | None) -> httpx.Request:
         operation.method,
         call.url,
         headers=headers,
-        stream=httpx.ByteStream(operation.content or b""),
+        stream=_RequestBody(operation.content or b""),
         extensions={"timeout": dict(timeouts)},
     )
+
+
+class _RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that is one piece.
+
+    Unlike httpx's own, it is no asynchronous generator: one that is left behind half-way, as by a
+    lost connection, makes trio warn.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self._content,))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _OnePiece(self._content)
+
+
+class _OnePiece:
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+
+    def __aiter__(self) -> _OnePiece:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._content is None:
+            raise StopAsyncIteration
+        content, self._content = self._content, None
+        return content
 
 
 def raise_lost(call: Call[T], error: Exception) -> NoReturn:

@@ -162,10 +162,13 @@ def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
     return Endpoint(url, host, authority, plain_loopback=plain and loopback)
 
 
+_MAX_LABEL = 63
 _LOOKS_NUMERIC = re.compile(r"[0-9.]+").fullmatch
 
 
 def _is_host(host: str) -> bool:
+    if any(not 0 < len(label) <= _MAX_LABEL for label in host.rstrip(".").split(".")):
+        return False
     try:
         if host.startswith("["):
             IPv6Address(host.strip("[]"))

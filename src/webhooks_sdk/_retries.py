@@ -165,13 +165,18 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
         error: What was raised.
         transport_fault: Whether it is a failure of the network, and so may pass by itself.
     """
-    # Not __context__: it can be the refusal of a first address, before the second took the request.
-    causes = tuple(_chain(error, lambda link: link.__cause__))
+    causes = tuple(_chain(error, _cause))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Fate.REFUSED
     if any(map(_proves_unsent, causes)):
         return Fate.UNSENT
     return Fate.AMBIGUOUS if transport_fault else Fate.UNREADABLE
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    # Not __context__: it can be the refusal of a first address, before the second took the request.
+    # But httpcore hides the cause of its own errors there, by raising them `from None`.
+    return error.__cause__ or (error.__context__ if _proves_unsent(error) else None)
 
 
 def shown_with(error: BaseException) -> Iterator[BaseException]:

@@ -94,10 +94,14 @@ class SyncHTTPPool:
 
     def close(self) -> None:
         """Close this process's HTTP client. Closing twice is closing once."""
+        if self._closed:
+            return
         self._closed = True
         http = self._of_process.pop(os.getpid(), None)
         if http is not None:
             http.close()
+        elif self._settings.transport is not None:
+            self._settings.transport.close()
 
 
 def _close_inherited(http: SyncHTTP) -> None:

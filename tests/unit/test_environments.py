@@ -117,8 +117,8 @@ def test_a_base_url_may_have_a_port_and_a_prefix(given_url: str, url: str) -> No
         ("https://[2001:DB8::1]:8443", "[2001:db8::1]:8443"),
     ],
 )
-def test_the_authority_names_a_port_that_is_not_the_scheme_s_own(url: str, authority: str) -> None:
-    assert resolve(url).base.authority == authority
+def test_the_authority_names_a_port_that_is_not_the_scheme_s_own(url: str, expected: str) -> None:
+    assert resolve(url).base.expected == expected
 
 
 def test_a_token_url_is_kept_to_the_last_slash() -> None:
