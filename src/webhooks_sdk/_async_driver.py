@@ -116,8 +116,6 @@ class AsyncDriver:
             else:
                 await self._feed(reader, response)
             return answer_of(response, reader.finish())
-        except APIError:
-            raise
         except Exception as error:  # noqa: BLE001 - what it means depends on the status
             return answer_of(response, reader.beginning() if reader else b"", error)
 

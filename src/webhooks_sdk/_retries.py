@@ -80,8 +80,9 @@ class RetryPolicy:
         max_backoff: What that bound grows to.
         deadline: The time that a call may take, over all attempts and waits, getting a token
             included; None for no limit. In `AsyncClient` it is a hard bound. In `Client` timeouts
-            are cut to what is left of it and the clock is checked between chunks of an answer;
-            a name look-up, and a single read or write in progress, can still outlast it.
+            are cut to what is left of it and the clock is checked between chunks of a body; a name
+            look-up, one read or write that is under way, and headers that drip in byte by byte
+            can still outlast it.
         max_retry_after: A `Retry-After` of the service up to this is waited for; a longer one
             raises at once, and the error's `retry_after` has it.
         resend_ambiguous: Whether `create` and `redeliver` are sent again when they may have been

@@ -107,7 +107,7 @@ def test_a_base_url_may_have_a_port_and_a_prefix(given_url: str, url: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("url", "authority"),
+    ("url", "expected"),
     [
         ("https://API.example/p", "api.example"),
         ("https://api.example:443", "api.example"),
@@ -118,7 +118,7 @@ def test_a_base_url_may_have_a_port_and_a_prefix(given_url: str, url: str) -> No
     ],
 )
 def test_the_authority_names_a_port_that_is_not_the_scheme_s_own(url: str, expected: str) -> None:
-    assert resolve(url).base.expected == expected
+    assert resolve(url).base.authority == expected
 
 
 def test_a_token_url_is_kept_to_the_last_slash() -> None:

@@ -164,3 +164,9 @@ def test_a_body_that_is_no_text_is_shown_as_far_as_it_is() -> None:
 
 def test_an_empty_body_is_empty() -> None:
     assert redact_body(b"", ["abc"]) == ""
+
+
+@pytest.mark.parametrize("cut", range(4, len("tok-3f9a17c2")))
+def test_a_secret_that_a_broken_body_ends_in_is_masked(cut: int) -> None:
+    secret = "tok-3f9a17c2"
+    assert redact_body(f"you sent {secret[:cut]}".encode(), [secret]) == "you sent ***"
