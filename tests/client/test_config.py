@@ -1,0 +1,316 @@
+"""Settings, given to the constructor or by environment variables, on three faces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from support.samples import FAST, HOOK_ID, subscription
+
+from webhooks_sdk import (
+    AsyncClient,
+    Client,
+    ClientCredentials,
+    ConfigurationError,
+    Environment,
+    RetryPolicy,
+    WebhooksError,
+)
+
+if TYPE_CHECKING:
+    from pytest_httpx import HTTPXMock
+    from support.faces import Face
+    from support.fault_server import FaultServer
+
+CREDENTIALS = ClientCredentials("an-id", "s3cret")
+BASE = "https://service.example"
+TOKEN_URL = "https://tokens.example/token"
+PRODUCTION = "https://hookshot.boldpenguin.com"
+STAGING = "https://hookshot-uat.beta.boldpenguin.com"
+PRODUCTION_TOKENS = "https://boldpenguin-auth.boldpenguin.com/auth/token"
+STAGING_TOKENS = "https://boldpenguin-auth-uat.beta.boldpenguin.com/auth/token"
+
+
+def sent_to(client: Client, httpx_mock: HTTPXMock) -> list[str]:
+    """Let a client make a call, and return where its requests went."""
+    httpx_mock.add_response(method="GET", json=[subscription()])
+    httpx_mock.add_response(method="POST", json={"access_token": "t"}, is_optional=True)
+    client.hooks.list()
+    return [str(request.url) for request in httpx_mock.get_requests()]
+
+
+# Where
+
+
+@pytest.mark.parametrize(
+    ("environment", "urls"),
+    [
+        ("production", [PRODUCTION_TOKENS, f"{PRODUCTION}/hooks"]),
+        (Environment.PRODUCTION, [PRODUCTION_TOKENS, f"{PRODUCTION}/hooks"]),
+        ("staging", [STAGING_TOKENS, f"{STAGING}/hooks"]),
+        (Environment.STAGING, [STAGING_TOKENS, f"{STAGING}/hooks"]),
+    ],
+)
+def test_an_environment_names_both_urls(
+    face: Face, environment: Any, urls: list[str], httpx_mock: HTTPXMock
+) -> None:
+    client = face.client(CREDENTIALS, environment=environment)
+    assert client.base_url == urls[1].removesuffix("/hooks")
+    assert sent_to(client, httpx_mock) == urls
+
+
+@pytest.mark.parametrize(
+    ("base_url", "seen"),
+    [
+        (BASE, BASE),
+        (f"{BASE}/", BASE),
+        (f"{BASE}/a/b/", f"{BASE}/a/b"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://[::1]:1", "http://[::1]:1"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_a_base_url_is_kept_without_its_last_slash(
+    face: Face, base_url: str, seen: str, httpx_mock: HTTPXMock
+) -> None:
+    client = face.client("token", base_url=base_url)
+    assert client.base_url == seen
+    assert seen in repr(client)
+    assert sent_to(client, httpx_mock) == [f"{seen}/hooks"]
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("no default", {}),
+    ("either", {"environment": "staging", "base_url": BASE}),
+    ("either", {"environment": "staging", "token_url": TOKEN_URL}),
+    ("'production' or 'staging'", {"environment": "prod"}),
+    ("token_url", {"auth": CREDENTIALS, "base_url": BASE}),
+    ("token_url", {"base_url": BASE, "token_url": TOKEN_URL}),
+    ("base_url", {"token_url": TOKEN_URL}),
+    ("https", {"base_url": "http://service.example"}),
+    ("https", {"auth": CREDENTIALS, "base_url": BASE, "token_url": "http://tokens.example"}),
+    ("https", {"base_url": "ftp://service.example"}),
+    ("base_url", {"base_url": ""}),
+    ("base_url", {"base_url": "service.example"}),
+    ("base_url", {"base_url": f"{BASE}?a=b"}),
+    ("base_url", {"base_url": f"{BASE}#a"}),
+    ("URL", {"base_url": "https://999.1.1.1"}),
+    ("base_url", {"base_url": f"{BASE}:99999"}),
+    ("base_url", {"base_url": f"{BASE}\\@elsewhere.example"}),
+    ("user name", {"base_url": "https://someone:s3cret@service.example"}),
+    ("auth", {"auth": None, "base_url": BASE}),
+    ("auth", {"auth": {"token": "s3cret"}, "base_url": BASE}),
+    ("access token", {"auth": "", "base_url": BASE}),
+    ("access token", {"auth": "s3cret\n", "base_url": BASE}),
+    ("timeout", {"base_url": BASE, "timeout": 0}),
+    ("timeout", {"base_url": BASE, "timeout": -1}),
+    ("timeout", {"base_url": BASE, "timeout": float("nan")}),
+    ("timeout", {"base_url": BASE, "timeout": float("inf")}),
+    ("timeout", {"base_url": BASE, "timeout": "5"}),
+    ("timeout", {"base_url": BASE, "timeout": True}),
+    ("timeout", {"base_url": BASE, "timeout": None}),
+    ("retry", {"base_url": BASE, "retry": 3}),
+    ("retry", {"base_url": BASE, "retry": None}),
+    ("max_connections", {"base_url": BASE, "max_connections": 0}),
+    ("max_connections", {"base_url": BASE, "max_connections": 1.5}),
+    ("max_response_bytes", {"base_url": BASE, "max_response_bytes": 0}),
+    ("max_response_bytes", {"base_url": BASE, "max_response_bytes": None}),
+    ("http_client", {"base_url": BASE, "http_client": object()}),
+    ("transport", {"base_url": BASE, "transport": object()}),
+    (
+        "max_connections",
+        {"base_url": BASE, "transport": httpx.MockTransport(lambda _: httpx.Response(200))}
+        | {"max_connections": 3},
+    ),
+]
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+@pytest.mark.parametrize(("named", "options"), WRONG)
+def test_what_is_wrong_is_named(
+    client_class: type[Client | AsyncClient], named: str, options: dict[str, Any]
+) -> None:
+    arguments: dict[str, Any] = {"auth": "token"} | options
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        client_class(**arguments)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, WebhooksError)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_http_client_of_the_other_face_is_refused(face: Face) -> None:
+    kind = "http_client"
+    other = httpx.AsyncClient() if face.client_class is Client else httpx.Client()
+    with pytest.raises(ConfigurationError, match=kind):
+        face.client("token", base_url=BASE, http_client=other)
+    if isinstance(other, httpx.Client):
+        other.close()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "token_url"),
+    [
+        (BASE, PRODUCTION_TOKENS),
+        (BASE, STAGING_TOKENS),
+        (PRODUCTION, STAGING_TOKENS),
+        (STAGING, PRODUCTION_TOKENS),
+        (PRODUCTION, TOKEN_URL),
+        ("https://HOOKSHOT.boldpenguin.com", TOKEN_URL),
+    ],
+)
+def test_credentials_of_an_environment_go_to_no_other_host(
+    face: Face, base_url: str, token_url: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="no other host"):
+        face.client(CREDENTIALS, base_url=base_url, token_url=token_url)
+
+
+def test_plain_http_can_be_allowed(face: Face, httpx_mock: HTTPXMock) -> None:
+    client = face.client("token", base_url="http://service.example", allow_insecure_http=True)
+    assert sent_to(client, httpx_mock) == ["http://service.example/hooks"]
+
+
+# Timeouts
+
+
+def timeouts_sent(client: Client, httpx_mock: HTTPXMock) -> dict[str, float | None]:
+    sent_to(client, httpx_mock)
+    timeouts: dict[str, float | None] = httpx_mock.get_requests()[0].extensions["timeout"]
+    return timeouts
+
+
+def test_the_timeouts_leave_time_for_a_subscriber(face: Face, httpx_mock: HTTPXMock) -> None:
+    client = face.client("token", base_url=BASE, retry=RetryPolicy(deadline=None))
+    assert timeouts_sent(client, httpx_mock) == {
+        "connect": 5.0,
+        "read": 75.0,
+        "write": 75.0,
+        "pool": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("timeout", "sent"),
+    [
+        (2, {"connect": 2, "read": 2, "write": 2, "pool": None}),
+        (20.5, {"connect": 5.0, "read": 20.5, "write": 20.5, "pool": None}),
+        (
+            httpx.Timeout(1, read=None, pool=4),
+            {"connect": 1, "read": None, "write": 1, "pool": 4},
+        ),
+    ],
+)
+def test_a_timeout_is_that_of_an_attempt(
+    face: Face, timeout: Any, sent: dict[str, float | None], httpx_mock: HTTPXMock
+) -> None:
+    client = face.client("token", base_url=BASE, timeout=timeout, retry=RetryPolicy(deadline=None))
+    assert timeouts_sent(client, httpx_mock) == sent
+
+
+def test_timeouts_are_cut_to_the_deadline(face: Face, httpx_mock: HTTPXMock) -> None:
+    client = face.client("token", base_url=BASE, retry=RetryPolicy(deadline=30))
+    timeouts = timeouts_sent(client, httpx_mock)
+    assert timeouts["connect"] == 5.0
+    for step in ("read", "write", "pool"):
+        seconds = timeouts[step]
+        assert seconds is not None
+        assert 10 < seconds <= 30
+
+
+# Environment variables
+
+
+def set_variables(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WEBHOOKS_{name}", value)
+
+
+ID_AND_SECRET = {"CLIENT_ID": "an-id", "CLIENT_SECRET": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "urls"),
+    [
+        (
+            {"ENVIRONMENT": "staging"} | ID_AND_SECRET,
+            [STAGING_TOKENS, f"{STAGING}/hooks"],
+        ),
+        ({"ENVIRONMENT": "production", "ACCESS_TOKEN": "t"}, [f"{PRODUCTION}/hooks"]),
+        ({"BASE_URL": f"{BASE}/x/", "ACCESS_TOKEN": "t"}, [f"{BASE}/x/hooks"]),
+        (
+            {"BASE_URL": BASE, "TOKEN_URL": TOKEN_URL} | ID_AND_SECRET,
+            [TOKEN_URL, f"{BASE}/hooks"],
+        ),
+        (
+            {"BASE_URL": BASE, "ACCESS_TOKEN": "t", "CLIENT_ID": "", "ENVIRONMENT": ""},
+            [f"{BASE}/hooks"],
+        ),
+    ],
+)
+def test_a_client_from_the_environment(
+    face: Face,
+    variables: dict[str, str],
+    urls: list[str],
+    httpx_mock: HTTPXMock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_variables(monkeypatch, variables)
+    assert sent_to(face.client_from_env(), httpx_mock) == urls
+    assert httpx_mock.get_requests()[-1].headers["authorization"] == "Bearer t"
+
+
+def test_the_environment_is_read_when_a_client_is_made(
+    face: Face, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_variables(
+        monkeypatch,
+        {"BASE_URL": server.url, "TOKEN_URL": f"{server.url}/token"} | ID_AND_SECRET,
+    )
+    client = face.client_from_env(retry=FAST, timeout=5, max_connections=1)
+    monkeypatch.delenv("WEBHOOKS_BASE_URL")
+    assert client.hooks.get(HOOK_ID).id == HOOK_ID
+    assert b"client_secret=s3cret" in server.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("named", "variables"),
+    [
+        (["ENVIRONMENT", "BASE_URL"], {}),
+        (["ENVIRONMENT", "BASE_URL"], ID_AND_SECRET),
+        (["ENVIRONMENT"], {"ENVIRONMENT": "prod"} | ID_AND_SECRET),
+        (["ENVIRONMENT", "BASE_URL"], {"ENVIRONMENT": "staging", "BASE_URL": BASE}),
+        (["ENVIRONMENT", "TOKEN_URL"], {"ENVIRONMENT": "staging", "TOKEN_URL": TOKEN_URL}),
+        (["CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN"], {"ENVIRONMENT": "staging"}),
+        (["CLIENT_SECRET"], {"ENVIRONMENT": "staging", "CLIENT_ID": "an-id"}),
+        (["CLIENT_ID"], {"ENVIRONMENT": "staging", "CLIENT_SECRET": "s3cret"}),
+        (["TOKEN_URL"], {"BASE_URL": BASE} | ID_AND_SECRET),
+        (["ACCESS_TOKEN"], {"BASE_URL": BASE}),
+        (
+            ["ACCESS_TOKEN", "CLIENT_ID"],
+            {"ENVIRONMENT": "staging", "ACCESS_TOKEN": "s3cret"} | ID_AND_SECRET,
+        ),
+        (
+            ["ACCESS_TOKEN", "TOKEN_URL"],
+            {"BASE_URL": BASE, "ACCESS_TOKEN": "s3cret", "TOKEN_URL": TOKEN_URL},
+        ),
+    ],
+)
+def test_what_is_missing_or_contradictory_is_named(
+    face: Face,
+    named: list[str],
+    variables: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_variables(monkeypatch, variables)
+    with pytest.raises(ConfigurationError) as caught:
+        face.client_from_env()
+    for name in named:
+        assert f"WEBHOOKS_{name}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_url_that_is_too_long_for_httpx_is_refused_at_once(face: Face) -> None:
+    with pytest.raises(ConfigurationError, match="httpx") as caught:
+        face.client("token", base_url="https://host.example/" + "a" * 70_000)
+    assert isinstance(caught.value.__cause__, httpx.InvalidURL)

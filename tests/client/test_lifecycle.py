@@ -1,0 +1,714 @@
+"""What lives longer than a call: pools, loops, threads, processes, and what must not be shown."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import gzip
+import logging
+import pickle
+import subprocess
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+from anyio.lowlevel import checkpoint
+from support import fault_server as fs
+from support.faces import BACKENDS
+from support.fault_server import FaultServer, answer
+from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID, subscription, token
+
+from webhooks_sdk import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    ClientClosedError,
+    ClientCredentials,
+    ConfigurationError,
+    ResponseDecodeError,
+    RetryPolicy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.faces import Backend, Face
+
+CREDENTIALS = ClientCredentials("an-id", "s3cret-of-the-client")
+
+
+def credentials_for(server: FaultServer) -> dict[str, Any]:
+    return {"auth": CREDENTIALS, "base_url": server.url, "token_url": f"{server.url}/token"}
+
+
+# Closing
+
+
+def test_a_closed_client_says_so(face: Face, server: FaultServer) -> None:
+    with face.client("token", base_url=server.url) as client:
+        assert not client.closed
+        client.hooks.list()
+    assert client.closed
+    server.wait_for_open_connections(0)
+    for operation in OPERATIONS.values():
+        with pytest.raises(ClientClosedError, match="closed"):
+            client.send(operation())
+    client.close()
+    assert len(server.requests) == 1
+
+
+def test_a_client_can_be_closed_before_it_is_used(face: Face, server: FaultServer) -> None:
+    client = face.client("token", base_url=server.url)
+    client.close()
+    with pytest.raises(ClientClosedError):
+        client.hooks.list()
+
+
+def test_a_view_closes_nothing(face: Face, server: FaultServer) -> None:
+    client = face.client(**credentials_for(server), retry=FAST)
+    with client.with_options(timeout=7) as view:
+        view.hooks.list()
+    view.close()
+    assert not view.closed
+    client.hooks.list()
+    view.hooks.list()
+    assert len(set(server.ports)) == 1
+    assert len(server.received("POST", "/token")) == 1
+    client.close()
+    assert view.closed
+    with pytest.raises(ClientClosedError):
+        view.hooks.list()
+
+
+def test_a_view_has_options_of_its_own(face: Face, server: FaultServer) -> None:
+    client = face.client("token", base_url=server.url, retry=FAST)
+    view = client.with_options(retry=RetryPolicy.none())
+    server.add(answer(429))
+    with pytest.raises(APIStatusError):
+        view.hooks.list()
+    server.add(answer(429))
+    assert client.hooks.list()
+    server.add(fs.silence())
+    with pytest.raises(APITimeoutError):
+        view.with_options(timeout=0.1).hooks.list()
+    with pytest.raises(ConfigurationError):
+        client.with_options(timeout=0)
+    with pytest.raises(ConfigurationError):
+        client.with_options(retry=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again(
+    face: Face, server: FaultServer
+) -> None:
+    client = face.client("token", base_url=server.url, retry=RetryPolicy.none())
+    server.add(fs.then_hang_up(fs.as_service()))
+    client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    server.wait_for_open_connections(0)
+    client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert server.connections == 2
+
+
+# Loops
+
+
+@pytest.mark.parametrize("closing", [True, False], ids=["closed", "not closed"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_async_client_serves_several_loops(
+    backend: Backend, closing: bool, server: FaultServer
+) -> None:
+    client = AsyncClient(**credentials_for(server), retry=RetryPolicy.none())
+
+    async def main(last: bool) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(client.hooks.list)
+        await client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+        if last and closing:
+            await client.aclose()
+
+    for number in range(3):
+        before = set(server.ports)
+        anyio.run(main, number == 2, backend=backend)
+        gc.collect()
+        # Nothing of a loop outlives it, and the next one shares no socket with it.
+        server.wait_for_open_connections(0)
+        assert before < set(server.ports)
+    assert len(server.received("POST", "/token")) == 1
+    assert client.closed is closing
+
+
+def test_one_async_client_serves_loops_of_both_kinds(server: FaultServer) -> None:
+    client = AsyncClient("token", base_url=server.url)
+    for backend in (*BACKENDS, *BACKENDS):
+        assert anyio.run(client.hooks.list, backend=backend)
+        gc.collect()
+        server.wait_for_open_connections(0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_failed_loop_leaks_nothing(backend: Backend, server: FaultServer) -> None:
+    client = AsyncClient("token", base_url=server.url, retry=RetryPolicy.none())
+    server.add(fs.silence())
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.hooks.list)
+            await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+            raise LookupError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        anyio.run(main, backend=backend)
+    assert caught.group_contains(LookupError)
+    gc.collect()
+    server.wait_for_open_connections(0)
+
+
+# Threads and processes
+
+
+def test_one_client_serves_32_threads(server: FaultServer) -> None:
+    barrier = threading.Barrier(32)
+    with (
+        Client(**credentials_for(server), max_connections=8) as client,
+        ThreadPoolExecutor(32) as pool,
+    ):
+
+        def work(_: int) -> int:
+            barrier.wait(30)
+            return sum(client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered for _ in range(5))
+
+        assert list(pool.map(work, range(32))) == [5] * 32
+    assert len(server.received("POST", "/token")) == 1
+    assert len(server.requests) == 161
+    assert server.connections <= 8
+
+
+def test_max_connections_bounds_the_connections(face: Face, server: FaultServer) -> None:
+    client = face.client("token", base_url=server.url, max_connections=2)
+    with ThreadPoolExecutor(10) as pool:
+        calls = [pool.submit(client.hooks.list) for _ in range(10)]
+        assert all(call.result(30) for call in calls)
+    assert server.connections <= 2
+
+
+FORK = dedent(
+    """
+    import os, sys, warnings
+    from webhooks_sdk import Client
+
+    client = Client("token", base_url=sys.argv[1])
+    client.hooks.list()
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+    child = os.fork()
+    if child == 0:
+        client.hooks.list()
+        client.hooks.list()
+        client.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    client.hooks.list()
+    client.close()
+    """
+)
+
+
+def test_a_forked_child_shares_no_socket(server: FaultServer) -> None:
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", FORK, server.url]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)  # noqa: S603
+    assert (done.returncode, done.stderr) == (0, "")
+    before, in_child, again_in_child, after = server.ports
+    assert in_child == again_in_child != before
+    assert after == before
+
+
+# Cancelling
+
+
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """Let the garbage collector look only at what a test makes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collections")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "fault", [None, answer(500), answer(401), fs.hang_up()], ids=["", "500", "401", "lost"]
+)
+def test_cancelling_at_any_await_leaves_pool_and_token_usable(
+    backend: Backend, fault: fs.Behaviour | None, server: FaultServer
+) -> None:
+    completed: list[bool] = []
+
+    async def main(ticks: int) -> None:
+        async with AsyncClient(**credentials_for(server), max_connections=1, retry=FAST) as client:
+            finished = anyio.Event()
+            scope = anyio.CancelScope()
+
+            async def call() -> None:
+                with scope:
+                    await client.hooks.update(HOOK_ID, active=True)
+                finished.set()
+
+            if fault is not None:
+                # The first answer is a token, if it comes to that.
+                server.add(fs.as_service(), fault)
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                for _ in range(ticks):
+                    await checkpoint()
+                scope.cancel()
+            completed.append(not scope.cancelled_caught)
+            assert finished.is_set()
+            server.forget_script()
+            with anyio.fail_after(20):
+                assert await client.hooks.list()
+                assert (await client.hooks.redeliver(HOOK_ID, REQUEST_ID)).delivered
+
+    for ticks in (*range(24), *range(24, 120, 8)):
+        anyio.run(main, ticks, backend=backend)
+        gc.collect()
+    assert not completed[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_cancelling_while_an_answer_is_read_leaves_the_pool_usable(
+    backend: Backend, server: FaultServer
+) -> None:
+    async def main() -> None:
+        async with AsyncClient("token", base_url=server.url, max_connections=1) as client:
+            server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n", b" ", 0.01))
+            with anyio.move_on_after(0.2) as scope:
+                await client.hooks.list()
+            assert scope.cancelled_caught
+            assert await client.hooks.list()
+
+    anyio.run(main, backend=backend)
+    gc.collect()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cancelled_call_is_cancelled_not_failed(backend: Backend, server: FaultServer) -> None:
+    server.add(fs.silence())
+
+    async def main() -> None:
+        async with AsyncClient("token", base_url=server.url) as client:
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
+                    await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+                    scope.cancel()
+            assert scope.cancelled_caught
+
+    anyio.run(main, backend=backend)
+
+
+# Waiting for a connection
+
+
+def test_waiting_for_a_connection_until_the_deadline_leaves_nothing_unknown(
+    face: Face, server: FaultServer
+) -> None:
+    arrived, go = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, go, fs.as_service()))
+    client = face.client("token", base_url=server.url, max_connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(client.hooks.list)
+        assert arrived.wait(30)
+        hurried = client.with_options(retry=RetryPolicy(deadline=0.3))
+        with pytest.raises(APITimeoutError) as caught:
+            hurried.hooks.redeliver(HOOK_ID, REQUEST_ID)
+        assert not caught.value.outcome_unknown
+        go.set()
+        assert holding.result(30)
+    assert len(server.requests) == 1
+    assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
+
+
+# A large answer
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("coding", [None, "gzip", "br"])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_answer_that_is_too_large_leaks_no_generator(
+    backend: Backend, coding: str | None, chunked: bool, server: FaultServer
+) -> None:
+    body = b"[" + b" " * 3_000_000 + b"]"
+    body = gzip.compress(body, 0) if coding else body
+    lines = [b"HTTP/1.1 200 X"]
+    lines += [f"Content-Encoding: {coding}".encode()] if coding else []
+    if chunked:
+        lines.append(b"Transfer-Encoding: chunked")
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        lines.append(b"Content-Length: %d" % len(body))
+    server.add(fs.raw(b"\r\n".join([*lines, b"", body])))
+
+    async def main() -> None:
+        async with AsyncClient(
+            "token", base_url=server.url, max_response_bytes=100_000, max_connections=1
+        ) as client:
+            with pytest.raises(ResponseDecodeError):
+                await client.hooks.list()
+            gc.collect()
+            assert await client.hooks.list()
+
+    anyio.run(main, backend=backend)
+    gc.collect()
+
+
+def test_an_answer_may_have_max_response_bytes(face: Face, server: FaultServer) -> None:
+    client = face.client("token", base_url=server.url, max_response_bytes=1000, retry=FAST)
+    server.add(answer(200, b"[" + b" " * 998 + b"]"))
+    assert client.hooks.list() == []
+    server.add(answer(200, b"[" + b" " * 999 + b"]"))
+    with pytest.raises(ResponseDecodeError, match="max_response_bytes"):
+        client.hooks.list()
+    assert client.hooks.get(HOOK_ID).id == HOOK_ID
+
+
+def test_a_large_error_is_cut(face: Face, server: FaultServer) -> None:
+    server.add(answer(400, b"x" * 200_000))
+    client = face.client("token", base_url=server.url, max_response_bytes=1000)
+    with pytest.raises(APIStatusError) as caught:
+        client.hooks.list()
+    assert caught.value.status == 400
+    assert caught.value.body is not None
+    assert len(caught.value.body) <= 8192
+
+
+# HTTP clients and transports of the caller's own
+
+
+def test_an_http_client_of_ones_own_is_used_and_not_closed(face: Face, server: FaultServer) -> None:
+    seen: list[str] = []
+
+    def note(request: httpx.Request) -> None:
+        seen.append(request.method)
+        request.headers["X-Note"] = "noted"
+
+    own = face.http_client(event_hooks={"request": [face.hook(note)]})
+    with face.client("token", base_url=server.url, http_client=own) as client:
+        client.hooks.list()
+    assert not own.is_closed
+    assert seen == ["GET"]
+    assert server.requests[0].headers["x-note"] == "noted"
+
+
+def test_the_auth_redirects_and_timeout_of_ones_own_do_not_apply(
+    face: Face, server: FaultServer
+) -> None:
+    own = face.http_client(auth=("someone", "else"), follow_redirects=True, timeout=0.05)
+    go = threading.Event()
+    server.add(
+        answer(302, headers=[("Location", "/hooks")]),
+        fs.held(threading.Event(), go, fs.as_service()),
+    )
+    client = face.client("token", base_url=server.url, http_client=own, retry=RetryPolicy.none())
+    with pytest.raises(APIStatusError) as caught:
+        client.hooks.list()
+    assert caught.value.status == 302
+    timer = threading.Timer(0.3, go.set)
+    timer.start()
+    assert client.hooks.list()
+    timer.join()
+    assert [r.headers["authorization"] for r in server.requests] == ["Bearer token"] * 2
+
+
+def test_the_timeout_applies_to_ones_own(face: Face, server: FaultServer) -> None:
+    server.add(fs.silence())
+    own = face.http_client(timeout=None)
+    client = face.client(
+        "token", base_url=server.url, http_client=own, timeout=0.1, retry=RetryPolicy.none()
+    )
+    with pytest.raises(APITimeoutError):
+        client.hooks.list()
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+def test_what_an_event_hook_raises_is_a_cause(face: Face, kind: str, server: FaultServer) -> None:
+    class HookError(Exception):
+        pass
+
+    problem = HookError("no")
+
+    def fail(_: object) -> None:
+        raise problem
+
+    own = face.http_client(event_hooks={kind: [face.hook(fail)]})
+    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    with pytest.raises(APIError, match="HookError") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.__cause__ is problem
+    assert caught.value.attempts == 1
+    assert len(server.requests) == (kind == "response")
+
+
+def test_an_event_hook_may_read_the_answer(face: Face, server: FaultServer) -> None:
+    bodies: list[bytes] = []
+
+    if face.name == "sync":
+
+        def read(response: httpx.Response) -> None:
+            bodies.append(response.read())
+
+        hook: Any = read
+    else:
+
+        async def aread(response: httpx.Response) -> None:
+            bodies.append(await response.aread())
+
+        hook = aread
+    own = face.http_client(event_hooks={"response": [hook]})
+    client = face.client("token", base_url=server.url, http_client=own)
+    body = gzip.compress(b"[]")
+    server.add(answer(200, body, [("Content-Encoding", "gzip")]))
+    assert client.hooks.list() == []
+    assert bodies == [b"[]"]
+
+
+class RecordingTransport(httpx.MockTransport):
+    def __init__(self, handler: Callable[[httpx.Request], httpx.Response]) -> None:
+        super().__init__(handler)
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_transport_of_ones_own_is_used_and_closed(face: Face, used: bool) -> None:
+    transport = RecordingTransport(lambda _: httpx.Response(200, json=[subscription()]))
+    client = face.client("token", base_url="https://service.example/api", transport=transport)
+    if used:
+        assert client.hooks.list()[0].id == HOOK_ID
+    assert transport.closed == 0
+    client.close()
+    client.close()
+    assert transport.closed == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_transport_of_ones_own_outlives_a_loop(backend: Backend) -> None:
+    transport = RecordingTransport(lambda _: httpx.Response(200, json=[]))
+    client = AsyncClient("token", base_url="https://service.example", transport=transport)
+    anyio.run(client.hooks.list, backend=backend)
+    anyio.run(client.hooks.list, backend=backend)
+    assert transport.closed == 0
+    anyio.run(client.aclose, backend=backend)
+    assert transport.closed == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), httpx.ConnectError("no")], ids=repr)
+def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
+    face: Face, error: Exception
+) -> None:
+    attempts: list[int] = []
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        attempts.append(1)
+        raise httpx.ConnectTimeout("lost", request=request) from error
+
+    client = face.client(
+        "token",
+        base_url="https://service.example",
+        transport=RecordingTransport(lose),
+        retry=FAST,
+    )
+    with pytest.raises(APITimeoutError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    proven = isinstance(error, ConnectionRefusedError)
+    assert caught.value.outcome_unknown is not proven
+    assert len(attempts) == (3 if proven else 1)
+
+
+def test_one_cannot_have_both(face: Face) -> None:
+    transport = RecordingTransport(lambda _: httpx.Response(200))
+    own = face.http_client()
+    with pytest.raises(ConfigurationError, match="either"):
+        face.client_class(
+            "token",
+            base_url="https://service.example",
+            http_client=own,
+            transport=transport,
+        )
+
+
+# Proxies
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, server.url)
+    return server
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_plain_http_to_loopback_never_goes_through_a_proxy(
+    face: Face, host: str, proxy: FaultServer
+) -> None:
+    with FaultServer() as service:
+        client = face.client(
+            CREDENTIALS,
+            base_url=f"http://{host}:{service.port}",
+            token_url=f"http://{host}:{service.port}/token",
+        )
+        assert client.hooks.list()
+        assert [request.path for request in service.requests] == ["/token", "/hooks"]
+    assert proxy.connections == 0
+
+
+def test_plain_http_to_elsewhere_goes_through_a_proxy(face: Face, proxy: FaultServer) -> None:
+    client = face.client(
+        "token", base_url="http://service.invalid/api", allow_insecure_http=True, retry=FAST
+    )
+    proxy.add(answer(200, [subscription()]))
+    assert client.hooks.list()
+    assert [request.path for request in proxy.requests] == ["http://service.invalid/api/hooks"]
+
+
+def test_a_proxy_gets_no_token_over_tls(face: Face, proxy: FaultServer) -> None:
+    client = face.client("s3cret-token", base_url="https://service.invalid", retry=FAST)
+    proxy.add(*[answer(403, close=True)] * 3)
+    with pytest.raises(APIConnectionError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert not caught.value.outcome_unknown
+    assert {request.method for request in proxy.requests} == {"CONNECT"}
+    assert not any("authorization" in request.headers for request in proxy.requests)
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(face: Face, status: int, server: FaultServer) -> None:
+    with FaultServer() as elsewhere:
+        server.add(answer(status, headers=[("Location", f"{elsewhere.url}/hooks")]))
+        with pytest.raises(APIStatusError, match="Redirects are not followed") as caught:
+            face.client("token", base_url=server.url).hooks.redeliver(HOOK_ID, REQUEST_ID)
+        assert caught.value.status == status
+        assert elsewhere.connections == 0
+    assert len(server.requests) == 1
+
+
+# Secrets
+
+
+def test_clients_cannot_be_pickled_or_shown(face: Face, server: FaultServer) -> None:
+    client = face.client(**credentials_for(server))
+    client.hooks.list()
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            copied(client)
+    shown = f"{client!r} {client!s} {client.hooks!r} {CREDENTIALS!r} {CREDENTIALS}"
+    assert server.url in shown
+    assert "s3cret" not in shown
+    assert "token-1" not in shown
+
+
+TOKEN = "s3cret-token-0123456789"
+LEAKS = {
+    "body and header": fs.echo(400),
+    "body and header of a 5xx": fs.echo(500),
+    "success": fs.echo(200),
+    "unexpected success": fs.echo(202),
+    "401": fs.echo(401),
+    "404": fs.echo(404),
+    "429": fs.echo(429),
+    "status line": fs.echo_in_status_line(),
+}
+
+
+@pytest.mark.parametrize("called", ["create", "token-form", "token-multipart", "token-basic"])
+@pytest.mark.parametrize("leak", LEAKS)
+def test_what_a_server_echoes_is_masked(
+    face: Face, leak: str, called: str, server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "webhooks_sdk")
+    server.add(*[LEAKS[leak]] * 3)
+    auth: Any = TOKEN
+    options: dict[str, Any] = {}
+    if called != "create":
+        style: Any = called.removeprefix("token-")
+        auth = ClientCredentials("an-id", 's3cret/of the"client', style=style)
+        options["token_url"] = f"{server.url}/token"
+    client = face.client(auth, base_url=server.url, retry=FAST, **options)
+    with pytest.raises(APIError) as caught:
+        client.hooks.create(
+            url="https://subscriber.example",
+            secret="s3cret-of-the-hook",
+            header="X-Key: s3cret-of-the-header",
+        )
+    error = caught.value
+    shown = [
+        *traceback.format_exception(error),
+        str(error),
+        repr(error),
+        repr(error.__dict__),
+        repr(error.headers),
+        str(error.body),
+        caplog.text,
+        *(repr(record.__dict__) for record in caplog.records),
+    ]
+    assert server.requests
+    text = "\n".join(shown)
+    assert "s3cret" not in text
+    assert "czNjcmV0" not in text  # base64 of "s3cret", if it stood at the beginning
+    basic = [
+        request.headers["authorization"].removeprefix("Basic ")
+        for request in server.requests
+        if "authorization" in request.headers
+    ]
+    assert not any(encoded in text for encoded in basic)
+    assert pickle.loads(pickle.dumps(error)).args == error.args  # noqa: S301 - our own
+
+
+def test_a_token_that_the_token_endpoint_gave_is_masked(
+    face: Face, server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "webhooks_sdk")
+    server.add(answer(200, token(TOKEN)), fs.echo(400))
+    client = face.client(**credentials_for(server), retry=FAST)
+    with pytest.raises(APIError) as caught:
+        client.hooks.get(HOOK_ID)
+    text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
+    assert "s3cret" not in text + caplog.text
+
+
+def test_secrets_in_answers_nobody_asked_about_are_masked(face: Face, server: FaultServer) -> None:
+    config = {"url": "https://x.example", "secret": "s3cret", "header": "X-Key: s3cret"}
+    server.add(answer(200, [subscription(config=config, active="yes")]))
+    with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.active") as caught:
+        face.client("token", base_url=server.url).hooks.list()
+    text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
+    assert "s3cret" not in text
+
+
+def test_the_log_tells_attempts_and_retries(
+    face: Face, server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "webhooks_sdk")
+    server.add(answer(500))
+    face.client("token", base_url=server.url, retry=FAST).hooks.list()
+    ours = [record for record in caplog.records if record.name == "webhooks_sdk"]
+    levels = [record.levelname for record in ours]
+    assert levels.count("WARNING") == 1
+    assert levels.count("DEBUG") >= 2
+    assert "list" in caplog.text

@@ -1,0 +1,751 @@
+"""Every row of the retry table, for every kind of operation, over real sockets, on three faces."""
+
+from __future__ import annotations
+
+import gzip
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+import trustme
+from attrs import evolve, frozen
+from support import fault_server as fs
+from support.faces import BACKENDS
+from support.fault_server import Behaviour, CloggedPort, ClosedPort, FaultServer, answer
+from support.samples import FAST, HOOK_ID, ONCE, OPERATIONS, REQUEST_ID, token
+
+from webhooks_sdk import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncClient,
+    AuthenticationError,
+    BadRequestError,
+    ClientCredentials,
+    ConfigurationError,
+    ConflictError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseDecodeError,
+    RetryEvent,
+    RetryPolicy,
+    UnprocessableEntityError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.faces import Backend, Face
+
+    from webhooks_sdk import Client
+
+CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
+CALLED = [*OPERATIONS, "token"]
+SHORT = 0.2  # seconds: the timeout of an attempt that is not answered
+GENEROUS = 20.0  # seconds: far longer than any of these calls takes, far shorter than a hang
+
+
+@frozen
+class Row:
+    """One thing that can happen to a request.
+
+    Attributes:
+        name: What happens.
+        fault: How the server does it.
+        error: What it is when it is not tried again.
+        received: Whether the server has received the request by then.
+    """
+
+    name: str
+    fault: Behaviour
+    error: type[APIError]
+    received: bool = True
+    timeout: float = GENEROUS
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def ids(value: object) -> str | None:
+    return str(value) if isinstance(value, Row) else None
+
+
+AMBIGUOUS = (
+    Row("408", answer(408), APIStatusError),
+    Row("500", answer(500), InternalServerError),
+    Row("502 and closed", answer(502, b"<html>", close=True), InternalServerError),
+    Row("503 without Retry-After", answer(503), InternalServerError),
+    Row("503 with garbage", answer(503, headers=[("Retry-After", "soon")]), InternalServerError),
+    Row("504", answer(504), InternalServerError),
+    Row("599", answer(599), InternalServerError),
+    Row("500 truncated", fs.truncated(500), InternalServerError),
+    Row("never answered", fs.silence(), APITimeoutError, timeout=SHORT),
+    Row("reset before reading", fs.reset_on_connect(), APIConnectionError, received=False),
+    Row("closed before reading", fs.close_on_connect(), APIConnectionError, received=False),
+    Row("read and closed", fs.hang_up(), APIConnectionError),
+    Row("read and reset", fs.reset(), APIConnectionError),
+    Row("malformed status line", fs.raw(b"what?\r\n\r\n"), APIConnectionError),
+    Row("malformed header", fs.raw(b"HTTP/1.1 200 X\r\n: x\r\n\r\n"), APIConnectionError),
+)
+DEFERRED = (
+    Row("429", answer(429), RateLimitError),
+    Row("429 to wait", answer(429, headers=[("Retry-After", "0")]), RateLimitError),
+    Row("429 with garbage", answer(429, headers=[("Retry-After", "-1")]), RateLimitError),
+    Row("503 to wait", answer(503, headers=[("Retry-After", "0")]), InternalServerError),
+    Row(
+        "503 to wait until a past date",
+        answer(503, headers=[("Retry-After", "Wed, 30 Sep 2020 21:18:03 GMT")]),
+        InternalServerError,
+    ),
+)
+REFUSED = (
+    Row("300", answer(300), APIStatusError),
+    Row("301", answer(301, headers=[("Location", "/hooks")]), APIStatusError),
+    Row("307", answer(307, headers=[("Location", "/hooks")]), APIStatusError),
+    Row("304", answer(304), APIStatusError),
+    Row("400", answer(400), BadRequestError),
+    Row("401", answer(401), AuthenticationError),
+    Row("402", answer(402), APIStatusError),
+    Row("403", answer(403), PermissionDeniedError),
+    Row("404", answer(404), NotFoundError),
+    Row("409", answer(409), ConflictError),
+    Row("418", answer(418), APIStatusError),
+    Row("422", answer(422), UnprocessableEntityError),
+    Row("499", answer(499), APIStatusError),
+    Row("202", answer(202), APIStatusError),
+    Row("299", answer(299, b"[]"), APIStatusError),
+)
+BOMB = gzip.compress(b"[" + b" " * 4_000_000 + b"]")
+UNREADABLE = (
+    Row("no JSON", answer(200, b"<html>"), ResponseDecodeError),
+    Row("empty", answer(200), ResponseDecodeError),
+    Row("half of JSON", answer(200, b'[{"id": '), ResponseDecodeError),
+    Row("NaN", answer(200, b"NaN"), ResponseDecodeError),
+    Row("another shape", answer(200, 7), ResponseDecodeError),
+    Row("nested too deeply", answer(200, b"[" * 200_000), ResponseDecodeError),
+    Row("no UTF-8", answer(200, b'"\xff"'), ResponseDecodeError),
+    Row("truncated", fs.truncated(), ResponseDecodeError),
+    Row("truncated chunked", fs.truncated_chunked(), ResponseDecodeError),
+    Row("too large", answer(200, b" " * 1_000_001), ResponseDecodeError),
+    Row("bomb", answer(200, BOMB, [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row("broken gzip", answer(200, b"[]", [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row("cut gzip", answer(200, BOMB[:50], [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row("stacked", answer(200, BOMB, [("Content-Encoding", "gzip, gzip")]), ResponseDecodeError),
+    Row("unknown", answer(200, b"[]", [("Content-Encoding", "br")]), ResponseDecodeError),
+)
+
+
+class Caller:
+    """Makes one call whose requests, to the API or to the token endpoint, meet the faults."""
+
+    def __init__(self, face: Face, called: str, server: FaultServer, other: FaultServer) -> None:
+        self.face = face
+        self.called = called
+        self.server = server
+        self.token_server = server if called == "token" else other
+        self.api_server = other if called == "token" else server
+        self.clients: dict[str, Client] = {}
+
+    def __repr__(self) -> str:
+        return self.called
+
+    def meets(self, *faults: Behaviour) -> None:
+        """Let the next requests meet these faults, and forget what was received before."""
+        self.server.requests.clear()
+        self.server.add(*faults)
+
+    def client(self, **options: Any) -> Client:
+        # Making a client takes longer than these calls.
+        key = f"{self.called == 'token'} {options}"
+        if key not in self.clients:
+            self.clients[key] = self.new_client(**options)
+        return self.clients[key]
+
+    def new_client(self, **options: Any) -> Client:
+        settings: dict[str, Any] = {"retry": FAST, "timeout": GENEROUS, "max_response_bytes": 10**6}
+        return self.face.client(
+            CREDENTIALS,
+            base_url=options.pop("base_url", self.api_server.url),
+            token_url=options.pop("token_url", f"{self.token_server.url}/token"),
+            **settings | options,
+        )
+
+    def call(self, **options: Any) -> int:
+        """Call, and return how many attempts it took."""
+        client = self.client(**options)
+        operation = OPERATIONS["list" if self.called == "token" else self.called]()
+        return client.send(operation).attempts
+
+    def fail(self, **options: Any) -> APIError:
+        with pytest.raises(APIError) as caught:
+            self.call(**options)
+        assert caught.value.operation == ("list" if self.called == "token" else self.called)
+        return caught.value
+
+
+@pytest.fixture
+def callers(face: Face) -> Iterator[list[Caller]]:
+    """One for each operation, and one for the request for a token."""
+    # Each of them is to meet its fault on a connection of its own.
+    with FaultServer(keep_alive=False) as server, FaultServer() as other:
+        callers = [Caller(face, called, server, other) for called in CALLED]
+        for caller in callers:
+            caller.clients = callers[0].clients
+        yield callers
+
+
+def attempts_of(caller: Caller, number: int) -> int:
+    # What `attempts` counts are those of the operation, not of the token that it needs.
+    return 1 if caller.called == "token" else number
+
+
+@pytest.mark.parametrize("row", AMBIGUOUS, ids=ids)
+def test_what_may_have_been_processed_is_sent_again_only_if_that_is_harmless(
+    callers: list[Caller], row: Row
+) -> None:
+    for caller in callers:
+        caller.meets(row.fault)
+        if caller.called in ONCE:
+            error = caller.fail(timeout=row.timeout)
+            assert type(error) is row.error
+            assert error.outcome_unknown
+            assert error.attempts == 1
+            assert len(caller.server.requests) == row.received
+        else:
+            assert caller.call(timeout=row.timeout) == attempts_of(caller, 2)
+            assert len(caller.server.requests) == 1 + row.received
+
+
+@pytest.mark.parametrize("row", DEFERRED, ids=ids)
+def test_what_the_service_defers_is_sent_again(callers: list[Caller], row: Row) -> None:
+    for caller in callers:
+        caller.meets(row.fault, row.fault)
+        assert caller.call() == attempts_of(caller, 3)
+        assert len(caller.server.requests) == 3
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=ids)
+def test_what_is_refused_is_not_sent_again(callers: list[Caller], row: Row) -> None:
+    for caller in callers:
+        caller.meets(row.fault)
+        if caller.called != "token" and row.name == "401":
+            # A fresh token is worth one try; see test_auth.py.
+            caller.server.add(row.fault)
+        error = caller.fail()
+        is_4xx_of_token = caller.called == "token" and row.name.startswith("4")
+        assert type(error) is (AuthenticationError if is_4xx_of_token else row.error)
+        assert not error.outcome_unknown
+        assert error.status == int(row.name)
+        assert (
+            len(caller.server.requests)
+            == error.attempts
+            == 1 + (caller.called != "token" and row.name == "401")
+        )
+
+
+@pytest.mark.parametrize("row", UNREADABLE, ids=ids)
+def test_a_success_that_cannot_be_read_is_not_sent_again(callers: list[Caller], row: Row) -> None:
+    for caller in callers:
+        caller.meets(row.fault)
+        if caller.called == "delete":
+            # 204 is its only success, and has no body.
+            error = caller.fail()
+            assert type(error) is APIStatusError
+            assert not error.outcome_unknown
+        else:
+            error = caller.fail()
+            assert type(error) is row.error
+            assert error.outcome_unknown is (caller.called in ONCE)
+            assert error.status == 200
+        assert error.attempts == len(caller.server.requests) == 1
+
+
+def test_a_subscription_that_cannot_be_decoded_names_the_path(
+    face: Face, server: FaultServer
+) -> None:
+    server.add(answer(200, [{"id": 1}, {}]))
+    with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.id"):
+        face.client("token", base_url=server.url).hooks.list()
+
+
+# What is proven not to be sent
+
+
+def test_a_refused_connection_is_tried_again(face: Face) -> None:
+    for called in CALLED:
+        with FaultServer(listening=False) as server, FaultServer() as other:
+            events: list[RetryEvent] = []
+
+            def come_up(
+                event: RetryEvent,
+                server: FaultServer = server,
+                events: list[RetryEvent] = events,
+            ) -> None:
+                events.append(event)
+                if event.attempt == 2:
+                    server.listen()
+
+            caller = Caller(face, called, server, other)
+            assert caller.call(on_retry=come_up) == attempts_of(caller, 3)
+            assert len(server.requests) == 1
+            assert [type(event.error) for event in events] == [APIConnectionError] * 2
+            assert not any(event.error.outcome_unknown for event in events)
+
+
+def test_a_refused_connection_is_reported_when_attempts_run_out(callers: list[Caller]) -> None:
+    for caller in callers:
+        with ClosedPort() as url:
+            error = (
+                caller.fail(token_url=f"{url}/token")
+                if caller.called == "token"
+                else caller.fail(base_url=url)
+            )
+        assert type(error) is APIConnectionError
+        assert error.attempts == 3
+        assert not error.outcome_unknown
+        assert "Nothing was sent" in str(error)
+        assert caller.server.requests == []
+
+
+@pytest.mark.parametrize("called", ["redeliver", "token"])
+def test_a_name_that_is_not_known_is_tried_again(
+    face: Face, called: str, server: FaultServer, token_server: FaultServer
+) -> None:
+    url = "http://nowhere.invalid"
+    name = "token_url" if called == "token" else "base_url"
+    error = Caller(face, called, server, token_server).fail(
+        **{name: url}, allow_insecure_http=True, retry=evolve(FAST, max_attempts=2)
+    )
+    assert type(error) is APIConnectionError
+    assert error.attempts == 2
+    assert not error.outcome_unknown
+    assert "Nothing was sent" in str(error)
+
+
+def test_a_name_that_cannot_even_be_asked_for_leaves_nothing_unknown(face: Face) -> None:
+    with pytest.raises((ConfigurationError, APIConnectionError)) as caught:
+        face.client(
+            "token", base_url=f"http://{'a' * 70}.invalid", allow_insecure_http=True, retry=FAST
+        ).hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert not getattr(caught.value, "outcome_unknown", False)
+
+
+def test_a_connect_timeout_is_tried_again(face: Face) -> None:
+    timeout = httpx.Timeout(GENEROUS, connect=0.05)
+    for called in ("list", "redeliver", "token"):
+        with FaultServer() as server, FaultServer() as other, CloggedPort() as url:
+            caller = Caller(face, called, server, other)
+            error = (
+                caller.fail(token_url=f"{url}/token", timeout=timeout)
+                if called == "token"
+                else caller.fail(base_url=url, timeout=timeout)
+            )
+            assert type(error) is APITimeoutError
+            assert error.attempts == 3
+            assert not error.outcome_unknown
+
+
+def speaking_tls(tls_authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = tls_authority.issue_cert("localhost")
+    with certificate.private_key_and_cert_chain_pem.tempfile() as file:
+        context.load_cert_chain(file)
+    return context
+
+
+@pytest.mark.parametrize("fault", [fs.close_on_connect(), fs.reset_on_connect()])
+def test_a_handshake_that_is_broken_off_is_tried_again(
+    face: Face, fault: Behaviour, tls_authority: trustme.CA
+) -> None:
+    tls = speaking_tls(tls_authority)
+    for called in CALLED:
+        with FaultServer(fault, fault, tls=tls) as server, FaultServer(tls=tls) as other:
+            caller = Caller(face, called, server, other)
+            assert caller.call() == attempts_of(caller, 3)
+            assert server.connections == 3
+            assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("called", ["list", "create", "redeliver", "token"])
+def test_a_certificate_that_is_refused_ends_the_call(face: Face, called: str) -> None:
+    with FaultServer(tls=speaking_tls(trustme.CA())) as server, FaultServer() as other:
+        error = Caller(face, called, server, other).fail()
+        assert type(error) is APIConnectionError
+        assert not error.outcome_unknown
+        assert "certificate" in str(error)
+        assert error.attempts == 1
+        assert server.connections == 1
+        assert server.requests == []
+
+
+# Attempts run out
+
+
+@pytest.mark.parametrize("row", [AMBIGUOUS[1], AMBIGUOUS[-3], DEFERRED[0]], ids=ids)
+def test_the_last_error_is_raised_itself(callers: list[Caller], row: Row) -> None:
+    for caller in callers:
+        ambiguous = row in AMBIGUOUS
+        number = 1 if ambiguous and caller.called in ONCE else 3
+        caller.meets(*[row.fault] * number)
+        error = caller.fail()
+        assert type(error) is row.error
+        assert error.attempts == number
+        assert len(caller.server.requests) == number
+        changes_something = caller.called in {"create", "update", "delete", "redeliver"}
+        assert error.outcome_unknown is (ambiguous and changes_something)
+        assert "tenacity" not in repr(error.__cause__)
+
+
+@pytest.mark.parametrize("row", [AMBIGUOUS[1], DEFERRED[0]], ids=ids)
+def test_no_retries_are_no_retries(callers: list[Caller], row: Row) -> None:
+    for caller in callers:
+        caller.meets(row.fault)
+        error = caller.fail(retry=RetryPolicy.none())
+        assert type(error) is row.error
+        assert len(caller.server.requests) == error.attempts == 1
+
+
+@pytest.mark.parametrize("row", AMBIGUOUS, ids=ids)
+def test_resend_ambiguous_sends_again(callers: list[Caller], row: Row) -> None:
+    policy = evolve(FAST, resend_ambiguous=True)
+    for caller in callers:
+        if caller.called in ONCE:
+            caller.meets(row.fault)
+            assert caller.call(retry=policy, timeout=row.timeout) == 2
+            assert len(caller.server.requests) == 1 + row.received
+
+
+@pytest.mark.parametrize("called", sorted(ONCE))
+def test_resend_ambiguous_does_not_send_the_unreadable_again(
+    face: Face, called: str, server: FaultServer, token_server: FaultServer
+) -> None:
+    server.add(answer(200, b"<html>"))
+    error = Caller(face, called, server, token_server).fail(
+        retry=evolve(FAST, resend_ambiguous=True)
+    )
+    assert error.outcome_unknown
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("called", ["create", "update"])
+def test_a_request_that_could_not_be_written_whole_is_ambiguous(
+    face: Face, called: str, server: FaultServer
+) -> None:
+    server.add(fs.never_read())
+    client = face.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
+    url = "https://subscriber.example/" + "x" * 20_000_000
+    if called == "create":
+        with pytest.raises(APITimeoutError) as caught:
+            client.hooks.create(url=url)
+        assert caught.value.outcome_unknown
+        assert caught.value.attempts == server.connections == 1
+    else:
+        policy = evolve(FAST, max_attempts=2)
+        client.with_options(retry=policy).hooks.update(HOOK_ID, url=url)
+        assert server.connections == 2
+        assert len(server.requests) == 1
+
+
+# outcome_unknown is sticky
+
+
+@pytest.mark.parametrize(
+    ("last", "error_type"),
+    [
+        (answer(429), RateLimitError),
+        (answer(404), NotFoundError),
+        (answer(400), BadRequestError),
+        (answer(401), AuthenticationError),
+        (answer(307), APIStatusError),
+    ],
+)
+@pytest.mark.parametrize("called", ["create", "redeliver", "update"])
+def test_what_one_attempt_left_unknown_stays_unknown(
+    face: Face, called: str, last: Behaviour, error_type: type[APIError], server: FaultServer
+) -> None:
+    server.add(fs.hang_up(), last)
+    policy = evolve(FAST, max_attempts=2, resend_ambiguous=True)
+    client = face.client("token", base_url=server.url, retry=policy)
+    with pytest.raises(error_type) as caught:
+        client.send(OPERATIONS[called]())
+    assert caught.value.outcome_unknown
+    assert "outcome is unknown" in str(caught.value)
+    assert caught.value.attempts == len(server.requests) == 2
+
+
+def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
+    face: Face, server: FaultServer
+) -> None:
+    server.add(answer(500, close=True))
+    policy = evolve(FAST, resend_ambiguous=True)
+
+    def go_away(_: object) -> None:
+        server.close()
+
+    client = face.client("token", base_url=server.url, retry=policy, on_retry=go_away)
+    with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert caught.value.attempts == 3
+
+
+def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
+    face: Face, server: FaultServer, token_server: FaultServer
+) -> None:
+    server.add(answer(500))
+    token_server.add(answer(200, token(expires_in=0)), answer(400, {"error": "invalid_client"}))
+    caller = Caller(face, "redeliver", server, token_server)
+    error = caller.fail(retry=evolve(FAST, resend_ambiguous=True))
+    assert type(error) is AuthenticationError
+    assert error.outcome_unknown
+    assert error.error == "invalid_client"
+
+
+def test_a_later_success_makes_it_known(face: Face, server: FaultServer) -> None:
+    server.add(fs.hang_up())
+    policy = evolve(FAST, resend_ambiguous=True)
+    client = face.client("token", base_url=server.url, retry=policy)
+    assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
+
+
+# A delete that was sent again
+
+
+@pytest.mark.parametrize("fault", [answer(500), fs.hang_up(), fs.reset()])
+def test_what_an_earlier_attempt_may_have_deleted_is_deleted(
+    face: Face, fault: Behaviour, server: FaultServer
+) -> None:
+    server.add(fault, answer(404, {"error": "not found"}))
+    client = face.client("token", base_url=server.url, retry=FAST)
+    response = client.send(OPERATIONS["delete"]())
+    assert response.value is None
+    assert response.status == 404
+    assert response.attempts == 2
+
+
+@pytest.mark.parametrize("fault", [answer(429), answer(503, headers=[("Retry-After", "0")])])
+def test_what_no_attempt_can_have_deleted_is_not_found(
+    face: Face, fault: Behaviour, server: FaultServer
+) -> None:
+    server.add(fault, answer(404, {"error": "not found"}))
+    client = face.client("token", base_url=server.url, retry=FAST)
+    with pytest.raises(NotFoundError) as caught:
+        client.hooks.delete(HOOK_ID)
+    assert not caught.value.outcome_unknown
+    assert caught.value.attempts == 2
+
+
+def test_a_404_to_another_operation_is_never_a_success(face: Face, server: FaultServer) -> None:
+    server.add(answer(500), answer(404))
+    with pytest.raises(NotFoundError) as caught:
+        face.client("token", base_url=server.url, retry=FAST).hooks.get(HOOK_ID)
+    assert not caught.value.outcome_unknown
+
+
+# Retry-After
+
+
+def waits(events: list[RetryEvent]) -> list[float]:
+    return [event.wait for event in events]
+
+
+def test_retry_after_is_waited_for(face: Face, server: FaultServer) -> None:
+    server.add(answer(429, headers=[("Retry-After", "1")]))
+    events: list[RetryEvent] = []
+    client = face.client("token", base_url=server.url, retry=FAST, on_retry=events.append)
+    began = time.monotonic()
+    client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert time.monotonic() - began >= 1
+    assert waits(events) == [1]
+    assert events[0].error.retry_after == 1
+
+
+def test_retry_after_can_be_a_date(face: Face, server: FaultServer) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+    server.add(answer(429, headers=[("Retry-After", soon)]))
+    with pytest.raises(RateLimitError) as caught:
+        face.client(
+            "token", base_url=server.url, retry=evolve(FAST, max_retry_after=5)
+        ).hooks.list()
+    assert caught.value.retry_after is not None
+    assert 5 < caught.value.retry_after <= 50
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("value", ["61", "99999999999999999999", "9" * 400])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_that_is_too_long_raises_at_once(
+    face: Face, status: int, value: str, server: FaultServer
+) -> None:
+    server.add(answer(status, headers=[("Retry-After", value)]))
+    client = face.client("token", base_url=server.url, retry=FAST)
+    with pytest.raises(APIStatusError) as caught:
+        client.hooks.list()
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after >= 61
+    assert caught.value.attempts == len(server.requests) == 1
+    assert not caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "1e3", "nan", "inf", "Wed, 99 Foo 1"])
+def test_a_retry_after_that_is_garbage_is_ignored(
+    face: Face, value: str, server: FaultServer
+) -> None:
+    server.add(answer(429, headers=[("Retry-After", value)]))
+    events: list[RetryEvent] = []
+    face.client("token", base_url=server.url, retry=FAST, on_retry=events.append).hooks.list()
+    assert [event.error.retry_after for event in events] == [None]
+    assert waits(events)[0] <= FAST.max_backoff
+
+
+def test_retry_after_is_honoured_with_other_errors_too(face: Face, server: FaultServer) -> None:
+    server.add(answer(500, headers=[("Retry-After", "61")]))
+    with pytest.raises(InternalServerError) as caught:
+        face.client("token", base_url=server.url, retry=FAST).hooks.list()
+    assert caught.value.retry_after == 61
+    assert len(server.requests) == 1
+
+
+# What on_retry is told
+
+
+def test_on_retry_is_told_of_each_wait(face: Face, server: FaultServer) -> None:
+    server.add(answer(429), fs.hang_up())
+    events: list[RetryEvent] = []
+    policy = evolve(FAST, resend_ambiguous=True)
+    client = face.client("token", base_url=server.url, retry=policy, on_retry=events.append)
+    client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert [(e.operation, e.hook_id, e.request_id, e.attempt) for e in events] == [
+        ("redeliver", HOOK_ID, REQUEST_ID, 1),
+        ("redeliver", HOOK_ID, REQUEST_ID, 2),
+    ]
+    assert [type(e.error) for e in events] == [RateLimitError, APIConnectionError]
+    assert [e.error.outcome_unknown for e in events] == [False, True]
+    assert all(0 <= wait <= FAST.max_backoff for wait in waits(events))
+    assert 0 <= events[0].elapsed <= events[1].elapsed
+
+
+def test_on_retry_is_told_of_token_requests(
+    face: Face, server: FaultServer, token_server: FaultServer
+) -> None:
+    token_server.add(answer(503))
+    events: list[RetryEvent] = []
+    Caller(face, "redeliver", server, token_server).call(on_retry=events.append)
+    assert [(e.operation, e.hook_id, e.attempt) for e in events] == [("token", None, 1)]
+
+
+def test_what_on_retry_raises_ends_the_call(face: Face, server: FaultServer) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(_: RetryEvent) -> None:
+        raise StopError
+
+    server.add(answer(500))
+    client = face.client("token", base_url=server.url, retry=FAST, on_retry=stop)
+    with pytest.raises(StopError):
+        client.hooks.list()
+    assert len(server.requests) == 1
+    client.hooks.list()
+
+
+# The deadline
+
+
+def deadline(seconds: float, **others: Any) -> RetryPolicy:
+    return RetryPolicy(deadline=seconds, **others)
+
+
+@pytest.mark.parametrize("called", ["list", "redeliver", "token"])
+def test_an_attempt_gets_what_is_left_of_the_deadline(
+    face: Face, called: str, server: FaultServer, token_server: FaultServer
+) -> None:
+    server.add(fs.silence())
+    caller = Caller(face, called, server, token_server)
+    began = time.monotonic()
+    error = caller.fail(retry=deadline(0.25))
+    assert time.monotonic() - began < 5
+    assert type(error) is APITimeoutError
+    assert error.outcome_unknown is (called == "redeliver")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("called", ["list", "redeliver", "token"])
+def test_a_server_that_drips_is_cut_off_at_the_deadline(
+    face: Face, called: str, server: FaultServer, token_server: FaultServer
+) -> None:
+    server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 200\r\n\r\n", b" ", 0.05))
+    caller = Caller(face, called, server, token_server)
+    began = time.monotonic()
+    error = caller.fail(retry=deadline(0.25))
+    assert time.monotonic() - began < 5
+    assert type(error) is APITimeoutError
+    assert error.outcome_unknown is (called == "redeliver")
+    assert len(server.requests) == 1
+
+
+def test_a_body_that_stops_is_a_timeout(face: Face, server: FaultServer) -> None:
+    server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n[", b"", 60))
+    client = face.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
+    with pytest.raises(APITimeoutError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert caught.value.attempts == len(server.requests) == 1
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 X\r\n", b"HTTP/1.1 "], ids=["headers", "status"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_headers_that_drip_are_cut_off_at_the_deadline(
+    backend: Backend, start: bytes, server: FaultServer
+) -> None:
+    # Only of the async client: the sync one sees no part of an answer whose headers are not whole.
+    server.add(fs.drip(start, b"X", 0.05))
+
+    async def main() -> None:
+        async with AsyncClient("token", base_url=server.url, retry=deadline(0.25)) as client:
+            with pytest.raises(APITimeoutError) as caught:
+                await client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+            assert caught.value.outcome_unknown
+
+    began = time.monotonic()
+    anyio.run(main, backend=backend)
+    assert time.monotonic() - began < 5
+
+
+def test_a_wait_that_would_pass_the_deadline_raises_at_once(
+    face: Face, server: FaultServer
+) -> None:
+    server.add(answer(429, headers=[("Retry-After", "30")]))
+    client = face.client("token", base_url=server.url, retry=deadline(20))
+    began = time.monotonic()
+    with pytest.raises(RateLimitError) as caught:
+        client.hooks.list()
+    assert time.monotonic() - began < 10
+    assert caught.value.retry_after == 30
+    assert len(server.requests) == 1
+
+
+def test_the_deadline_spans_all_attempts(face: Face, server: FaultServer) -> None:
+    server.add(*[fs.silence()] * 50)
+    policy = deadline(0.6, max_attempts=50, initial_backoff=0.001, max_backoff=0.001)
+    client = face.client("token", base_url=server.url, retry=policy, timeout=0.15)
+    began = time.monotonic()
+    with pytest.raises(APITimeoutError) as caught:
+        client.hooks.list()
+    assert time.monotonic() - began < 5
+    assert 2 <= caught.value.attempts < 50
+    assert caught.value.attempts >= len(server.requests)
+
+
+def test_a_call_may_have_no_deadline(face: Face, server: FaultServer) -> None:
+    policy = evolve(FAST, deadline=None)
+    server.add(answer(500))
+    assert face.client("token", base_url=server.url, retry=policy).hooks.list()
