@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from webhooks_sdk import errors
 from webhooks_sdk._codec import parse_json
 from webhooks_sdk._headers import Headers
-from webhooks_sdk._redaction import MASK, redact
+from webhooks_sdk._redaction import MASK, one_line, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class APIResponse(Generic[T]):
 
     value: T
     status: int
-    headers: Headers
+    headers: Headers = field(repr=False)
     attempts: int
     elapsed: float
 
@@ -123,7 +123,7 @@ def _explain_token_refusal(answer: Answer, secrets: Sequence[str]) -> Refusal:
     if isinstance(parsed, dict):
         fields = cast("dict[str, object]", parsed)
     said = {
-        name: " ".join(redact(value, secrets).split())
+        name: one_line(redact(value, secrets))
         for name in ("error", "error_description")
         if isinstance(value := fields.get(name), str)
     }

@@ -96,12 +96,16 @@ class AsyncDriver:
         return call.conclude(answer)
 
     async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> Answer:
+        if self._pool.closed:
+            raise call.closed_meanwhile()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = await http.send(request, direct=direct)
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error)
+        call.hear(answer_of(response, b""))
+        logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return await self._read(response)
         finally:
@@ -143,23 +147,20 @@ class AsyncDriver:
             token = provider()
             if isawaitable(token):
                 token = await token
+            return check_token(token)
         except Exception as error:
             raise call.provider_failed(error) from error
-        return check_token(token)
 
     async def _new_token(
         self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        seen = self._tokens.failures
+        seen = self._tokens.rounds
         async with http.token_lock:
             # While this task waited, another may have got a token, or have failed to.
-            token = self._tokens.current(CLOCK.monotonic())
-            failure = self._tokens.failure_since(seen)
-            if token is not None:
-                return token
-            if failure is not None:
-                raise call.without_token(failure)
-            return await self._fetch_token(http, call, options, credentials)
+            outcome = self._tokens.current(CLOCK.monotonic()) or self._tokens.outcome_since(seen)
+            if isinstance(outcome, APIError):
+                raise call.without_token(outcome) from outcome.__cause__
+            return outcome or await self._fetch_token(http, call, options, credentials)
 
     async def _fetch_token(
         self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
@@ -182,7 +183,6 @@ async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> No
     Below `chunks` are generators of httpcore's own. Left unfinished they would be closed by the
     garbage collector, of which trio warns; once the connection is closed, the next read ends them.
     """
-    with anyio.CancelScope(shield=True):
-        await response.aclose()
-        with suppress(Exception):
-            await anext(chunks)
+    await response.aclose()
+    with suppress(Exception):
+        await anext(chunks)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
 
 import anyio
 import httpx
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
+from attrs import define
 
-from webhooks_sdk._driver import Settings, closed, proxied_by_environment
+from webhooks_sdk._driver import Settings, closed, proxied_by_environment, usable_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from anyio.lowlevel import RunvarToken
-
     from webhooks_sdk._auth import AsyncAuth
 
 AsyncSettings: TypeAlias = "Settings[AsyncAuth, httpx.AsyncClient, httpx.AsyncBaseTransport]"
@@ -34,8 +33,9 @@ class AsyncHTTP:
     def _open(self, settings: AsyncSettings) -> None:
         tls, limits = settings.ssl_context or True, settings.limits()
         self._transport = httpx.AsyncHTTPTransport(verify=tls, limits=limits)
-        if proxied_by_environment():
-            self._owned_client = httpx.AsyncClient(verify=tls, limits=limits)
+        if settings.may_be_proxied and proxied_by_environment():
+            with usable_proxy():
+                self._owned_client = httpx.AsyncClient(verify=tls, limits=limits)
 
     async def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
         """Send a request and return its answer, the body still unread.
@@ -44,12 +44,16 @@ class AsyncHTTP:
             request: What to send.
             direct: Whether no proxy from the environment may see it.
         """
-        client = self._client or (None if direct else self._owned_client)
+        client = self._client
+        if client is None and not direct:
+            client = self._owned_client
         if client is None:
             assert self._transport is not None
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return await self._transport.handle_async_request(request)
+        if client.is_closed:
+            raise closed("http_client")
         request.read()  # so that event hooks find its content
         return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
@@ -62,11 +66,15 @@ class AsyncHTTP:
 
 
 class AsyncHTTPPool:
-    """Gives each event loop an HTTP client of its own, closed when the loop ends."""
+    """Gives each event loop an HTTP client of its own, closed when the loop ends.
+
+    A loop closes its asynchronous generators when it ends (PEP 525; asyncio.run and trio.run both
+    do), so one that waits for that closes the sockets of a client that nobody closed.
+    """
 
     def __init__(self, settings: AsyncSettings) -> None:
         self._settings = settings
-        self._of_loop: RunVar[_Lifetime | None] = RunVar("webhooks_sdk", None)
+        self._of_loop: WeakKeyDictionary[object, _Tenancy] = WeakKeyDictionary()
         self._closed = False
 
     @property
@@ -78,60 +86,45 @@ class AsyncHTTPPool:
         """Return the running loop's HTTP client.
 
         Raises:
-            ClientClosedError: It was closed.
+            ClientClosedError: It was closed, or the caller's HTTP client was.
         """
         if self._closed:
             raise closed()
-        lifetime = self._of_loop.get()
-        return lifetime.http if lifetime is not None else await self._make()
+        loop = current_token().native_token
+        tenancy = self._of_loop.get(loop)
+        if tenancy is None:
+            tenancy = _Tenancy(AsyncHTTP(self._settings))
+            self._of_loop[loop] = tenancy
+            if self._settings.transport is None:
+                # One that was passed in may serve the next loop too.
+                tenancy.until_the_end = self._stay(loop, tenancy.http)
+                await anext(tenancy.until_the_end)
+        return tenancy.http
 
-    async def _make(self) -> AsyncHTTP:
-        lifetime = _Lifetime(AsyncHTTP(self._settings), self._settings)
-        lifetime.slot = self._of_loop.set(lifetime)
-        await lifetime.begin()
-        return lifetime.http
+    async def _stay(self, loop: object, http: AsyncHTTP) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            # This generator holds the loop, and would keep it alive from the dictionary.
+            self._of_loop.pop(loop, None)
+            with anyio.CancelScope(shield=True):
+                await http.close()
 
     async def close(self) -> None:
         """Close the running loop's HTTP client. Closing twice is closing once."""
         if self._closed:
             return
         self._closed = True
-        lifetime = self._of_loop.get()
-        if lifetime is not None:
-            assert lifetime.slot is not None
-            self._of_loop.reset(lifetime.slot)
-            await lifetime.end()
+        tenancy = self._of_loop.pop(current_token().native_token, None)
+        if tenancy is not None and tenancy.until_the_end is not None:
+            await tenancy.until_the_end.aclose()
         elif self._settings.transport is not None:
             await self._settings.transport.aclose()
 
 
-class _Lifetime:
-    """Ties an HTTP client to the loop in which it was made.
+@define(eq=False)
+class _Tenancy:
+    """An HTTP client in its loop, and the generator that ends with the loop."""
 
-    A loop closes its asynchronous generators when it ends (PEP 525; asyncio.run and trio.run both
-    do), so one that waits for that closes the sockets of a client that nobody closed.
-    """
-
-    def __init__(self, http: AsyncHTTP, settings: AsyncSettings) -> None:
-        self.http = http
-        self.slot: RunvarToken[_Lifetime | None] | None = None
-        # A transport that was passed in may serve the next loop too.
-        self._generator = None if settings.transport is not None else _close_at_the_end(http)
-
-    async def begin(self) -> None:
-        if self._generator is not None:
-            await anext(self._generator)
-
-    async def end(self) -> None:
-        if self._generator is None:
-            await self.http.close()
-        else:
-            await self._generator.aclose()
-
-
-async def _close_at_the_end(http: AsyncHTTP) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await http.close()
+    http: AsyncHTTP
+    until_the_end: AsyncGenerator[None, None] | None = None

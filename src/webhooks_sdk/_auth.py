@@ -8,7 +8,6 @@ from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
-from uuid import uuid4
 
 from attrs import Attribute, field, frozen
 
@@ -89,7 +88,7 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
             content_type = "application/x-www-form-urlencoded"
             content = urlencode(fields).encode()
         case "multipart":
-            boundary = uuid4().hex
+            boundary = _boundary(fields)
             content_type = f"multipart/form-data; boundary={boundary}"
             content = _multipart(fields, boundary)
         case "basic":
@@ -110,6 +109,13 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
         endpoint="token",
         secrets=secrets,
     )
+
+
+def _boundary(fields: tuple[tuple[str, str], ...]) -> str:
+    boundary = "webhooks-sdk"
+    while any(boundary in value for _, value in fields):
+        boundary += "-"
+    return boundary
 
 
 def _multipart(fields: tuple[tuple[str, str], ...], boundary: str) -> bytes:
@@ -149,8 +155,8 @@ class TokenCache:
     """
 
     def __init__(self) -> None:
-        self.failures = 0
-        self._failure: APIError | None = None
+        self.rounds = 0
+        self._outcome: str | APIError | None = None
         # One reference, so that a thread never sees a token beside the age of another.
         self._held: tuple[str, float] | None = None
 
@@ -169,6 +175,8 @@ class TokenCache:
             life = min(answer.expires_in, _LONG_LIFE)
             renew_at = asked_at + life - min(_MARGIN, life * _MARGIN_SHARE)
         self._held = answer.access_token, renew_at
+        self._outcome = answer.access_token
+        self.rounds += 1
         return answer.access_token
 
     def refuse(self, token: str) -> None:
@@ -180,12 +188,13 @@ class TokenCache:
     def fail(self, error: APIError) -> None:
         """Note that a request for a token failed, for those who wait for its outcome."""
         # A copy has no traceback, which would keep everything alive that the failed call saw.
-        self._failure = copy(error)
-        self.failures += 1
+        self._outcome = copy(error)
+        self._outcome.__cause__ = error.__cause__
+        self.rounds += 1
 
-    def failure_since(self, seen: int) -> APIError | None:
-        """Return the last failure if there was one since `failures` was `seen`."""
-        return self._failure if self.failures != seen else None
+    def outcome_since(self, seen: int) -> str | APIError | None:
+        """Return the token, or the failure, that came of a request since `rounds` was `seen`."""
+        return self._outcome if self.rounds != seen else None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A token cache cannot be pickled: it holds a credential.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from http import HTTPStatus
+from traceback import format_exception_only
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -21,7 +22,7 @@ from webhooks_sdk._answers import (
     masked_headers,
 )
 from webhooks_sdk._bodies import BodyError
-from webhooks_sdk._redaction import redact, redact_body
+from webhooks_sdk._redaction import one_line, redact, redact_body
 from webhooks_sdk._retries import (
     Fate,
     RetryEvent,
@@ -45,7 +46,8 @@ Timeouts = Mapping[str, float | None]
 
 # Waiting for a connection ends a little before the deadline does, and so is told from waiting for
 # an answer: the one is proven unsent.
-_POOL_SHARE = 0.98
+_BEFORE_SENDING = frozenset({"pool", "connect"})
+_SHARE_BEFORE_SENDING = 0.98
 
 
 @frozen
@@ -96,6 +98,7 @@ class Call(Generic[T]):
         self._tokens: list[str] = []
         self._renewed_token = False
         self._in_flight = False
+        self._heard: Answer | None = None
         self._fate = Fate.UNSENT
         self._unknown = False
         self._outcome: tuple[Answer, T] | None = None
@@ -115,20 +118,20 @@ class Call(Generic[T]):
         """Note that the request is about to be sent with this token.
 
         Returns:
-            The headers of the request, and the timeouts of this attempt: no longer than the call
-            has left.
+            The headers of the request, and the timeouts of its steps: no longer than the call has
+            left.
 
         Raises:
-            APITimeoutError: The deadline has passed.
+            APIError: The deadline has passed.
         """
-        left = self.remaining()
-        if left == 0:
+        if self.remaining() == 0:
             raise self.timed_out()
         if token is not None:
             self._tokens.append(token)
         self.attempts += 1
         self._in_flight = True
-        return self._headers(token), self._timeouts if left is None else self._cut(left)
+        self._heard = None
+        return self._headers(token), {step: self.cut(step) for step in self._timeouts}
 
     def _headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
         operation = self.operation
@@ -142,19 +145,24 @@ class Call(Generic[T]):
         headers.extend((name.encode(), value.encode()) for name, value in operation.headers)
         return headers
 
-    def _cut(self, left: float) -> Timeouts:
-        cut = {
-            step: left if limit is None else min(limit, left)
-            for step, limit in self._timeouts.items()
-        }
-        cut["pool"] = min(cut["pool"], left * _POOL_SHARE)
-        return cut
+    def cut(self, step: str) -> float | None:
+        """Return the timeout of a step that begins now: no longer than the call has left."""
+        limit, left = self._timeouts[step], self.remaining()
+        if left is None:
+            return limit
+        if step in _BEFORE_SENDING:
+            left *= _SHARE_BEFORE_SENDING
+        return left if limit is None else min(limit, left)
+
+    def hear(self, answer: Answer) -> None:
+        """Note the beginning of an answer: its status and headers, before its body is read."""
+        self._heard = answer
 
     def check_time(self) -> None:
         """Check the deadline while an answer is read.
 
         Raises:
-            APITimeoutError: It has passed.
+            APIError: It has passed.
         """
         if self.remaining() == 0:
             raise self.timed_out()
@@ -235,13 +243,21 @@ class Call(Generic[T]):
         fate = fate_of_exception(cause, transport_fault=transport_fault)
         what = "timed out" if timed_out else "the connection failed"
         what = what if transport_fault else "an event hook or the transport raised"
-        text = " ".join(redact(str(cause), self._secrets()).split())
+        text = one_line(redact(str(cause), self._secrets()))
         reason = f"{what}: {type(cause).__name__}{f' ({text})' if text else ''}."
         kind = errors.APITimeoutError if timed_out else errors.APIConnectionError
-        return self._fail(kind, fate, f"{reason} {_ADVICE_OF_FATE[fate]}")
+        advice = _ADVICE_OF_FATE[fate]
+        if type(cause).__name__ == "PoolTimeout":
+            advice = "Nothing was sent: no connection became free, so raise max_connections."
+        return self._fail(kind, fate, f"{reason} {advice}")
 
-    def timed_out(self) -> errors.APITimeoutError:
-        """Say that the deadline has passed, in the middle of an attempt or between two."""
+    def timed_out(self) -> errors.APIError:
+        """Say that the deadline has passed, in the middle of an attempt or between two.
+
+        An answer that had begun, and is no success, is what is told: its status says more.
+        """
+        if self._in_flight and self._heard and self._heard.status not in self.operation.success:
+            return self._status_error(self._heard)
         fate = Fate.AMBIGUOUS if self._in_flight else Fate.REFUSED
         total = self._clock.monotonic() - self._began
         return self._fail(
@@ -261,12 +277,19 @@ class Call(Generic[T]):
         error.outcome_unknown = self._unknown
         return error
 
+    def closed_meanwhile(self) -> errors.APIConnectionError:
+        """Say that the client was closed before this call could send (again)."""
+        return self._fail(
+            errors.APIConnectionError, Fate.REFUSED, "the client was closed during the call."
+        )
+
     def provider_failed(self, cause: Exception) -> errors.AuthenticationError:
-        """Say that the caller's function for access tokens raised."""
+        """Say that the caller's function for access tokens raised, or returned none."""
+        said = str(cause) if isinstance(cause, errors.ConfigurationError) else ""
         return self._fail(
             errors.AuthenticationError,
             Fate.REFUSED,
-            f"no access token: the auth callable raised {type(cause).__name__}.",
+            f"no access token: {said or f'the auth callable raised {type(cause).__name__}.'}",
         )
 
     @property
@@ -311,7 +334,7 @@ class Call(Generic[T]):
 
     def _status_error(self, answer: Answer) -> errors.APIStatusError:
         headers = masked_headers(answer, self._secrets())
-        retry_after = parse_retry_after(headers.get("retry-after"), self._clock.wall())
+        retry_after = parse_retry_after(answer.headers.get("retry-after"), self._clock.wall())
         refusal = explain_refusal(self.operation, answer, self._secrets())
         error = self._fail(
             refusal.kind,
@@ -335,7 +358,10 @@ class Call(Generic[T]):
             f"{answer.status} answered, but {problem}. Check base_url, or update the SDK.",
             status=answer.status,
             headers=masked_headers(answer, self._secrets()),
-            body=redact_body(answer.body, self._secrets()),
+            # A token endpoint's success is a credential in whatever shape it came.
+            body=None
+            if self.operation.endpoint == "token"
+            else redact_body(answer.body, self._secrets()),
         )
 
     def _fail(self, kind: type[E], fate: Fate, text: str, **known: Any) -> E:  # noqa: ANN401
@@ -356,7 +382,8 @@ class Call(Generic[T]):
     def clean_cause(self, cause: Exception) -> Exception:
         """Return what an error may name as its cause: it, unless its text shows a credential."""
         secrets = self._secrets()
-        if all(redact(str(link), secrets) == str(link) for link in shown_with(cause)):
+        shown = "".join(line for link in shown_with(cause) for line in format_exception_only(link))
+        if redact(shown, secrets) == shown:
             return cause
         return Exception(f"{type(cause).__name__}: {redact(str(cause), secrets)}")
 
@@ -371,5 +398,5 @@ _ADVICE_OF_FATE: Mapping[Fate, str] = {
     Fate.UNSENT: "Nothing was sent: check base_url, network and proxy.",
     Fate.REFUSED: "Nothing was sent: the server's certificate was not accepted.",
     Fate.AMBIGUOUS: "No whole answer came.",
-    Fate.UNREADABLE: "No whole answer came.",
+    Fate.UNREPEATABLE: "It may have been sent.",
 }

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from math import inf
+from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,6 +23,7 @@ from typing import (
 
 import httpx
 
+from webhooks_sdk._answers import APIResponse
 from webhooks_sdk._async_driver import AsyncDriver
 from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials, check_token
 from webhooks_sdk._driver import Options, Settings
@@ -30,16 +32,13 @@ from webhooks_sdk._hooks import AsyncHooks, Hooks
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
 from webhooks_sdk._sync_driver import SyncDriver
 from webhooks_sdk.errors import ConfigurationError
-from webhooks_sdk.operations import UNSET, Unset
+from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
 
-    from webhooks_sdk._answers import APIResponse
     from webhooks_sdk._call import Timeouts
     from webhooks_sdk._environments import Endpoints, EnvironmentSettings
-    from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
 
@@ -156,12 +155,13 @@ class Client(_BaseClient[SyncDriver]):
             as long as the subscriber takes. There is no limit but `retry.deadline` on waiting for
             a free connection.
         retry: How a call is tried again, and how long it may take in all.
-        on_retry: Called with a `RetryEvent` before each wait. What it raises ends the call.
+        on_retry: Called with a `RetryEvent` before each wait. What it raises ends the call. It
+            must not call the client, which may be waiting for a token.
         max_connections: How many connections may be open at once, 100 by default.
         max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
             default.
-        http_client: An HTTP client of your own: its transports, proxies, TLS and event hooks
-            apply, its auth, timeout and redirects do not, and it is not closed.
+        http_client: An HTTP client of your own: its transports, proxies (also for loopback), TLS
+            and event hooks apply, its auth, timeout and redirects do not, and it is not closed.
         transport: An httpx transport of your own, which the client closes.
         allow_insecure_http: Whether plain `http://` may be spoken to other machines.
 
@@ -192,6 +192,7 @@ class Client(_BaseClient[SyncDriver]):
         if iscoroutinefunction(auth):
             raise ConfigurationError("auth is an async function: use AsyncClient, or a plain one.")
         _check_own(http_client, httpx.Client, transport, httpx.BaseTransport, max_connections)
+        _callback(on_retry)
         self._options = Options(_timeouts(timeout), _policy(retry))
         self._driver = SyncDriver(
             Settings(
@@ -202,7 +203,7 @@ class Client(_BaseClient[SyncDriver]):
                 max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
                 http_client=http_client,
                 transport=transport,
-                ssl_context=_tls(http_client or transport),
+                ssl_context=_tls(http_client, transport),
             )
         )
         self._attach_hooks()
@@ -241,7 +242,6 @@ class Client(_BaseClient[SyncDriver]):
 
         Raises:
             APIError: The call failed; see `errors` for the kinds.
-            ConfigurationError: The auth callable returned something that is no access token.
             ClientClosedError: The client is closed.
         """
         return self._driver.send(operation, self._options)
@@ -285,8 +285,8 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         max_connections: How many connections may be open at once, 100 by default.
         max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
             default.
-        http_client: An HTTP client of your own: its transports, proxies, TLS and event hooks
-            apply, its auth, timeout and redirects do not, and it is not closed.
+        http_client: An HTTP client of your own: its transports, proxies (also for loopback), TLS
+            and event hooks apply, its auth, timeout and redirects do not, and it is not closed.
         transport: An httpx transport of your own, which the client closes.
         allow_insecure_http: Whether plain `http://` may be spoken to other machines.
 
@@ -317,6 +317,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         _check_own(
             http_client, httpx.AsyncClient, transport, httpx.AsyncBaseTransport, max_connections
         )
+        _callback(on_retry)
         self._options = Options(_timeouts(timeout), _policy(retry))
         self._driver = AsyncDriver(
             Settings(
@@ -327,7 +328,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
                 max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
                 http_client=http_client,
                 transport=transport,
-                ssl_context=_tls(http_client or transport),
+                ssl_context=_tls(http_client, transport),
             )
         )
         self._attach_hooks()
@@ -366,7 +367,6 @@ class AsyncClient(_BaseClient[AsyncDriver]):
 
         Raises:
             APIError: The call failed; see `errors` for the kinds.
-            ConfigurationError: The auth callable returned something that is no access token.
             ClientClosedError: The client is closed.
         """
         return await self._driver.send(operation, self._options)
@@ -419,11 +419,11 @@ def _endpoints(
         needs_token_url=isinstance(auth, ClientCredentials),
         allow_insecure_http=allow_insecure_http,
     )
-    for endpoint in (endpoints.base, endpoints.token):
+    for name, endpoint in (("base_url", endpoints.base), ("token_url", endpoints.token)):
         try:
             httpx.URL("" if endpoint is None else endpoint.url)
         except httpx.InvalidURL as error:
-            raise ConfigurationError(f"A URL is none that httpx takes: {error}") from error
+            raise ConfigurationError(f"{name} is none that httpx takes: {error}") from error
     return endpoints
 
 
@@ -461,7 +461,10 @@ def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value:
 
 def _timeouts(timeout: float | httpx.Timeout) -> Timeouts:
     if isinstance(timeout, httpx.Timeout):
-        return timeout.as_dict()
+        steps = timeout.as_dict()
+        if any(limit is not None and limit < 0 for limit in steps.values()):
+            raise ConfigurationError(f"timeout must not be negative: {timeout!r}.")
+        return steps
     # Whoever has no type checker may pass anything.
     given = cast("object", timeout)
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
@@ -480,6 +483,18 @@ def _policy(retry: RetryPolicy) -> RetryPolicy:
     return retry
 
 
-def _tls(own: object) -> ssl.SSLContext | None:
-    # One for the client's life: making it takes longer than some calls.
-    return None if own is not None else httpx.create_ssl_context()
+def _tls(http_client: object, transport: object) -> ssl.SSLContext | None:
+    if http_client is not None or transport is not None:
+        return None
+    try:
+        # One for the client's life: making it takes longer than some calls.
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read: {error}"
+        ) from error
+
+
+def _callback(on_retry: object) -> None:
+    if on_retry is not None and (not callable(on_retry) or iscoroutinefunction(on_retry)):
+        raise ConfigurationError("on_retry must be a function that is not async, or None.")

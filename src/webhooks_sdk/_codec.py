@@ -10,7 +10,7 @@ import re
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
 from attrs import fields, has
@@ -90,9 +90,13 @@ def _leap_second(second_before: datetime) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Write an aware datetime as the service does: UTC, milliseconds (more if it has more), `Z`."""
+    """Write a datetime as the service does: UTC, milliseconds (more if it has more), `Z`.
+
+    No zone means UTC, as in `parse_timestamp`.
+    """
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
     timespec = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+    return moment.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def parse_json(body: bytes) -> object:
@@ -131,8 +135,9 @@ def structure(data: object, shape: type[T]) -> T:
         DecodeError: The data has another shape; the message has the path of each wrong field and
             none of the values.
     """
+    converter = _converter(explain=False)
     try:
-        return _converter(explain=False).structure(data, shape)
+        return converter.structure(data, shape)
     except Exception:  # noqa: BLE001 - whatever it was, the slower converter tells where
         return _explain(data, shape)
 
@@ -144,9 +149,7 @@ def _explain(data: object, shape: type[T]) -> T:
         return _converter(explain=True).structure(data, shape)
     except Exception as error:
         problems = cattrs.transform_error(error, format_exception=_describe)
-        more = (
-            f" (and {len(problems) - _MAX_PROBLEMS} more)" if len(problems) > _MAX_PROBLEMS else ""
-        )
+        more = ", and more" if len(problems) > _MAX_PROBLEMS else ""
         raise DecodeError("; ".join(problems[:_MAX_PROBLEMS]) + more) from error
 
 
@@ -213,11 +216,7 @@ def _json_type(value: object) -> str:
 def _converter(*, explain: bool) -> Converter:
     # cattrs takes a quarter of this package's import time, and the first answer can pay for it.
     from cattrs import Converter  # noqa: PLC0415
-    from cattrs.cols import (  # noqa: PLC0415
-        homogenous_tuple_structure_factory,
-        is_sequence,
-        list_structure_factory,
-    )
+    from cattrs.cols import is_sequence  # noqa: PLC0415
 
     converter = Converter(detailed_validation=explain)
     converter.register_structure_hook(str, _text)
@@ -232,17 +231,47 @@ def _converter(*, explain: bool) -> Converter:
     converter.register_unstructure_hook(datetime, format_timestamp)
     converter.register_unstructure_hook_func(lambda shape: shape == JSONObject, deepcopy)
 
-    def array_hook(shape: Any) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
-        is_list = shape.__origin__ is list
-        factory = list_structure_factory if is_list else homogenous_tuple_structure_factory
-        build = factory(shape, converter)
-        as_list = _exactly(cast("type[list[Any]]", list), "an array")
-        return lambda value, kind: build(as_list(value, kind), kind)
-
-    converter.register_structure_hook_factory(is_sequence, array_hook)
+    converter.register_structure_hook_factory(
+        is_sequence, _explaining_array_hook if explain else _array_hook
+    )
     converter.register_structure_hook_factory(_is_model, _model_hook)
     converter.register_unstructure_hook_factory(_is_model, _wire_hook)
     return converter
+
+
+def _array_hook(shape: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
+    item, container = get_args(shape)[0], get_origin(shape)
+    build = converter.get_structure_hook(item)
+    return lambda value, kind: container([build(one, item) for one in _array(value, kind)])
+
+
+def _explaining_array_hook(shape: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
+    from cattrs.errors import IterableValidationError, IterableValidationNote  # noqa: PLC0415
+
+    item, container = get_args(shape)[0], get_origin(shape)
+    build = converter.get_structure_hook(item)
+
+    def hook(value: object, kind: Any) -> Any:  # noqa: ANN401 - cattrs' own type
+        built: list[Any] = []
+        problems: list[Exception] = []
+        for index, one in enumerate(_array(value, kind)):
+            try:
+                built.append(build(one, item))
+            except Exception as error:  # noqa: BLE001 - all are told of, as far as they are shown
+                error.add_note(IterableValidationNote("", index, item))
+                problems.append(error)
+            # Not every one of a million wrong items: each costs a traceback.
+            if len(problems) > _MAX_PROBLEMS:
+                break
+        if problems:
+            # ExceptionGroup's own __init__ hides cattrs' third argument from pyright.
+            raise IterableValidationError("", problems, kind)  # pyright: ignore[reportCallIssue]
+        return container(built)
+
+    return hook
+
+
+_array = _exactly(cast("type[list[Any]]", list), "an array")
 
 
 def _is_model(shape: object) -> bool:

@@ -9,7 +9,8 @@ import logging
 import platform
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 from urllib.request import getproxies
 
@@ -25,10 +26,10 @@ from webhooks_sdk._environments import Endpoints
 from webhooks_sdk._headers import Headers
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
 from webhooks_sdk._version import __version__
-from webhooks_sdk.errors import ClientClosedError
+from webhooks_sdk.errors import APIError, ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from webhooks_sdk._environments import Endpoint
     from webhooks_sdk._models import AccessToken
@@ -105,6 +106,12 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
         """Begin the call for a token that another call needs."""
         return self.call(token_operation(credentials), options, deadline=deadline)
 
+    @property
+    def may_be_proxied(self) -> bool:
+        """Whether any request may go through a proxy from the environment."""
+        places = (self.endpoints.base, self.endpoints.token)
+        return any(place is not None and not place.plain_loopback for place in places)
+
     def limits(self) -> httpx.Limits:
         """Return the limits of the connection pool."""
         return httpx.Limits(
@@ -128,6 +135,19 @@ def proxied_by_environment() -> bool:
     return any(scheme in getproxies() for scheme in ("http", "https", "all"))
 
 
+@contextmanager
+def usable_proxy() -> Generator[None]:
+    """Say that the environment names a proxy which cannot be used, should that be so."""
+    try:
+        yield
+    except (ImportError, ValueError) as error:
+        # The URL is not quoted: it may hold a password.
+        raise ConfigurationError(
+            "The proxy that the environment names cannot be used: check HTTP_PROXY, HTTPS_PROXY"
+            f" and ALL_PROXY ({type(error).__name__}; a SOCKS proxy needs 'httpx[socks]')."
+        ) from error
+
+
 def build_request(call: Call[T], token: str | None) -> httpx.Request:
     """Make the request of the next attempt."""
     headers, timeouts = call.begin_attempt(token)
@@ -139,8 +159,25 @@ def build_request(call: Call[T], token: str | None) -> httpx.Request:
         call.url,
         headers=headers,
         stream=_RequestBody(operation.content or b""),
-        extensions={"timeout": dict(timeouts)},
+        extensions={"timeout": _LiveTimeouts(timeouts, call.cut)},
     )
+
+
+class _LiveTimeouts(dict[str, float | None]):
+    """The timeouts of an attempt, each cut to what is left of the deadline when its step begins.
+
+    httpcore asks for one at the beginning of each step. Whoever copies them has what was left at
+    the beginning of the attempt.
+    """
+
+    def __init__(
+        self, timeouts: Mapping[str, float | None], cut: Callable[[str], float | None]
+    ) -> None:
+        super().__init__(timeouts)
+        self._cut = cut
+
+    def get(self, step: str, default: float | None = None) -> float | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - fewer overloads
+        return self._cut(step) if step in self else default
 
 
 class _RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -176,6 +213,8 @@ class _OnePiece:
 
 def raise_lost(call: Call[T], error: Exception) -> NoReturn:
     """Raise what it means that sending or reading raised."""
+    if isinstance(error, ClientClosedError | APIError):
+        raise error
     raise call.lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
@@ -207,6 +246,6 @@ def answer_of(response: httpx.Response, body: bytes, broken: Exception | None = 
     )
 
 
-def closed() -> ClientClosedError:
-    """Say that the client was closed."""
-    return ClientClosedError("The client is closed: make a new one, or close it later.")
+def closed(what: str = "client") -> ClientClosedError:
+    """Say that the client, or the caller's HTTP client, was closed."""
+    return ClientClosedError(f"The {what} is closed: make a new one, or close it later.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from webhooks_sdk.errors import ConfigurationError
 
@@ -94,6 +94,8 @@ def resolve_endpoints(
         known = _environment(environment)
         base_url = known.base_url
         token_url = known.token_url if needs_token_url else None
+    if not isinstance(cast("object", allow_insecure_http), bool):
+        raise ConfigurationError("allow_insecure_http must be True or False.")
     if base_url is None:
         raise ConfigurationError(
             "Pass environment='staging' or 'production', or base_url: there is no default."
@@ -104,7 +106,8 @@ def resolve_endpoints(
         raise ConfigurationError(
             "token_url is only for ClientCredentials: leave it out with a token or a callable."
         )
-    base = _endpoint("base_url", base_url.rstrip("/"), allow_insecure_http=allow_insecure_http)
+    base = _endpoint("base_url", base_url, allow_insecure_http=allow_insecure_http)
+    base = evolve(base, url=base.url.rstrip("/"))
     if token_url is None:
         return Endpoints(base, None)
     token = _endpoint("token_url", token_url, allow_insecure_http=allow_insecure_http)
@@ -140,6 +143,10 @@ _MAX_PORT = 65_535
 
 
 def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
+    if not isinstance(cast("object", url), str):
+        raise ConfigurationError(f"{name} must be a string, not {type(url).__name__}.")
+    scheme, colon, rest = url.partition(":")
+    url = scheme.lower() + colon + rest
     match = _URL(url)
     if "@" in (url if match is None else match["host"]):
         # The URL is not quoted: what stands before the @ may be a password.

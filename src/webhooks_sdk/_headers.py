@@ -44,6 +44,9 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
 
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return type(self), (tuple(self.items()),)
+
     def __hash__(self) -> int:
         return hash(frozenset(self._values.items()))
 

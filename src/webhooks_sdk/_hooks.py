@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from webhooks_sdk import operations
+from webhooks_sdk._answers import APIResponse
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
-from webhooks_sdk.operations import UNSET, Unset
-
-if TYPE_CHECKING:
-    from webhooks_sdk._answers import APIResponse
-    from webhooks_sdk.operations import Operation
+from webhooks_sdk.operations import UNSET, Operation, Unset
 
 T = TypeVar("T")
 

@@ -6,19 +6,15 @@ A field that the API adds later is kept in `extra`, at the level where it came.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NoReturn, Self, cast
 from uuid import UUID
 
 from attrs import field, frozen
 
 from webhooks_sdk._codec import JSONObject, WrongValueError, structure, unstructure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import NoReturn, Self
 
 
 class _Model:
@@ -47,7 +43,7 @@ class _Model:
 
 def _names_only(extra: JSONObject) -> str:
     # What a later version of the API puts there may be a secret.
-    return f"<{', '.join(extra)}>"
+    return f"<{', '.join(map(str, extra))}>"
 
 
 def _masked(value: str | None) -> str:
@@ -176,7 +172,7 @@ SENDABLE_TOKEN = re.compile(r"[\x21-\x7e]+").fullmatch
 
 
 def _sendable(_: object, __: object, token: str) -> None:
-    if not SENDABLE_TOKEN(token):
+    if not isinstance(cast("object", token), str) or not SENDABLE_TOKEN(token):
         raise WrongValueError("expected an access token of visible ASCII characters")
 
 

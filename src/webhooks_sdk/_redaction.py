@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,22 +16,26 @@ MASK = "***"
 
 _SHOWN_BODY = 8_192
 _READ_BODY = 65_536
-# A character outside the basic plane is 12 in the longest form, two escapes of JSON.
-_LONGEST_FORM = 12
-_LEAST_TAIL = 4
+_SHOWN_LINE = 200
+# Shorter ones are in every text, keep nothing safe, and would make it unreadable.
+_SHORTEST = 4
 
 # The service's own answers hold secrets that nobody here has seen before, such as those of `list`.
-_SECRET_FIELD = re.compile(
-    r"""("(?:access_token|refresh_token|client_secret|secret|header)"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)"""
+_NAME = r"[a-z0-9_-]*(?:secret|token|password|header|authorization)(?:s|key|[_-][a-z0-9_-]*)?"
+_SECRET_FIELDS = (
+    re.compile(rf'("{_NAME}"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)', re.IGNORECASE),
+    # The same in JSON that stands in a string of JSON.
+    re.compile(rf'(\\"{_NAME}\\"\s*:\s*)\\"(?:[^"\\]|\\\\.)*(?:\\"|\\*$)', re.IGNORECASE),
 )
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Mask each secret in a text, also where JSON, a URL or HTML has escaped it."""
-    # The longest first: a secret may be a part of another.
-    for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
-        text = re.sub("".join(map(_any_form, secret)), MASK, text)
-    return _SECRET_FIELD.sub(rf'\1"{MASK}"', text)
+    """Mask each secret of 4 characters or more, also where JSON, a URL or HTML has escaped it."""
+    for form in _forms(secrets):
+        text = text.replace(form, MASK)
+    for pattern in _SECRET_FIELDS:
+        text = pattern.sub(rf'\1"{MASK}"', text)
+    return text
 
 
 def redact_body(body: bytes, secrets: Iterable[str]) -> str:
@@ -42,30 +48,47 @@ def redact_body(body: bytes, secrets: Iterable[str]) -> str:
     text = body[:_READ_BODY].decode("utf-8", "replace")
     if len(body) > _READ_BODY:
         # A secret that was cut in two would not be recognised in every form.
-        text = text[: -_LONGEST_FORM * max(map(len, known), default=1)]
+        text = text[: -max(map(len, _forms(known)), default=1)]
     text = redact(text, known)
     for secret in known:
-        for size in range(len(secret) - 1, _LEAST_TAIL - 1, -1):
+        for size in range(len(secret) - 1, _SHORTEST - 1, -1):
             if text.endswith(secret[:size]):
                 text = text[:-size] + MASK
                 break
     return text[:_SHOWN_BODY]
 
 
-def _any_form(character: str) -> str:
-    """Return a pattern for a character as it is and as it may have been escaped."""
-    encoded = character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    json_escape = "".join(rf"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
-    forms = [
-        re.escape(character),
-        re.escape("\\" + character),
-        re.escape(json.dumps(character)[1:-1]),
-        re.escape(html.escape(character)),
-        re.escape(encoded.decode("latin-1")),
-        f"(?i:{json_escape})",
-        "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")",
-    ]
-    if character == " ":
-        forms.append(re.escape("+"))
-    return f"(?:{'|'.join(dict.fromkeys(forms))})"
+def one_line(text: str) -> str:
+    """Return the beginning of somebody else's text (at most 200 characters) as one line."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _SHOWN_LINE]).split())
+    return line if len(line) <= _SHOWN_LINE else f"{line[:_SHOWN_LINE]}…"
+
+
+def _forms(secrets: Iterable[str]) -> list[str]:
+    """Return the secrets as they are and as they may have been written, the longest first."""
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _written(secret)}
+    # A secret may be a part of another.
+    return sorted(forms, key=len, reverse=True)
+
+
+def _written(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    # PHP escapes the solidus; Rails and Go, .NET, and Gson what HTML has a meaning for.
+    in_json |= {form.replace("/", "\\/") for form in in_json}
+    in_json |= {form.translate(table) for form in in_json for table in _HTML_SAFE}
+    in_json |= {
+        _UNICODE_ESCAPE.sub(lambda match: "\\u" + match[0][2:].upper(), form) for form in in_json
+    }
+    in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    in_url |= {_PERCENT.sub(lambda match: match[0].lower(), form) for form in in_url}
+    others = {html.escape(secret), raw.decode("latin-1"), b64encode(raw).decode()}
+    return {secret} | in_json | in_url | others
+
+
+_HTML_SAFE = tuple(
+    {ord(character): f"\\u{ord(character):04x}" for character in characters}
+    for characters in ("<>&\u2028\u2029", "<>&'+\u2028\u2029", "<>&'=\u2028\u2029")
+)
+_UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")

@@ -9,7 +9,7 @@ import ssl
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from attrs import Attribute, field, frozen
@@ -35,7 +35,8 @@ class Fate(enum.Enum):
     DEFERRED = "the service asks to come back later"
     AMBIGUOUS = "it may have been processed"
     REFUSED = "it was refused, and would be again"
-    UNREADABLE = "it may have been processed, and asking again would not tell more"
+    UNREPEATABLE = "it may have been processed, and would fail the same way again"
+    UNREADABLE = "it was answered with a success that cannot be read"
 
 
 def _seconds(_: object, attribute: Attribute[float], value: object) -> None:
@@ -135,13 +136,13 @@ def may_resend(safety: Safety, fate: Fate, *, resend_ambiguous: bool) -> bool:
             return True
         case Fate.AMBIGUOUS:
             return safety is not Safety.ONCE or resend_ambiguous
-        case Fate.REFUSED | Fate.UNREADABLE:
+        case Fate.REFUSED | Fate.UNREPEATABLE | Fate.UNREADABLE:
             return False
 
 
 def leaves_unknown(safety: Safety, fate: Fate) -> bool:
     """Decide whether an attempt with this fate may have had an effect that nobody was told of."""
-    if fate is Fate.AMBIGUOUS:
+    if fate in (Fate.AMBIGUOUS, Fate.UNREPEATABLE):
         return safety is not Safety.READ
     return fate is Fate.UNREADABLE and safety is Safety.ONCE
 
@@ -171,7 +172,7 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
         return Fate.REFUSED
     if any(map(_proves_unsent, causes)):
         return Fate.UNSENT
-    return Fate.AMBIGUOUS if transport_fault else Fate.UNREADABLE
+    return Fate.AMBIGUOUS if transport_fault else Fate.UNREPEATABLE
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -182,7 +183,12 @@ def _cause(error: BaseException) -> BaseException | None:
 
 def shown_with(error: BaseException) -> Iterator[BaseException]:
     """Return an exception and those that its traceback is printed with."""
-    return _chain(error, lambda link: link.__cause__ or link.__context__)
+    for link in _chain(error, lambda link: link.__cause__ or link.__context__):
+        yield link
+        if isinstance(link, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", link)
+            for member in group.exceptions:
+                yield from shown_with(member)
 
 
 def _chain(

@@ -88,12 +88,16 @@ class SyncDriver:
         return call.conclude(answer)
 
     def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> Answer:
+        if self._pool.closed:
+            raise call.closed_meanwhile()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = http.send(request, direct=direct)
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error)
+        call.hear(answer_of(response, b""))
+        logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return self._read(call, response)
         finally:
@@ -131,26 +135,23 @@ class SyncDriver:
     def _provided_token(self, call: Call[T], provider: TokenProvider) -> str:
         try:
             token = provider()
+            return check_token(token)
         except Exception as error:
             raise call.provider_failed(error) from error
-        return check_token(token)
 
     def _new_token(
         self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        seen = self._tokens.failures
+        seen = self._tokens.rounds
         left = call.remaining()
         if not http.token_lock.acquire(timeout=-1 if left is None else left):
             raise call.timed_out()
         try:
             # While this thread waited, another may have got a token, or have failed to.
-            token = self._tokens.current(CLOCK.monotonic())
-            failure = self._tokens.failure_since(seen)
-            if token is not None:
-                return token
-            if failure is not None:
-                raise call.without_token(failure)
-            return self._fetch_token(http, call, options, credentials)
+            outcome = self._tokens.current(CLOCK.monotonic()) or self._tokens.outcome_since(seen)
+            if isinstance(outcome, APIError):
+                raise call.without_token(outcome) from outcome.__cause__
+            return outcome or self._fetch_token(http, call, options, credentials)
         finally:
             http.token_lock.release()
 

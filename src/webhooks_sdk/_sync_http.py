@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
-from webhooks_sdk._driver import Settings, closed, proxied_by_environment
+from webhooks_sdk._driver import Settings, closed, proxied_by_environment, usable_proxy
 
 if TYPE_CHECKING:
     from webhooks_sdk._auth import Auth
@@ -30,8 +30,9 @@ class SyncHTTP:
     def _open(self, settings: SyncSettings) -> None:
         tls, limits = settings.ssl_context or True, settings.limits()
         self._transport = httpx.HTTPTransport(verify=tls, limits=limits)
-        if proxied_by_environment():
-            self._owned_client = httpx.Client(verify=tls, limits=limits)
+        if settings.may_be_proxied and proxied_by_environment():
+            with usable_proxy():
+                self._owned_client = httpx.Client(verify=tls, limits=limits)
 
     def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
         """Send a request and return its answer, the body still unread.
@@ -40,12 +41,16 @@ class SyncHTTP:
             request: What to send.
             direct: Whether no proxy from the environment may see it.
         """
-        client = self._client or (None if direct else self._owned_client)
+        client = self._client
+        if client is None and not direct:
+            client = self._owned_client
         if client is None:
             assert self._transport is not None
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return self._transport.handle_request(request)
+        if client.is_closed:
+            raise closed("http_client")
         request.read()  # so that event hooks find its content
         return client.send(request, stream=True, auth=None, follow_redirects=False)
 
@@ -74,7 +79,7 @@ class SyncHTTPPool:
         """Return this process's HTTP client.
 
         Raises:
-            ClientClosedError: It was closed.
+            ClientClosedError: It was closed, or the caller's HTTP client was.
         """
         if self._closed:
             raise closed()

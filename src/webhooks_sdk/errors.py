@@ -7,13 +7,11 @@ a subscription is kept.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
 from webhooks_sdk._headers import Headers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
 
 __all__ = [
     "APIConnectionError",

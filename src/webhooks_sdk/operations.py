@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import UUID
 
 from attrs import field, frozen
@@ -51,8 +51,6 @@ class Unset(enum.Enum):
 
 UNSET: Final = Unset.UNSET
 """Leaves a field of `update` as it is, which differs from None."""
-
-_UnsetType: TypeAlias = Literal[Unset.UNSET]
 
 
 @frozen(kw_only=True)
@@ -163,11 +161,11 @@ def create(
 def update(
     hook_id: UUID | str,
     *,
-    url: str | _UnsetType = UNSET,
-    events: Sequence[str] | _UnsetType = UNSET,
-    active: bool | _UnsetType = UNSET,
-    secret: str | None | _UnsetType = UNSET,
-    header: str | None | _UnsetType = UNSET,
+    url: str | Unset = UNSET,
+    events: Sequence[str] | Unset = UNSET,
+    active: bool | Unset = UNSET,
+    secret: str | None | Unset = UNSET,
+    header: str | None | Unset = UNSET,
 ) -> Operation[WebhookSubscription]:
     """Change the fields that are given: `PATCH /hooks/{hook_id}`, 200.
 
@@ -249,11 +247,15 @@ def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookE
     )
 
 
-def _secrets(secret: str | None | _UnsetType, header: str | None | _UnsetType) -> tuple[str, ...]:
+_LONG_WORD = 6  # longer than the name of most schemes of authentication
+
+
+def _secrets(secret: str | None | Unset, header: str | None | Unset) -> tuple[str, ...]:
     given = [value for value in (secret, header) if isinstance(value, str)]
     if isinstance(header, str):
-        # A server may echo the value without its name.
-        given.append(header.partition(":")[2].strip())
+        # A server may echo the value without its name, or the credential without its scheme.
+        value = header.partition(":")[2].strip()
+        given += [value, *(word for word in value.split() if len(word) >= _LONG_WORD)]
     return tuple(given)
 
 

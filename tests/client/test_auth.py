@@ -186,7 +186,7 @@ def test_an_awaitable_from_a_plain_function_is_not_for_the_sync_client(
 
     with (
         Client(lambda: Later(), base_url=server.url) as client,  # type: ignore[arg-type,return-value] # pyright: ignore # noqa: PGH003, PLW0108
-        pytest.raises(ConfigurationError, match="access token"),
+        pytest.raises(AuthenticationError, match="access token"),
     ):
         client.hooks.list()
     assert server.requests == []
@@ -213,7 +213,7 @@ def test_what_a_function_returns_must_be_a_token(
     face: Face, value: object, server: FaultServer
 ) -> None:
     client = face.client(lambda: value, base_url=server.url)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(AuthenticationError) as caught:
         client.hooks.list()
     assert "words" not in str(caught.value)
     assert server.requests == []

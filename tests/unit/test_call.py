@@ -404,12 +404,27 @@ def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
     assert 70 < pool < 80
     time.wait(77)
     _, timeouts = call.begin_attempt(TOKEN)
-    assert {name: timeouts[name] for name in ("connect", "read", "write")} == {
-        "connect": 3.0,
-        "read": 3.0,
-        "write": 3.0,
-    }
+    assert (timeouts["read"], timeouts["write"]) == (3.0, 3.0)
     assert call.remaining() == 3.0
+
+
+@pytest.mark.parametrize("step", ["pool", "connect"])
+def test_what_comes_before_sending_ends_before_the_deadline_does(step: str) -> None:
+    # Else an attempt that was never sent could not be told from one that was.
+    time = FakeTime()
+    call = begin(operations.list(), time, policy=RetryPolicy(deadline=3))
+    timeout = call.begin_attempt(TOKEN)[1][step]
+    assert timeout is not None
+    assert 2.5 < timeout < 3
+
+
+def test_a_step_that_begins_later_has_less_time() -> None:
+    time = FakeTime()
+    call = begin(operations.list(), time, policy=RetryPolicy(deadline=10))
+    call.begin_attempt(TOKEN)
+    assert call.cut("read") == 10
+    time.wait(8)
+    assert call.cut("read") == 2
 
 
 def test_without_a_deadline_timeouts_stay_as_they_are() -> None:

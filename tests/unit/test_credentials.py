@@ -210,22 +210,22 @@ def failure() -> APIError:
 
 def test_who_waited_learns_of_a_failure_and_who_comes_later_does_not() -> None:
     cache = TokenCache()
-    seen_by_a_waiter = cache.failures
-    assert cache.failure_since(seen_by_a_waiter) is None
+    seen_by_a_waiter = cache.rounds
+    assert cache.outcome_since(seen_by_a_waiter) is None
     cache.fail(failure())
-    told = cache.failure_since(seen_by_a_waiter)
+    told = cache.outcome_since(seen_by_a_waiter)
     assert isinstance(told, AuthenticationError)
     assert (str(told), told.status) == ("token: 401.", 401)
-    assert cache.failure_since(cache.failures) is None
+    assert cache.outcome_since(cache.rounds) is None
 
 
 def test_the_last_failure_is_told() -> None:
     cache = TokenCache()
     cache.fail(failure())
     cache.fail(APIConnectionError("token: lost.", operation="token"))
-    assert isinstance(cache.failure_since(0), APIConnectionError)
-    assert isinstance(cache.failure_since(1), APIConnectionError)
-    assert cache.failure_since(2) is None
+    assert isinstance(cache.outcome_since(0), APIConnectionError)
+    assert isinstance(cache.outcome_since(1), APIConnectionError)
+    assert cache.outcome_since(2) is None
 
 
 def test_a_kept_failure_keeps_no_frames_alive() -> None:
@@ -233,10 +233,19 @@ def test_a_kept_failure_keeps_no_frames_alive() -> None:
     with pytest.raises(AuthenticationError) as caught:
         raise failure()
     cache.fail(caught.value)
-    kept = cache.failure_since(0)
-    assert kept is not None
+    kept = cache.outcome_since(0)
+    assert isinstance(kept, AuthenticationError)
     assert kept is not caught.value
     assert kept.__traceback__ is None
+
+
+def test_who_waited_gets_a_token_that_was_fetched_meanwhile_however_short_its_life() -> None:
+    cache = TokenCache()
+    seen_by_a_waiter = cache.rounds
+    cache.store(AccessToken(access_token="brief", expires_in=0), 1_000.0)
+    assert cache.current(1_000.0) is None
+    assert cache.outcome_since(seen_by_a_waiter) == "brief"
+    assert cache.outcome_since(cache.rounds) is None
 
 
 def test_a_failure_keeps_the_token_that_is_still_good() -> None:

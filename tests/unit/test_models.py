@@ -362,7 +362,7 @@ def test_several_wrong_fields_are_all_named() -> None:
 
 
 def test_a_long_list_of_wrong_fields_is_cut_and_counted() -> None:
-    with pytest.raises(DecodeError, match=r"\(and 4 more\)$") as caught:
+    with pytest.raises(DecodeError, match=r", and more$") as caught:
         WebhookEvent.from_dict({})
     assert str(caught.value).count(" @ ") == 5
 

@@ -60,6 +60,9 @@ def chained(*links: BaseException) -> BaseException:
         (Safety.ONCE, Fate.AMBIGUOUS, True, True),
         (Safety.ONCE, Fate.REFUSED, True, False),
         (Safety.ONCE, Fate.UNREADABLE, True, False),
+        (Safety.READ, Fate.UNREPEATABLE, True, False),
+        (Safety.IDEMPOTENT, Fate.UNREPEATABLE, True, False),
+        (Safety.ONCE, Fate.UNREPEATABLE, True, False),
     ],
 )
 def test_what_may_be_sent_again(safety: Safety, fate: Fate, resend: bool, again: bool) -> None:
@@ -72,6 +75,8 @@ def test_what_leaves_the_outcome_unknown(safety: Safety, fate: Fate) -> None:
     unknown = {
         (Safety.IDEMPOTENT, Fate.AMBIGUOUS),
         (Safety.ONCE, Fate.AMBIGUOUS),
+        (Safety.IDEMPOTENT, Fate.UNREPEATABLE),
+        (Safety.ONCE, Fate.UNREPEATABLE),
         (Safety.ONCE, Fate.UNREADABLE),
     }
     assert leaves_unknown(safety, fate) is ((safety, fate) in unknown)
@@ -156,7 +161,7 @@ def test_without_proof_it_may_have_been_processed(links: tuple[BaseException, ..
 
 @pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
 def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) -> None:
-    assert fate_of_exception(error, transport_fault=False) is Fate.UNREADABLE
+    assert fate_of_exception(error, transport_fault=False) is Fate.UNREPEATABLE
 
 
 @pytest.mark.parametrize(
