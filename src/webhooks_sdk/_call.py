@@ -373,4 +373,3 @@ _ADVICE_OF_FATE: Mapping[Fate, str] = {
     Fate.AMBIGUOUS: "No whole answer came.",
     Fate.UNREADABLE: "No whole answer came.",
 }
-
