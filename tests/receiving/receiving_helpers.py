@@ -97,7 +97,7 @@ def serving_wsgi(app: WSGIApplication) -> Generator[str]:
     """Serve an application with Werkzeug's server, and yield its URL."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = werkzeug.serving.make_server("127.0.0.1", 0, app, threaded=True)
-    with running(server.serve_forever, server.shutdown, server.server_close):
+    with running(lambda: server.serve_forever(0.01), server.shutdown, server.server_close):
         yield f"http://127.0.0.1:{server.port}"
 
 

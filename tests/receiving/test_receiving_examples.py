@@ -73,7 +73,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="module", params=EXAMPLES.values(), ids=EXAMPLES)
+@pytest.fixture(scope="module", params=EXAMPLES.values(), ids=list(EXAMPLES))
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[Example, str]]:
     example: Example = request.param
     with pytest.MonkeyPatch.context() as patch:
@@ -188,4 +188,6 @@ def test_the_snippets_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("401 ")
     for snippet in others:
         exec(compile(snippet, "receiving.md", "exec"), names)  # noqa: S102
+    (seen,) = names["database"].execute("SELECT count(*) FROM seen").fetchone()
     names["database"].close()
+    assert seen == 1
