@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import JSONObject, parse_id, parse_json
-from webhooks_sdk._models import Happening
+from webhooks_sdk._models import HasEvent
 from webhooks_sdk._signing import (
     DELIVERY_HEADER,
     EVENT_HEADER,
@@ -55,7 +55,7 @@ HeadersLike: TypeAlias = HasItems | Iterable[tuple[str | bytes, str | bytes]]
 
 
 @frozen(kw_only=True)
-class Delivery(Happening):
+class Delivery(HasEvent):
     """One event as it was delivered to a subscriber. `repr` leaves out the payload.
 
     `delivery_id` is no idempotency key: it differs from attempt to attempt, also of one event. The

@@ -42,8 +42,8 @@ class _Model:
         return unstructure(self)
 
 
-class Happening:
-    """Something that `event` names, as `subject:action` or `subject`."""
+class HasEvent:
+    """What its `event` says, a `subject:action` or a `subject`."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ def _masked(value: str | None) -> str:
 
 
 @frozen(kw_only=True)
-class WebhookEvent(Happening, _Model):
+class WebhookEvent(HasEvent, _Model):
     """One attempt to deliver an event to a subscription, as the service lists and redelivers it.
 
     Source: "Redeliver Webhook Event", developers.boldpenguin.com/docs/webhooks.

@@ -103,7 +103,7 @@ def url(kind: tuple[App, Serving], handlers: Handlers) -> Iterator[str]:
 
 def post(url: str, body: bytes = BODY, headers: Mapping[str, str] | None = None) -> httpx.Response:
     headers = delivery_headers(body) if headers is None else headers
-    return httpx.post(url, content=body, headers=headers, trust_env=False)
+    return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=30)
 
 
 def say(url: str, *parts: bytes, leave: bool = False) -> bytes:
@@ -192,7 +192,7 @@ def test_what_is_no_delivery_is_refused_with_the_reason_alone(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods_are_not_allowed(url: str, method: str) -> None:
-    answer = httpx.request(method, url, trust_env=False)
+    answer = httpx.request(method, url, trust_env=False, timeout=30)
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "POST"
 

@@ -140,14 +140,14 @@ def test_a_handler_that_raises_has_the_service_try_again(sandbox: Sandbox, url: 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_only_post_is_allowed(url: str, method: str) -> None:
-    answer = httpx.request(method, url, trust_env=False)
+    answer = httpx.request(method, url, trust_env=False, timeout=30)
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
 
 
 def test_what_is_no_delivery_is_answered_400_and_not_echoed(url: str) -> None:
     headers = delivery_headers() | {"X-Emperor-Delivery": PRIVATE}
-    answer = httpx.post(url, content=BODY, headers=headers, trust_env=False)
+    answer = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
     assert answer.status_code == 400
     assert answer.text.strip() == "The X-Emperor-Delivery header is no UUID."
 
@@ -173,7 +173,7 @@ def test_the_redirect_of_a_mount_is_what_the_page_warns_of() -> None:
         names: dict[str, Any] = {}
         exec(compile(APPLICATIONS["fastapi"], "receiving.md", "exec"), names)  # noqa: S102
     with serving_asgi(names["app"]) as url:
-        answer = httpx.post(f"{url}/webhooks", content=BODY, trust_env=False)
+        answer = httpx.post(f"{url}/webhooks", content=BODY, trust_env=False, timeout=30)
     assert answer.status_code == 307
 
 

@@ -7,7 +7,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from receiving_helpers import BODY, ID, SECRET, byte_pairs_of, delivery_headers, environ_of
 
@@ -23,6 +23,9 @@ from webhooks_sdk import (
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+# How fast the machine is at the moment is none of these tests' business.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SECRETS = st.text(min_size=1, alphabet=st.characters(codec="utf-8")) | st.binary(min_size=1)
 NAMES = st.sampled_from([*delivery_headers(), *environ_of(delivery_headers())])
@@ -52,11 +55,13 @@ def read(headers: Any, body: bytes, **options: Any) -> Delivery | DeliveryError:
         return error
 
 
+@patient
 @given(st.binary(), SECRETS)
 def test_what_is_signed_is_verified(body: bytes, secret: str | bytes) -> None:
     verify_signature(body, sign(body, secret), ["another", secret])
 
 
+@patient
 @given(st.binary(), st.text() | st.none(), SECRETS)
 def test_no_text_is_a_signature_but_the_one(
     body: bytes, signature: str | None, secret: str | bytes
@@ -65,12 +70,14 @@ def test_no_text_is_a_signature_but_the_one(
         verify_signature(body, signature, secret)
 
 
+@patient
 @given(st.text() | st.binary() | st.lists(st.text() | st.binary()))
 def test_any_secret_works_or_is_a_configuration_error(secret: str | bytes | list[Any]) -> None:
     with pytest.raises((SignatureVerificationError, ConfigurationError)):
         verify_signature(b"", "0" * 64, secret)
 
 
+@patient
 @given(HEADERS, st.binary() | st.just(BODY), st.sampled_from([SECRET, None]), st.booleans())
 def test_any_request_is_a_delivery_or_an_error(
     headers: Any, body: bytes, secret: str | None, allow_unsigned: bool
@@ -83,6 +90,7 @@ def test_any_request_is_a_delivery_or_an_error(
         assert str(taken).isprintable()
 
 
+@patient
 @given(st.binary())
 def test_any_signed_body_is_a_payload_or_an_error(body: bytes) -> None:
     taken = read(delivery_headers(body), body, secret=SECRET)
@@ -92,6 +100,7 @@ def test_any_signed_body_is_a_payload_or_an_error(body: bytes) -> None:
         assert taken.status == 400
 
 
+@patient
 @given(
     st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES),
     EVENTS,
@@ -115,6 +124,7 @@ def test_every_delivery_arrives_as_it_was_sent(
     assert event in {delivery.subject, f"{delivery.subject}:{delivery.action or ''}"}
 
 
+@patient
 @given(st.text(), st.lists(st.text() | st.sampled_from(["a", "a:b", "*", "b"])))
 def test_any_key_and_event_can_be_asked_for(event: str, keys: list[str]) -> None:
     router = DeliveryRouter()
