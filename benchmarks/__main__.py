@@ -15,8 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import RIVALS, async_contenders, importable, sync_contenders
+from benchmarks.deliveries import delivery_contenders
 from benchmarks.imports import import_contenders, net_of_startup
-from benchmarks.report import print_figures, print_import_figures
+from benchmarks.report import print_delivery_figures, print_figures, print_import_figures
 from benchmarks.rounds import alternate
 from benchmarks.server import SERVERS, running_server
 
@@ -37,6 +38,7 @@ def main() -> None:
         print(f"server: {server}, on loopback")
         print(f"{arguments.rounds} alternating rounds of {arguments.calls} calls; medians\n")
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
+    measure_deliveries(arguments.rounds, arguments.calls)
     measure_imports(arguments.rounds)
 
 
@@ -45,6 +47,11 @@ def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int)
         print_figures("sync: CPU of one call", alternate(contenders, rounds))
     with async_contenders(base_url, rivals, calls) as contenders:
         print_figures("async: CPU of one call", alternate(contenders, rounds))
+
+
+def measure_deliveries(rounds: int, calls: int) -> None:
+    figures = alternate(delivery_contenders(calls), rounds)
+    print_delivery_figures("receiving 300 KB: CPU of one delivery", figures)
 
 
 def measure_imports(rounds: int) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BASELINE = "httpx by hand"
 SDK = "webhooks_sdk"
+RECEIVE_BASELINE = "hmac and json by hand"
+RECEIVE_SDK = "Delivery.from_http"
 STARTUP = "no import"
 IMPORT_BASELINE = "import httpx"
 IMPORT_SDK = "import webhooks_sdk"
@@ -23,14 +25,20 @@ LABELS: Mapping[str, str] = {
     SDK: "client.hooks.redeliver(...)",
     "svix": "svix, message_attempt.resend(...)",
     "openai": "openai, client.post(...)",
+    RECEIVE_BASELINE: "hmac + json.loads(...)",
+    RECEIVE_SDK: "Delivery.from_http(...)",
     STARTUP: "(no import)",
 }
-TARGETS: Mapping[str, float] = {SDK: 0.9, IMPORT_SDK: 1.5}
+TARGETS: Mapping[str, float] = {SDK: 0.9, RECEIVE_SDK: 1.15, IMPORT_SDK: 1.5}
 MICROSECONDS, MILLISECONDS = (1e6, "µs"), (1e3, "ms")
 
 
 def print_figures(title: str, figures: Figures) -> None:
     print_table(title, figures, BASELINE, MICROSECONDS)
+
+
+def print_delivery_figures(title: str, figures: Figures) -> None:
+    print_table(title, figures, RECEIVE_BASELINE, MICROSECONDS)
 
 
 def print_import_figures(title: str, figures: Figures) -> None:

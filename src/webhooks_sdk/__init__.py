@@ -1,4 +1,4 @@
-"""A typed client of the Hookshot webhook service: redeliver missed events, sync and async.
+"""A typed client of the Hookshot webhook service: redeliver missed events, and receive them.
 
 ```python
 from webhooks_sdk import Client, ClientCredentials
@@ -11,6 +11,7 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 from webhooks_sdk._answers import APIResponse
 from webhooks_sdk._auth import AsyncAuth, AsyncTokenProvider, Auth, ClientCredentials, TokenProvider
 from webhooks_sdk._client import AsyncClient, Client
+from webhooks_sdk._deliveries import Delivery
 from webhooks_sdk._environments import Environment, EnvironmentLike
 from webhooks_sdk._headers import Headers
 from webhooks_sdk._hooks import AsyncHooks, Hooks
@@ -21,6 +22,8 @@ from webhooks_sdk._models import (
     WebhookSubscription,
 )
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
+from webhooks_sdk._routing import DeliveryHandler, DeliveryRouter
+from webhooks_sdk._signing import sign, verify_signature
 from webhooks_sdk._version import __version__
 from webhooks_sdk.errors import (
     APIConnectionError,
@@ -33,12 +36,15 @@ from webhooks_sdk.errors import (
     ConfigurationError,
     ConflictError,
     DecodeError,
+    DeliveryError,
+    DeliveryTooLargeError,
     InternalServerError,
     InvalidArgumentError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
     ResponseDecodeError,
+    SignatureVerificationError,
     UnprocessableEntityError,
     WebhooksError,
 )
@@ -65,6 +71,11 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryHandler",
+    "DeliveryRouter",
+    "DeliveryTooLargeError",
     "Environment",
     "EnvironmentLike",
     "Headers",
@@ -78,6 +89,7 @@ __all__ = [
     "ResponseDecodeError",
     "RetryEvent",
     "RetryPolicy",
+    "SignatureVerificationError",
     "SubscriptionConfig",
     "TokenProvider",
     "UnprocessableEntityError",
@@ -86,4 +98,6 @@ __all__ = [
     "WebhookSubscription",
     "WebhooksError",
     "__version__",
+    "sign",
+    "verify_signature",
 ]

@@ -41,6 +41,24 @@ class _Model:
         return unstructure(self)
 
 
+class HasEvent:
+    """What its `event` says, a `subject:action` or a `subject`."""
+
+    __slots__ = ()
+
+    event: str
+
+    @property
+    def subject(self) -> str:
+        """What the event is about, such as `"application_form"`."""
+        return self.event.partition(":")[0]
+
+    @property
+    def action(self) -> str | None:
+        """What happened to the subject, such as `"inactive"`; None if the event names no action."""
+        return self.event.partition(":")[2] or None
+
+
 def _names_only(extra: JSONObject) -> str:
     # What a later version of the API puts there may be a secret.
     return f"<{', '.join(map(str, extra))}>"
@@ -51,7 +69,7 @@ def _masked(value: str | None) -> str:
 
 
 @frozen(kw_only=True)
-class WebhookEvent(_Model):
+class WebhookEvent(HasEvent, _Model):
     """One attempt to deliver an event to a subscription, as the service lists and redelivers it.
 
     Source: "Redeliver Webhook Event", developers.boldpenguin.com/docs/webhooks.
@@ -85,16 +103,6 @@ class WebhookEvent(_Model):
     response_status: int | None = None
     response_duration_ms: int | None = None
     extra: JSONObject = field(factory=JSONObject, hash=False, repr=_names_only)
-
-    @property
-    def subject(self) -> str:
-        """What the event is about, such as `"application_form"`."""
-        return self.event.partition(":")[0]
-
-    @property
-    def action(self) -> str | None:
-        """What happened to the subject, such as `"inactive"`; None if the event names no action."""
-        return self.event.partition(":")[2] or None
 
     @property
     def delivered(self) -> bool:

@@ -8,7 +8,7 @@ a subscription is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from webhooks_sdk._headers import Headers
@@ -24,12 +24,15 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
+    "DeliveryError",
+    "DeliveryTooLargeError",
     "InternalServerError",
     "InvalidArgumentError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
     "ResponseDecodeError",
+    "SignatureVerificationError",
     "UnprocessableEntityError",
     "WebhooksError",
 ]
@@ -40,7 +43,7 @@ class WebhooksError(Exception):
 
 
 class ConfigurationError(WebhooksError, ValueError):
-    """The client was given settings that are missing, contradictory or unsafe."""
+    """The client, or who receives, was given settings that are missing, contradictory or unsafe."""
 
 
 class InvalidArgumentError(WebhooksError, ValueError):
@@ -53,6 +56,28 @@ class ClientClosedError(WebhooksError, RuntimeError):
 
 class DecodeError(WebhooksError, ValueError):
     """Data has not the shape of the model; the message names the path of each wrong field."""
+
+
+class DeliveryError(WebhooksError, ValueError):
+    """A request is no delivery to be taken. The message says why, with no part of the request.
+
+    Attributes:
+        status: The HTTP status to answer it with: 400, or that of the subclass.
+    """
+
+    status: ClassVar[int] = 400
+
+
+class SignatureVerificationError(DeliveryError):
+    """401: the signature of a delivery is missing or malformed, or no secret made it."""
+
+    status = 401
+
+
+class DeliveryTooLargeError(DeliveryError):
+    """413: the body is larger than `max_body_bytes`."""
+
+    status = 413
 
 
 class APIError(WebhooksError):

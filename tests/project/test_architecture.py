@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -21,14 +22,17 @@ FLOORS = {
         "_auth",
         "_bodies",
         "_call",
+        "_deliveries",
+        "_receiving",
         "_resending",
         "_retries",
+        "_routing",
         "_signing",
         "operations",
     },
     2: {"_async_driver", "_async_http", "_driver", "_sync_driver", "_sync_http"},
     4: {"__init__", "_client", "_hooks"},
-    5: {"sandbox"},
+    5: {"asgi", "sandbox", "wsgi"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}
@@ -87,7 +91,16 @@ def test_no_decision_knows_an_http_library(room: str) -> None:
 
 def test_only_named_modules_are_public() -> None:
     public = {room for room in rooms() if not room.startswith("_")}
-    assert public == {"errors", "operations", "sandbox"}
+    assert public == {"asgi", "errors", "operations", "sandbox", "wsgi"}
+
+
+def test_the_headers_of_a_delivery_are_named_in_one_place() -> None:
+    naming = [
+        path.name
+        for path in SOURCE.rglob("*.py")
+        if re.search("x-emperor|x-signature", path.read_text(encoding="utf-8"), re.IGNORECASE)
+    ]
+    assert naming == ["_signing.py"]
 
 
 def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> None:
@@ -97,7 +110,8 @@ def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> N
     )
     loaded = set(done.stdout.split())
     assert "webhooks_sdk" in loaded
-    assert {name for name in loaded if name.startswith("webhooks_sdk.sandbox")} == set()
+    programs = {f"webhooks_sdk.{room}" for room in FLOORS[5] | {"_receiving"}}
+    assert {name for name in loaded if name.startswith(tuple(programs))} == set()
     assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs"} == set()
 
 

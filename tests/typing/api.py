@@ -16,20 +16,30 @@ from webhooks_sdk import (
     AsyncClient,
     Client,
     ClientCredentials,
+    Delivery,
+    DeliveryError,
+    DeliveryHandler,
+    DeliveryRouter,
     Environment,
     Headers,
     RetryEvent,
     RetryPolicy,
+    SignatureVerificationError,
     SubscriptionConfig,
     WebhookEvent,
     WebhooksError,
     WebhookSubscription,
+    asgi,
     errors,
     operations,
+    sign,
+    verify_signature,
+    wsgi,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 
 def make_clients(token: str, transport: httpx.BaseTransport) -> None:
@@ -114,6 +124,55 @@ def look_at_models(event: WebhookEvent, subscription: WebhookSubscription) -> No
 def read_model(data: Mapping[str, object]) -> WebhookEvent:
     """Read a model from parsed JSON."""
     return assert_type(WebhookEvent.from_dict(data), WebhookEvent)
+
+
+router = DeliveryRouter()
+
+
+@router.on("application_form:quoted")
+def on_quoted(delivery: Delivery) -> None:
+    """Handle a delivery."""
+    assert_type(delivery.delivery_id, UUID)
+    assert_type(delivery.subject, str)
+    assert_type(delivery.action, str | None)
+    assert_type(delivery.payload, dict[str, Any])
+    assert_type(delivery.signature_verified, bool)
+    delivery.payload = {}  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue] - frozen
+
+
+@router.on("*")
+async def on_the_rest(delivery: Delivery) -> int:
+    """Handle a delivery, async; decorated, it is the same."""
+    on_quoted(delivery)
+    return assert_type(await on_the_rest(delivery), int)
+
+
+@router.on("carrier")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType] - of what?
+def on_nothing() -> None:
+    """Handle nothing."""
+
+
+def receive(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) -> int:
+    """Each way to receive."""
+    pairs = [(b"x-signature", sign(body, b"secret").encode())]
+    try:
+        assert_type(Delivery.from_http(environ, body, secret="a"), Delivery)
+        Delivery.from_http(headers, body, secret=["new", b"old"], allow_unsigned=True)
+        Delivery.from_http(pairs, body, secret=None, max_body_bytes=1000)
+        Delivery.from_http(httpx.Headers(headers), body, secret=iter(["a"]))
+        verify_signature(body, headers.get("x-signature"), "secret")
+    except SignatureVerificationError as error:
+        return assert_type(error.status, int)
+    except DeliveryError as error:
+        return assert_type(error.status, int)
+    Delivery.from_http(headers, body)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - the secret?
+    Delivery.from_http(headers, "text", secret=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - raw bytes
+    assert_type(router.handler_for("carrier"), DeliveryHandler | None)
+    return 204
+
+
+wsgi_application: WSGIApplication = wsgi.DeliveryApp(router, secret="secret")
+asgi_application = asgi.DeliveryApp(router, secret=None, allow_unsigned=False, max_body_bytes=1)
 
 
 def handle(error: WebhooksError) -> str | None:

@@ -1,0 +1,177 @@
+"""What a request to a `DeliveryApp` is answered: all that its ASGI and its WSGI form share."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from webhooks_sdk._deliveries import DEFAULT_MAX_BODY_BYTES, Delivery, check_size
+from webhooks_sdk._signing import read_keys
+from webhooks_sdk.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from webhooks_sdk._deliveries import HeadersLike
+    from webhooks_sdk._routing import DeliveryHandler, DeliveryRouter
+    from webhooks_sdk._signing import Secrets
+
+_METHOD = "POST"
+
+_logger = logging.getLogger("webhooks_sdk")
+_is_length = re.compile("[0-9]{1,18}").fullmatch
+
+
+@frozen
+class Reply:
+    """What to answer.
+
+    Attributes:
+        status: The HTTP status.
+        text: The body, which has no part of a delivery.
+    """
+
+    status: int
+    text: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """The body as it is sent."""
+        return self.text.encode()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers."""
+        if self.status == HTTPStatus.NO_CONTENT:
+            return []
+        return [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(self.body))),
+            *([("Allow", _METHOD)] if self.status == HTTPStatus.METHOD_NOT_ALLOWED else []),
+        ]
+
+
+HANDLED = Reply(HTTPStatus.NO_CONTENT)
+_FAILED = Reply(HTTPStatus.INTERNAL_SERVER_ERROR, "The handler failed.\n")
+
+
+class _MethodNotAllowedError(DeliveryError):
+    status = 405
+
+
+class IncomingBody:
+    """Collects the body of one request, within a limit.
+
+    Args:
+        declared: The value of Content-Length, None if there is none.
+        limit: How many bytes the body may have.
+
+    Raises:
+        DeliveryTooLargeError: More than that were declared.
+        DeliveryError: `declared` is no number.
+    """
+
+    def __init__(self, declared: str | None, limit: int) -> None:
+        if declared is not None and not _is_length(declared):
+            raise DeliveryError("The Content-Length header is no number.")
+        self._declared = None if declared is None else int(declared)
+        check_size(self._declared or 0, limit)
+        self._limit = limit
+        self._size = 0
+        self._parts: list[bytes] = []
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read at most: what was declared, or one more than is allowed."""
+        return (self._limit + 1 if self._declared is None else self._declared) - self._size
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next chunk.
+
+        Raises:
+            DeliveryTooLargeError: The body is larger than the limit.
+        """
+        self._size += len(chunk)
+        check_size(self._size, self._limit)
+        self._parts.append(chunk)
+
+    def finish(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            DeliveryError: It is shorter than declared.
+        """
+        if self._declared is not None and self._size < self._declared:
+            raise DeliveryError("The body is shorter than its Content-Length.")
+        return b"".join(self._parts)
+
+
+class Receiver:
+    """Decides what becomes of requests; its two children read, run the handler, and answer."""
+
+    def __init__(
+        self,
+        router: DeliveryRouter,
+        *,
+        secret: Secrets | None,
+        allow_unsigned: bool = False,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ) -> None:
+        self._router = router
+        self._keys = None if secret is None else read_keys(secret)
+        self._allow_unsigned = allow_unsigned
+        self._max_body_bytes = max_body_bytes
+
+    def _begin(self, method: str, content_length: str | None) -> IncomingBody:
+        """Look at the beginning of a request, and return what is to take its body.
+
+        Raises:
+            DeliveryError: It is refused before its body is read.
+        """
+        if method != _METHOD:
+            raise _MethodNotAllowedError(f"Deliveries come by {_METHOD}.")
+        return IncomingBody(content_length, self._max_body_bytes)
+
+    def _conclude(
+        self, headers: HeadersLike, body: IncomingBody
+    ) -> tuple[Delivery, DeliveryHandler | None]:
+        """Return the delivery that a request is, and who handles it.
+
+        Raises:
+            DeliveryError: It is refused.
+        """
+        delivery = Delivery.from_http(
+            headers,
+            body.finish(),
+            secret=self._keys,
+            allow_unsigned=self._allow_unsigned,
+            max_body_bytes=self._max_body_bytes,
+        )
+        handler = self._router.handler_for(delivery.event)
+        if handler is None:
+            _logger.debug("nobody handles %s, delivery %s", delivery.event, delivery.delivery_id)
+        return delivery, handler
+
+
+def refused(error: DeliveryError) -> Reply:
+    """Return what to answer to a request that is refused."""
+    _logger.warning("refused a delivery with %d: %s", error.status, error)
+    return Reply(error.status, f"{error}\n")
+
+
+def failed(delivery: Delivery, error: Exception) -> Reply:
+    """Return what to answer where the handler raised: the service is to try again.
+
+    What was raised is logged by its type and place only: its text may quote the payload.
+    """
+    _logger.error(
+        "the handler of %s, delivery %s, raised %s\n%s",
+        delivery.event,
+        delivery.delivery_id,
+        type(error).__qualname__,
+        "".join(traceback.format_tb(error.__traceback__)),
+    )
+    return _FAILED
