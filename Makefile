@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
+LOWEST_TESTS ?= tests/unit tests/client
 
-.PHONY: demo test lint types tests bench clean
+.PHONY: demo test lint types tests lowest bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
@@ -30,11 +31,16 @@ tests: $(VENV)/dev.stamp
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='src/webhooks_sdk/*.py' --fail-under=98
 
+# With the lowest versions of the dependencies that are declared to work.
+lowest: .venv-lowest/stamp
+	# Before 4.16, anyio leaves a socket to the garbage collector when a connect is cancelled.
+	.venv-lowest/bin/python -m pytest -q $(LOWEST_TESTS) -k 'not cancelling_at_any_await'
+
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -47,4 +53,14 @@ $(VENV)/demo.stamp: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(INSTALL) --group dev
+	touch $@
+
+.venv-lowest/stamp: pyproject.toml constraints.txt constraints-lowest.txt
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	# The other pins stand, but not those of what the lowest versions are about or need themselves.
+	grep -vE '^($(shell sed -n 's/==.*//p' constraints-lowest.txt | paste -sd '|')|httpcore)==' constraints.txt > .venv-lowest/others.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-lowest/others.txt pip
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-lowest/others.txt -c constraints-lowest.txt --group core-tests --editable '.[sandbox]'
 	touch $@

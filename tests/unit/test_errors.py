@@ -34,6 +34,9 @@ OTHER_ERRORS: list[type[errors.WebhooksError]] = [
     errors.InvalidArgumentError,
     errors.ClientClosedError,
     errors.DecodeError,
+    errors.DeliveryError,
+    errors.DeliveryTooLargeError,
+    errors.SignatureVerificationError,
 ]
 ATTRIBUTES: dict[str, Any] = {
     "operation": "redeliver",
