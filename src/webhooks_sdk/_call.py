@@ -22,6 +22,7 @@ from webhooks_sdk._answers import (
     masked_headers,
 )
 from webhooks_sdk._bodies import BodyError
+from webhooks_sdk._headers import Headers
 from webhooks_sdk._redaction import one_line, redact, redact_body
 from webhooks_sdk._retries import (
     Fate,
@@ -98,7 +99,7 @@ class Call(Generic[T]):
         self._tokens: list[str] = []
         self._renewed_token = False
         self._in_flight = False
-        self._heard: Answer | None = None
+        self._heard: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
         self._fate = Fate.UNSENT
         self._unknown = False
         self._outcome: tuple[Answer, T] | None = None
@@ -124,14 +125,15 @@ class Call(Generic[T]):
         Raises:
             APIError: The deadline has passed.
         """
-        if self.remaining() == 0:
+        left = self.remaining()
+        if left == 0:
             raise self.timed_out()
         if token is not None:
             self._tokens.append(token)
         self.attempts += 1
         self._in_flight = True
         self._heard = None
-        return self._headers(token), {step: self.cut(step) for step in self._timeouts}
+        return self._headers(token), {step: self._cut(step, left) for step in self._timeouts}
 
     def _headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
         operation = self.operation
@@ -147,16 +149,19 @@ class Call(Generic[T]):
 
     def cut(self, step: str) -> float | None:
         """Return the timeout of a step that begins now: no longer than the call has left."""
-        limit, left = self._timeouts[step], self.remaining()
+        return self._cut(step, self.remaining())
+
+    def _cut(self, step: str, left: float | None) -> float | None:
+        limit = self._timeouts[step]
         if left is None:
             return limit
         if step in _BEFORE_SENDING:
             left *= _SHARE_BEFORE_SENDING
         return left if limit is None else min(limit, left)
 
-    def hear(self, answer: Answer) -> None:
-        """Note the beginning of an answer: its status and headers, before its body is read."""
-        self._heard = answer
+    def hear(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Note the beginning of an answer, before its body is read."""
+        self._heard = status, headers
 
     def check_time(self) -> None:
         """Check the deadline while an answer is read.
@@ -256,8 +261,9 @@ class Call(Generic[T]):
 
         An answer that had begun, and is no success, is what is told: its status says more.
         """
-        if self._in_flight and self._heard and self._heard.status not in self.operation.success:
-            return self._status_error(self._heard)
+        if self._in_flight and self._heard and self._heard[0] not in self.operation.success:
+            status, headers = self._heard
+            return self._status_error(Answer(status, Headers(headers), b""))
         fate = Fate.AMBIGUOUS if self._in_flight else Fate.REFUSED
         total = self._clock.monotonic() - self._began
         return self._fail(

@@ -96,7 +96,7 @@ class SyncDriver:
             response = http.send(request, direct=direct)
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error)
-        call.hear(answer_of(response, b""))
+        call.hear(response.status_code, response.headers.raw)
         logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return self._read(call, response)
