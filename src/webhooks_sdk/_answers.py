@@ -147,8 +147,10 @@ def _phrase(status: int) -> str:
 def _advice(operation: Operation[Any], status: int, kind: type[errors.APIStatusError]) -> str:
     if kind is errors.NotFoundError:
         named = (("hook", operation.hook_id), ("request", operation.request_id))
-        what = " and ".join(f"{noun} {value}" for noun, value in named if value is not None)
-        return f"Check that {what} exist in this environment." if what else "Check base_url."
+        ids = [f"{noun} {value}" for noun, value in named if value is not None]
+        what = " and ".join(ids)
+        verb = "exist" if len(ids) > 1 else "exists"
+        return f"Check that {what} {verb} in this environment." if ids else "Check base_url."
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return "Redirects are not followed: check base_url."
     if status < HTTPStatus.MULTIPLE_CHOICES:
