@@ -54,10 +54,14 @@ class AsyncDriver:
         """
         http = await self._pool.get()
         call = self.settings.call(operation, options)
-        with anyio.move_on_after(call.remaining()):
-            await self._run(http, call, options)
-            return call.response()
-        raise call.timed_out()
+        try:
+            with anyio.move_on_after(call.remaining()):
+                await self._run(http, call, options)
+                return call.response()
+            raise call.timed_out()
+        finally:
+            if self._pool.closed:
+                await self._pool.sweep(http)
 
     async def _run(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
         first: APIError | None = None
@@ -96,7 +100,7 @@ class AsyncDriver:
         return call.conclude(answer)
 
     async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> Answer:
-        if self._pool.closed:
+        if self._pool.closed or http.closed:
             raise call.closed_meanwhile()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback

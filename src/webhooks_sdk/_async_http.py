@@ -37,6 +37,11 @@ class AsyncHTTP:
             with usable_proxy():
                 self._owned_client = httpx.AsyncClient(verify=tls, limits=limits)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the caller closed the HTTP client that is the caller's own."""
+        return self._client is not None and self._client.is_closed
+
     async def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
         """Send a request and return its answer, the body still unread.
 
@@ -52,8 +57,6 @@ class AsyncHTTP:
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return await self._transport.handle_async_request(request)
-        if client.is_closed:
-            raise closed("http_client")
         request.read()  # so that event hooks find its content
         return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
@@ -99,6 +102,8 @@ class AsyncHTTPPool:
                 # One that was passed in may serve the next loop too.
                 tenancy.until_the_end = self._stay(loop, tenancy.http)
                 await anext(tenancy.until_the_end)
+        if tenancy.http.closed:
+            raise closed("http_client")
         return tenancy.http
 
     async def _stay(self, loop: object, http: AsyncHTTP) -> AsyncGenerator[None, None]:
@@ -107,6 +112,12 @@ class AsyncHTTPPool:
         finally:
             # This generator holds the loop, and would keep it alive from the dictionary.
             self._of_loop.pop(loop, None)
+            with anyio.CancelScope(shield=True):
+                await http.close()
+
+    async def sweep(self, http: AsyncHTTP) -> None:
+        """Close the connection of a call that waited for one when the client was closed."""
+        if self._closed and self._settings.owns_http:
             with anyio.CancelScope(shield=True):
                 await http.close()
 

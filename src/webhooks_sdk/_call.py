@@ -45,10 +45,11 @@ E = TypeVar("E", bound=errors.APIError)
 Timeouts = Mapping[str, float | None]
 """Seconds for each step of one attempt: `connect`, `read`, `write`, `pool`; None for no limit."""
 
-# Waiting for a connection ends a little before the deadline does, and so is told from waiting for
-# an answer: the one is proven unsent.
+# What comes before sending ends a little before the deadline does (by this share of it, but by no
+# more than these seconds), and so is told from waiting for an answer: the one is proven unsent.
 _BEFORE_SENDING = frozenset({"pool", "connect"})
-_SHARE_BEFORE_SENDING = 0.98
+_MARGIN_SHARE = 0.05
+_MAX_MARGIN = 0.05
 
 
 @frozen
@@ -96,6 +97,8 @@ class Call(Generic[T]):
         self._began = clock.monotonic()
         own = None if policy.deadline is None else self._began + policy.deadline
         self._deadline = min((d for d in (own, deadline) if d is not None), default=None)
+        total = 0.0 if self._deadline is None else self._deadline - self._began
+        self._margin = min(_MAX_MARGIN, _MARGIN_SHARE * total)
         self._tokens: list[str] = []
         self._renewed_token = False
         self._in_flight = False
@@ -126,7 +129,7 @@ class Call(Generic[T]):
             APIError: The deadline has passed.
         """
         left = self.remaining()
-        if left == 0:
+        if left is not None and left <= self._margin:
             raise self.timed_out()
         if token is not None:
             self._tokens.append(token)
@@ -156,7 +159,7 @@ class Call(Generic[T]):
         if left is None:
             return limit
         if step in _BEFORE_SENDING:
-            left *= _SHARE_BEFORE_SENDING
+            left = max(0.0, left - self._margin)
         return left if limit is None else min(limit, left)
 
     def hear(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -322,7 +325,7 @@ class Call(Generic[T]):
         if (error.retry_after or 0.0) > self.policy.max_retry_after:
             return False
         left = self.remaining()
-        return left is None or wait < left
+        return left is None or wait < left - self._margin
 
     def announce(self, error: errors.APIError, wait: float) -> None:
         """Tell whoever wants to know that the call waits and is tried again."""

@@ -247,7 +247,10 @@ class Client(_BaseClient[SyncDriver]):
         return self._driver.send(operation, self._options)
 
     def close(self) -> None:
-        """Close the connections. Calls that are under way fail; closing twice is closing once."""
+        """Close the connections. Closing twice is closing once.
+
+        Calls that are under way fail, or end with what they have; none is tried again.
+        """
         if not self._is_view:
             self._driver.close()
 
@@ -372,7 +375,10 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         return await self._driver.send(operation, self._options)
 
     async def aclose(self) -> None:
-        """Close the connections. Calls that are under way fail; closing twice is closing once."""
+        """Close the connections. Closing twice is closing once.
+
+        Calls that are under way fail, or end with what they have; none is tried again.
+        """
         if not self._is_view:
             await self._driver.close()
 
@@ -462,8 +468,8 @@ def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value:
 def _timeouts(timeout: float | httpx.Timeout) -> Timeouts:
     if isinstance(timeout, httpx.Timeout):
         steps = timeout.as_dict()
-        if any(limit is not None and limit < 0 for limit in steps.values()):
-            raise ConfigurationError(f"timeout must not be negative: {timeout!r}.")
+        if any(limit is not None and not limit >= 0 for limit in steps.values()):  # not: NaN
+            raise ConfigurationError(f"timeout must hold no negative number: {timeout!r}.")
         return steps
     # Whoever has no type checker may pass anything.
     given = cast("object", timeout)
@@ -496,5 +502,8 @@ def _tls(http_client: object, transport: object) -> ssl.SSLContext | None:
 
 
 def _callback(on_retry: object) -> None:
-    if on_retry is not None and (not callable(on_retry) or iscoroutinefunction(on_retry)):
+    if on_retry is None:
+        return
+    is_async = iscoroutinefunction(on_retry) or iscoroutinefunction(type(on_retry).__call__)
+    if not callable(on_retry) or is_async:
         raise ConfigurationError("on_retry must be a function that is not async, or None.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Protocol, Self, TypeAlias, cast, runtime_checkable
 from uuid import UUID
 
 from attrs import field, frozen
@@ -26,9 +26,6 @@ from webhooks_sdk.errors import (
     InvalidArgumentError,
     SignatureVerificationError,
 )
-
-if TYPE_CHECKING:
-    from typing import Self
 
 DEFAULT_MAX_BODY_BYTES = 5 * 1024 * 1024
 

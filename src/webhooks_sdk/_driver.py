@@ -26,7 +26,7 @@ from webhooks_sdk._environments import Endpoints
 from webhooks_sdk._headers import Headers
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
 from webhooks_sdk._version import __version__
-from webhooks_sdk.errors import APIError, ClientClosedError, ConfigurationError
+from webhooks_sdk.errors import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,6 +107,11 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
         return self.call(token_operation(credentials), options, deadline=deadline)
 
     @property
+    def owns_http(self) -> bool:
+        """Whether connections are the SDK's own affair."""
+        return self.http_client is None and self.transport is None
+
+    @property
     def may_be_proxied(self) -> bool:
         """Whether any request may go through a proxy from the environment."""
         places = (self.endpoints.base, self.endpoints.token)
@@ -140,7 +145,7 @@ def usable_proxy() -> Generator[None]:
     """Say that the environment names a proxy which cannot be used, should that be so."""
     try:
         yield
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
         # The URL is not quoted: it may hold a password.
         raise ConfigurationError(
             "The proxy that the environment names cannot be used: check HTTP_PROXY, HTTPS_PROXY"
@@ -213,8 +218,6 @@ class _OnePiece:
 
 def raise_lost(call: Call[T], error: Exception) -> NoReturn:
     """Raise what it means that sending or reading raised."""
-    if isinstance(error, ClientClosedError | APIError):
-        raise error
     raise call.lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),

@@ -21,21 +21,30 @@ _SHOWN_LINE = 200
 _SHORTEST = 4
 
 # The service's own answers hold secrets that nobody here has seen before, such as those of `list`.
-_NAME = r"[a-z0-9_-]*(?:secret|token|password|header|authorization)(?:s|key|[_-][a-z0-9_-]*)?"
-_SECRET_FIELDS = (
-    re.compile(rf'("{_NAME}"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)', re.IGNORECASE),
+# Nothing in these patterns backtracks, so that no answer can make them slow.
+_FIELDS = (
+    re.compile(r"""("([^"\\]{1,64}+)"\s{0,9}+:\s{0,9}+)"(?:[^"\\]|\\.)*+(?:"|\\?$)?"""),
     # The same in JSON that stands in a string of JSON.
-    re.compile(rf'(\\"{_NAME}\\"\s*:\s*)\\"(?:[^"\\]|\\\\.)*(?:\\"|\\*$)', re.IGNORECASE),
+    re.compile(
+        r"""(\\"([^"\\]{1,64}+)\\"\s{0,9}+:\s{0,9}+)\\"(?:[^"\\]|\\\\(?:\\.|.))*+(?:\\"|\\*+$)?"""
+    ),
 )
+_names_a_secret = re.compile(
+    r"(?:secret|token|password|header|authorization)(?:s|key)?(?:[_-]|$)", re.IGNORECASE
+).search
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Mask each secret of 4 characters or more, also where JSON, a URL or HTML has escaped it."""
     for form in _forms(secrets):
         text = text.replace(form, MASK)
-    for pattern in _SECRET_FIELDS:
-        text = pattern.sub(rf'\1"{MASK}"', text)
+    for pattern in _FIELDS:
+        text = pattern.sub(_mask_field, text)
     return text
+
+
+def _mask_field(field: re.Match[str]) -> str:
+    return f'{field[1]}"{MASK}"' if _names_a_secret(field[2]) else field[0]
 
 
 def redact_body(body: bytes, secrets: Iterable[str]) -> str:

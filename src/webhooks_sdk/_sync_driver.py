@@ -48,8 +48,12 @@ class SyncDriver:
         """
         http = self._pool.get()
         call = self.settings.call(operation, options)
-        self._run(http, call, options)
-        return call.response()
+        try:
+            self._run(http, call, options)
+            return call.response()
+        finally:
+            if self._pool.closed:
+                self._pool.sweep(http)
 
     def _run(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
         first: APIError | None = None
@@ -88,7 +92,7 @@ class SyncDriver:
         return call.conclude(answer)
 
     def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> Answer:
-        if self._pool.closed:
+        if self._pool.closed or http.closed:
             raise call.closed_meanwhile()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback

@@ -34,6 +34,11 @@ class SyncHTTP:
             with usable_proxy():
                 self._owned_client = httpx.Client(verify=tls, limits=limits)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the caller closed the HTTP client that is the caller's own."""
+        return self._client is not None and self._client.is_closed
+
     def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
         """Send a request and return its answer, the body still unread.
 
@@ -49,8 +54,6 @@ class SyncHTTP:
             # Straight to the transport: what a whole client adds is not wanted here, and is a
             # quarter of the CPU of a call.
             return self._transport.handle_request(request)
-        if client.is_closed:
-            raise closed("http_client")
         request.read()  # so that event hooks find its content
         return client.send(request, stream=True, auth=None, follow_redirects=False)
 
@@ -83,19 +86,26 @@ class SyncHTTPPool:
         """
         if self._closed:
             raise closed()
-        http = self._of_process.get(os.getpid())
-        return http if http is not None else self._make()
+        http = self._of_process.get(os.getpid()) or self._make()
+        if http.closed:
+            raise closed("http_client")
+        return http
 
     def _make(self) -> SyncHTTP:
         # No lock, since a fork can copy a lock that is held: setdefault lets one thread win, and
         # what the others made has no socket yet.
         inherited = list(self._of_process.values())
         http = self._of_process.setdefault(os.getpid(), SyncHTTP(self._settings))
-        if self._settings.http_client is None and self._settings.transport is None:
+        if self._settings.owns_http:
             for parent in inherited:
                 if parent is not http:
                     _close_inherited(parent)
         return http
+
+    def sweep(self, http: SyncHTTP) -> None:
+        """Close the connection of a call that waited for one when the client was closed."""
+        if self._closed and self._settings.owns_http:
+            http.close()
 
     def close(self) -> None:
         """Close this process's HTTP client. Closing twice is closing once."""

@@ -1,0 +1,196 @@
+"""Closing while calls are under way: what waits sends nothing more, and no connection is opened."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+import pytest
+from attrs import evolve
+from support import fault_server as fs
+from support.faces import BACKENDS
+from support.fault_server import FaultServer, answer
+from support.samples import FAST, HOOK_ID, REQUEST_ID
+
+from webhooks_sdk import (
+    APIConnectionError,
+    APIError,
+    AsyncClient,
+    Client,
+    ClientClosedError,
+    ClientCredentials,
+    RetryPolicy,
+)
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from types import FrameType
+
+    from support.faces import Backend, Face
+
+CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
+STUBBORN = evolve(FAST, resend_ambiguous=True)
+# Long enough for a task that was started before the wait to have run.
+IN_A_SECOND = [("Retry-After", "1")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "unknown"), [(answer(429), False), (answer(500), True)], ids=["429", "500"]
+)
+def test_a_call_that_waits_sends_nothing_after_close(
+    fault: fs.Behaviour, unknown: bool, server: FaultServer
+) -> None:
+    server.add(fault)
+    client = Client("token", base_url=server.url, retry=STUBBORN, on_retry=lambda _: client.close())
+    with pytest.raises(APIConnectionError, match="the client was closed") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown is unknown
+    assert caught.value.attempts == 1
+    assert len(server.requests) == server.connections == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("status", "unknown"), [(429, False), (500, True)])
+def test_a_task_that_waits_sends_nothing_after_aclose(
+    backend: Backend, status: int, unknown: bool, server: FaultServer
+) -> None:
+    server.add(answer(status, headers=IN_A_SECOND))
+
+    errors: list[APIConnectionError] = []
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            client = AsyncClient(
+                "token",
+                base_url=server.url,
+                retry=STUBBORN,
+                on_retry=lambda _: group.start_soon(client.aclose),
+            )
+            with pytest.raises(APIConnectionError, match="the client was closed") as caught:
+                await client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+            errors.append(caught.value)
+
+    anyio.run(main, backend=backend)
+    (error,) = errors
+    assert error.outcome_unknown is unknown
+    assert error.attempts == 1
+    assert len(server.requests) == server.connections == 1
+
+
+def test_a_client_that_its_auth_callable_closes_sends_nothing(server: FaultServer) -> None:
+    def provide() -> str:
+        client.close()
+        return "token"
+
+    client = Client(provide, base_url=server.url, retry=FAST)
+    with pytest.raises(APIConnectionError, match="the client was closed") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert not caught.value.outcome_unknown
+    assert caught.value.attempts == server.connections == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_async_client_that_its_auth_callable_closes_sends_nothing(
+    backend: Backend, server: FaultServer
+) -> None:
+    async def main() -> APIConnectionError:
+        async def provide() -> str:
+            await client.aclose()
+            return "token"
+
+        client = AsyncClient(provide, base_url=server.url, retry=FAST)
+        with pytest.raises(APIConnectionError, match="the client was closed") as caught:
+            await client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+        return caught.value
+
+    error = anyio.run(main, backend=backend)
+    assert not error.outcome_unknown
+    assert error.attempts == server.connections == 0
+
+
+def test_a_request_for_a_token_that_waits_sends_nothing_after_close(server: FaultServer) -> None:
+    server.add(answer(503))
+    client = Client(
+        CREDENTIALS,
+        base_url=server.url,
+        token_url=f"{server.url}/token",
+        retry=FAST,
+        on_retry=lambda _: client.close(),
+    )
+    with pytest.raises(APIConnectionError, match=r"no access token.*the client was closed"):
+        client.hooks.list()
+    assert len(server.requests) == server.connections == 1
+
+
+def wait_for_thread_in(function: str, file: str) -> None:
+    """Wait until a thread waits in this function."""
+
+    def waits() -> bool:
+        for frame in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]
+            link: FrameType | None = frame
+            while link is not None:
+                if link.f_code.co_name == function and link.f_code.co_filename.endswith(file):
+                    return True
+                link = link.f_back
+        return False
+
+    end = time.monotonic() + 30
+    while not waits():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_who_waits_for_a_connection_leaves_none_open_after_close(server: FaultServer) -> None:
+    arrived, go = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, go, fs.as_service()))
+    client = Client("token", base_url=server.url, max_connections=1, retry=FAST)
+    with ThreadPoolExecutor(2) as pool:
+        holding = pool.submit(client.hooks.list)
+        assert arrived.wait(30)
+        waiting: Future[object] = pool.submit(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
+        wait_for_thread_in("wait_for_connection", "connection_pool.py")
+        client.close()
+        go.set()
+        waited = waiting.exception(30)
+        holding.exception(30)
+    assert waited is None or isinstance(waited, APIConnectionError)
+    assert len(server.requests) <= 2
+    server.wait_for_open_connections(0)
+
+
+# HTTP clients of the caller's own
+
+
+def test_a_closed_http_client_says_so(face: Face, server: FaultServer) -> None:
+    own = face.http_client()
+    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    client.hooks.list()
+    face.run(own.close if face.name == "sync" else own.aclose)
+    with pytest.raises(ClientClosedError, match="http_client is closed") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert not isinstance(caught.value, APIError)
+    assert len(server.requests) == 1
+
+
+def test_an_http_client_that_closes_during_a_wait_keeps_the_doubt(server: FaultServer) -> None:
+    server.add(answer(500))
+    own = httpx.Client()
+    policy = RetryPolicy(initial_backoff=0.001, max_backoff=0.002, resend_ambiguous=True)
+    with (
+        Client(
+            "token",
+            base_url=server.url,
+            http_client=own,
+            retry=policy,
+            on_retry=lambda _: own.close(),
+        ) as client,
+        pytest.raises(APIConnectionError, match="closed") as caught,
+    ):
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert len(server.requests) == 1

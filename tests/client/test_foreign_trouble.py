@@ -1,0 +1,213 @@
+"""Transports, HTTP clients, proxies and settings of somebody else's that do not work."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from attrs import evolve
+from support.fault_server import answer
+from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID
+
+from webhooks_sdk import (
+    APIConnectionError,
+    AsyncClient,
+    Client,
+    ClientCredentials,
+    ConfigurationError,
+    RateLimitError,
+    RetryEvent,
+    operations,
+)
+
+if TYPE_CHECKING:
+    from support.faces import Face
+    from support.fault_server import FaultServer
+
+CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
+BASE = "https://service.example"
+
+
+# What transports and event hooks raise
+
+
+@pytest.mark.parametrize("called", OPERATIONS)
+def test_a_transport_that_raises_leaves_unknown_what_changes_something(
+    face: Face, called: str
+) -> None:
+    attempts: list[str] = []
+    problem = RuntimeError("a bug of the transport")
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        attempts.append(request.method)
+        raise problem
+
+    client = face.client("token", base_url=BASE, transport=httpx.MockTransport(fail), retry=FAST)
+    with pytest.raises(APIConnectionError, match="RuntimeError") as caught:
+        client.send(OPERATIONS[called]())
+    assert caught.value.outcome_unknown is (called in {"create", "update", "delete", "redeliver"})
+    assert caught.value.__cause__ is problem
+    assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+def test_an_error_of_another_call_in_an_event_hook_resends_nothing(
+    face: Face, kind: str, server: FaultServer
+) -> None:
+    # As by a hook that itself calls the service, and fails.
+    def fail(_: object) -> None:
+        raise APIConnectionError("list: lost.", operation="list")
+
+    own = face.http_client(event_hooks={kind: [face.hook(fail)]})
+    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    with pytest.raises(APIConnectionError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.operation == "redeliver"
+    assert caught.value.outcome_unknown
+    assert len(server.requests) == (kind == "response")
+
+
+# A secret in the request does not change how an answer is read
+
+
+@pytest.mark.parametrize("header", ["X-Flag: 1", "X-Flag: 0", "X-Flag: 10"])
+def test_a_short_secret_does_not_change_retry_after(
+    face: Face, header: str, server: FaultServer
+) -> None:
+    server.add(answer(503, headers=[("Retry-After", "10")]))
+    events: list[RetryEvent] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def note(event: RetryEvent) -> None:
+        events.append(event)
+        raise EnoughError
+
+    client = face.client("token", base_url=server.url, retry=FAST, on_retry=note)
+    with pytest.raises(EnoughError):
+        client.hooks.create(url="https://x.example", header=header)
+    assert [(event.wait, event.error.retry_after) for event in events] == [(10, 10)]
+    assert not events[0].error.outcome_unknown
+
+
+def test_a_long_secret_does_not_change_retry_after_either(face: Face, server: FaultServer) -> None:
+    server.add(answer(429, headers=[("Retry-After", "1000")]))
+    client = face.client("token", base_url=server.url, retry=FAST)
+    with pytest.raises(RateLimitError) as caught:
+        client.hooks.create(url="https://x.example", secret="1000")
+    assert caught.value.retry_after == 1000
+    assert caught.value.headers["retry-after"] == "***"
+
+
+# Proxies and certificates
+
+
+def set_proxy(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    monkeypatch.setenv(name, url)
+    monkeypatch.setenv(name.lower(), url)
+
+
+PROXIES = [
+    ("HTTP_PROXY", "foo://someone:s3cret@proxy.example"),
+    ("ALL_PROXY", "foo://someone:s3cret@proxy.example"),
+    ("ALL_PROXY", "socks5://someone:s3cret@proxy.example:1080"),
+    ("HTTP_PROXY", "http://someone:s3cret@proxy.example:port"),
+]
+
+
+@pytest.mark.parametrize(("name", "url"), PROXIES)
+def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
+    face: Face, name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_proxy(monkeypatch, name, url)
+    client = face.client("token", base_url="http://service.example", allow_insecure_http=True)
+    with pytest.raises(ConfigurationError, match="proxy that the environment names") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert "proxy.example" not in str(caught.value)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(("name", "url"), PROXIES)
+def test_a_proxy_that_cannot_be_used_does_not_matter_for_loopback(
+    face: Face,
+    name: str,
+    url: str,
+    server: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_proxy(monkeypatch, name, url)
+    client = face.client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token")
+    assert client.hooks.list()
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+def test_certificates_that_do_not_exist_are_a_matter_of_configuration(
+    client_class: type[Client | AsyncClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        client_class("token", base_url=BASE)
+
+
+# Settings of another type
+
+
+async def on_retry_async(_: RetryEvent) -> None:
+    raise AssertionError
+
+
+class AsyncCallable:
+    async def __call__(self, _: RetryEvent) -> None:
+        raise AssertionError
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("on_retry", {"on_retry": on_retry_async}),
+    ("on_retry", {"on_retry": AsyncCallable()}),
+    ("on_retry", {"on_retry": 7}),
+    ("on_retry", {"on_retry": "log"}),
+    ("base_url", {"base_url": BASE.encode()}),
+    ("base_url", {"base_url": httpx.URL(BASE)}),
+    ("base_url", {"base_url": Path("/hooks")}),
+    ("base_url", {"base_url": 7}),
+    ("token_url", {"auth": CREDENTIALS, "token_url": BASE.encode()}),
+    ("token_url", {"auth": CREDENTIALS, "token_url": 7}),
+    ("timeout", {"timeout": httpx.Timeout(-1)}),
+    ("timeout", {"timeout": httpx.Timeout(5, pool=-0.5)}),
+    ("timeout", {"timeout": httpx.Timeout(5, read=float("nan"))}),
+    ("allow_insecure_http", {"allow_insecure_http": 1}),
+    ("allow_insecure_http", {"allow_insecure_http": "no"}),
+    ("allow_insecure_http", {"allow_insecure_http": None}),
+]
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+@pytest.mark.parametrize(("named", "options"), WRONG)
+def test_a_setting_of_another_type_is_refused(
+    client_class: type[Client | AsyncClient], named: str, options: dict[str, Any]
+) -> None:
+    arguments: dict[str, Any] = {"auth": "token", "base_url": BASE} | options
+    with pytest.raises(ConfigurationError, match=named):
+        client_class(**arguments)
+
+
+@pytest.mark.parametrize("scheme", ["HTTPS", "Https", "https"])
+def test_the_scheme_of_a_url_may_be_in_any_case(face: Face, scheme: str) -> None:
+    urls: list[str] = []
+
+    def answer_all(request: httpx.Request) -> httpx.Response:
+        urls.append(str(request.url))
+        return httpx.Response(200, json=[])
+
+    client = face.client(
+        "token",
+        base_url=f"{scheme}://service.example",
+        transport=httpx.MockTransport(answer_all),
+        retry=evolve(FAST, max_attempts=1),
+    )
+    assert client.send(operations.list()).value == []
+    assert urls == ["https://service.example/hooks"]

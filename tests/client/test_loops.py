@@ -1,0 +1,142 @@
+"""Clients and event loops: whose transport is whose, and that neither keeps the other alive."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+import trio
+from support.faces import BACKENDS
+
+from webhooks_sdk import AsyncClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.faces import Backend
+    from support.fault_server import FaultServer
+
+
+class Named(httpx.AsyncBaseTransport):
+    """A transport that notes the hosts that are asked."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+        self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.hosts.append(request.url.host)
+        return httpx.Response(200, json=[])
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_clients_in_one_loop_use_their_own_transports(backend: Backend) -> None:
+    first, second = Named(), Named()
+
+    async def main() -> None:
+        a = AsyncClient("token", base_url="https://a.example", transport=first)
+        b = AsyncClient("token", base_url="https://b.example", transport=second)
+        for client in (a, b, a):
+            await client.hooks.list()
+        await a.aclose()
+        assert (first.closed, second.closed) == (1, 0)
+        await b.hooks.list()
+        await b.aclose()
+
+    anyio.run(main, backend=backend)
+    assert first.hosts == ["a.example"] * 2
+    assert second.hosts == ["b.example"] * 2
+    assert (first.closed, second.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_closing_one_client_leaves_the_connections_of_another(
+    backend: Backend, server: FaultServer
+) -> None:
+    async def main() -> None:
+        async with AsyncClient("token-b", base_url=server.url) as b:
+            async with AsyncClient("token-a", base_url=server.url) as a:
+                await a.hooks.list()
+                await b.hooks.list()
+            await b.hooks.list()
+
+    anyio.run(main, backend=backend)
+    port_a, *ports_b = server.ports
+    assert len(ports_b) == 2
+    assert set(ports_b) == {ports_b[0]} != {port_a}
+
+
+# What keeps what alive
+
+
+def loop_of_asyncio() -> Any:
+    return asyncio.get_running_loop()
+
+
+def loop_of_trio() -> Any:
+    return trio.lowlevel.current_trio_token()
+
+
+RUNNING: dict[Backend, Callable[[], Any]] = {"asyncio": loop_of_asyncio, "trio": loop_of_trio}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("own_transport", [True, False])
+def test_a_client_keeps_no_loop_alive(
+    backend: Backend, own_transport: bool, server: FaultServer
+) -> None:
+    transport = Named() if own_transport else None
+    client = AsyncClient("token", base_url=server.url, transport=transport)
+    loops: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        await client.hooks.list()
+        loops.append(weakref.ref(RUNNING[backend]()))
+
+    for _ in range(3):
+        anyio.run(main, backend=backend)
+    gc.collect()
+    assert [loop() for loop in loops] == [None] * 3
+    assert not client.closed
+
+
+def test_a_closed_client_keeps_no_loop_alive_that_is_run_by_hand(server: FaultServer) -> None:
+    # Without shutdown_asyncgens, which only asyncio.run and its like call.
+    client = AsyncClient("token", base_url=server.url)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.hooks.list())
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    ended = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert ended() is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_client_that_is_dropped_closes_its_sockets(backend: Backend, server: FaultServer) -> None:
+    async def use_and_drop() -> weakref.ref[AsyncClient]:
+        client = AsyncClient("token", base_url=server.url)
+        await client.hooks.list()
+        return weakref.ref(client)
+
+    async def main() -> None:
+        dropped = await use_and_drop()
+        gc.collect()
+        assert dropped() is None
+        await anyio.to_thread.run_sync(server.wait_for_open_connections, 0)
+
+    with warnings.catch_warnings():
+        # Whoever drops a client is told of it, as of any socket.
+        warnings.simplefilter("ignore", ResourceWarning)
+        anyio.run(main, backend=backend)
+    assert len(server.requests) == server.connections == 1

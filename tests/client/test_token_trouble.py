@@ -1,0 +1,249 @@
+"""Trouble with access tokens: what is shown of it, and what those who wait are told."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from attrs import evolve
+from support import fault_server as fs
+from support.faces import BACKENDS
+from support.fault_server import FaultServer, answer
+from support.samples import FAST, HOOK_ID, REQUEST_ID, token
+
+from webhooks_sdk import (
+    APIError,
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ClientCredentials,
+    DecodeError,
+    ResponseDecodeError,
+    RetryPolicy,
+)
+
+if TYPE_CHECKING:
+    from support.faces import Backend, Face
+
+CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
+NUMBER = 20
+
+
+def with_credentials(face: Face, server: FaultServer) -> Client:
+    return face.client(
+        CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token", retry=FAST
+    )
+
+
+SECRET = "s3cret-of-unknown-shape"
+SHAPES: dict[str, bytes] = {
+    "camel case": json.dumps({"accessToken": SECRET}).encode(),
+    "nested": json.dumps({"data": {"jwt": SECRET}}).encode(),
+    "a string": json.dumps(SECRET).encode(),
+    "in an array": json.dumps([SECRET]).encode(),
+    "form": f"access_token={SECRET}&token_type=bearer".encode(),
+    "plain text": SECRET.encode(),
+    "in HTML": f"<p>{SECRET}</p>".encode(),
+    "half of JSON": f'{{"access_token": "t", "x": "{SECRET}'.encode(),
+    "another type": json.dumps({"access_token": {"value": SECRET}}).encode(),
+    "no header can hold it": json.dumps({"access_token": f"{SECRET} {SECRET}"}).encode(),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_token_that_cannot_be_read_is_not_shown(
+    face: Face, shape: str, server: FaultServer
+) -> None:
+    server.add(answer(200, SHAPES[shape]))
+    with pytest.raises(ResponseDecodeError, match="no access token") as caught:
+        with_credentials(face, server).hooks.list()
+    error = caught.value
+    assert error.body is None
+    assert error.status == 200
+    assert SECRET not in f"{error} {error!r} {error.__dict__} {error.__cause__!r}"
+
+
+def test_the_body_of_any_other_success_that_cannot_be_read_is_shown(
+    face: Face, server: FaultServer
+) -> None:
+    server.add(fs.as_service(), answer(200, b"<html>"))
+    with pytest.raises(ResponseDecodeError) as caught:
+        with_credentials(face, server).hooks.list()
+    assert caught.value.body == "<html>"
+
+
+def test_a_long_description_is_one_short_line(face: Face, server: FaultServer) -> None:
+    description = "who\r\n\x1b[31m\x00\u2028are\u202e you?\x85" * 60_000
+    assert len(description) > 1_000_000
+    server.add(answer(400, {"error": "bad\n" * 1000, "error_description": description}))
+    with pytest.raises(AuthenticationError) as caught:
+        with_credentials(face, server).hooks.list()
+    error = caught.value
+    assert error.error is not None
+    assert error.error_description is not None
+    assert error.error_description.startswith("who [31m are you?")
+    assert len(str(error)) < 1000
+    for text in (str(error), error.error, error.error_description):
+        assert text.isprintable()
+        assert len(text.splitlines()) == 1
+
+
+# A function for tokens
+
+
+@pytest.mark.parametrize("second", [None, "", "two words", b"bytes"])
+def test_a_function_that_has_no_second_token_keeps_the_doubt(
+    face: Face, second: object, server: FaultServer
+) -> None:
+    server.add(fs.hang_up())
+    tokens: list[Any] = ["token", second]
+    client = face.client(
+        lambda: tokens.pop(0), base_url=server.url, retry=evolve(FAST, resend_ambiguous=True)
+    )
+    with pytest.raises(AuthenticationError, match="no access token") as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert (caught.value.operation, caught.value.request_id) == ("redeliver", REQUEST_ID)
+    assert tokens == []
+    assert len(server.requests) == caught.value.attempts == 1
+
+
+# Many who wait
+
+
+def wait_for_waiting_threads(number: int) -> None:
+    """Wait until so many threads stand where a token is waited for."""
+
+    def waiting() -> int:
+        frames = list(sys._current_frames().values())  # pyright: ignore[reportPrivateUsage]
+        return sum(frame.f_code.co_name == "_new_token" for frame in frames)
+
+    end = time.monotonic() + 30
+    while waiting() < number:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def outcomes_of_threads(server: FaultServer, first: fs.Behaviour) -> list[object]:
+    """Let all threads wait for the answer to the one request for a token."""
+    arrived, go = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, go, first))
+    with (
+        Client(
+            CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token", retry=FAST
+        ) as client,
+        ThreadPoolExecutor(NUMBER) as pool,
+    ):
+        calls = [pool.submit(client.hooks.list)]
+        assert arrived.wait(30)
+        calls += [pool.submit(client.hooks.list) for _ in range(NUMBER - 1)]
+        wait_for_waiting_threads(NUMBER - 1)
+        go.set()
+        return [call.exception(30) or call.result() for call in calls]
+
+
+def outcomes_of_tasks(backend: Backend, server: FaultServer, first: fs.Behaviour) -> list[object]:
+    """Let all tasks wait for the answer to the one request for a token."""
+    arrived, go = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, go, first))
+    outcomes: list[object] = []
+
+    async def main() -> None:
+        client = AsyncClient(
+            CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token", retry=FAST
+        )
+
+        async def call() -> None:
+            try:
+                outcomes.append(await client.hooks.list())
+            except APIError as error:
+                outcomes.append(error)
+
+        async with client, anyio.create_task_group() as group:
+            for _ in range(NUMBER):
+                group.start_soon(call)
+            await anyio.to_thread.run_sync(arrived.wait, 30)
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+
+    anyio.run(main, backend=backend)
+    return outcomes
+
+
+def outcomes_of_all(face: Face, server: FaultServer, first: fs.Behaviour) -> list[object]:
+    outcomes = (
+        outcomes_of_threads(server, first)
+        if face.name == "sync"
+        else outcomes_of_tasks(face.name, server, first)
+    )
+    assert len(outcomes) == NUMBER
+    return outcomes
+
+
+def token_requests(server: FaultServer) -> int:
+    return len(server.received("POST", "/token"))
+
+
+@pytest.mark.parametrize("expires_in", [0, -5])
+def test_who_waited_uses_a_token_without_life_too(
+    face: Face, expires_in: int, server: FaultServer
+) -> None:
+    outcomes = outcomes_of_all(face, server, answer(200, token("brief", expires_in=expires_in)))
+    assert all(isinstance(outcome, list) for outcome in outcomes), outcomes
+    assert token_requests(server) == 1
+    sent = [request.headers["authorization"] for request in server.received("GET", "/hooks")]
+    assert sent == ["Bearer brief"] * NUMBER
+
+
+def test_who_comes_later_does_not_use_a_token_without_life(server: FaultServer) -> None:
+    server.add(answer(200, token("brief", expires_in=0)))
+    with Client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token") as client:
+        client.hooks.list()
+        client.hooks.list()
+    assert token_requests(server) == 2
+
+
+def test_everybody_who_waited_is_told_the_cause(face: Face, server: FaultServer) -> None:
+    outcomes = outcomes_of_all(face, server, answer(200, b"<html>"))
+    assert token_requests(server) == 1
+    for outcome in outcomes:
+        assert isinstance(outcome, ResponseDecodeError)
+        assert isinstance(outcome.__cause__, DecodeError)
+    assert len({id(outcome) for outcome in outcomes}) == NUMBER
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_lost_connection_is_the_cause_of_all(backend: Backend, server: FaultServer) -> None:
+    arrived, go = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, go, fs.hang_up()))
+    causes: list[BaseException | None] = []
+
+    async def main() -> None:
+        client = AsyncClient(
+            CREDENTIALS,
+            base_url=server.url,
+            token_url=f"{server.url}/token",
+            retry=RetryPolicy.none(),
+        )
+
+        async def call() -> None:
+            with pytest.raises(APIError) as caught:
+                await client.hooks.list()
+            causes.append(caught.value.__cause__)
+
+        async with client, anyio.create_task_group() as group:
+            for _ in range(NUMBER):
+                group.start_soon(call)
+            await anyio.to_thread.run_sync(arrived.wait, 30)
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+
+    anyio.run(main, backend=backend)
+    assert len(causes) == NUMBER
+    assert None not in causes
