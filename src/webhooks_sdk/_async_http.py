@@ -96,6 +96,7 @@ class AsyncHTTPPool:
         loop = current_token().native_token
         tenancy = self._of_loop.get(loop)
         if tenancy is None:
+            self._forget_closed_loops()
             tenancy = _Tenancy(AsyncHTTP(self._settings))
             self._of_loop[loop] = tenancy
             if self._settings.transport is None:
@@ -105,6 +106,13 @@ class AsyncHTTPPool:
         if tenancy.http.closed:
             raise closed("http_client")
         return tenancy.http
+
+    def _forget_closed_loops(self) -> None:
+        # Those that were closed by hand, and did not end their generators: nobody can, any more.
+        for loop in list(self._of_loop):
+            is_closed = getattr(loop, "is_closed", None)
+            if is_closed is not None and is_closed():
+                self._of_loop.pop(loop, None)
 
     async def _stay(self, loop: object, http: AsyncHTTP) -> AsyncGenerator[None, None]:
         try:

@@ -105,12 +105,18 @@ def parse_json(body: bytes) -> object:
     Raises:
         DecodeError: It is no JSON, or nested too deeply to read.
     """
+    # Raised outside of the except blocks: what those catch holds the whole text.
     try:
         return _decode_json(body.decode().removeprefix(_BYTE_ORDER_MARK))
     except RecursionError:
-        raise DecodeError("expected JSON, got one nested too deeply") from None
-    except ValueError as error:
-        raise DecodeError(f"expected JSON: {_without_content(error)}") from None
+        problem = "expected JSON, got one nested too deeply"
+    except json.JSONDecodeError as error:
+        problem = f"expected JSON: {error.msg} at character {error.pos}"
+    except UnicodeDecodeError as error:
+        problem = f"expected JSON: not {error.encoding} at byte {error.start}"
+    except ValueError:
+        problem = "expected JSON: a number is none of JSON, or too long"
+    raise DecodeError(problem)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -120,12 +126,6 @@ def _refuse_constant(name: str) -> NoReturn:
 # json.loads would make a decoder for each call.
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-
-
-def _without_content(error: ValueError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"not {error.encoding} at byte {error.start}"
-    return str(error)
 
 
 def structure(data: object, shape: type[T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol, Self, TypeAlias, cast, runtime_checkable
 from uuid import UUID
 
@@ -31,12 +32,10 @@ DEFAULT_MAX_BODY_BYTES = 5 * 1024 * 1024
 
 _is_event = re.compile("[!-~]+").fullmatch
 
-# Each header as it stands in a request, and as a WSGI environ or Django's META has it.
-_NAMES = {
-    form: name
-    for name in (EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER)
-    for form in (name.lower(), f"http_{name.lower().replace('-', '_')}")
-}
+_OURS = (EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER)
+_NAMES = {name.lower(): name for name in _OURS}
+# As a WSGI environ or Django's META has them, and only so: a header of a request can have any name.
+_ENVIRON_NAMES = {f"HTTP_{name.upper().replace('-', '_')}": name for name in _OURS}
 
 
 @runtime_checkable
@@ -55,10 +54,13 @@ HeadersLike: TypeAlias = HasItems | Iterable[tuple[str | bytes, str | bytes]]
 class Delivery(HasEvent):
     """One event as it was delivered to a subscriber. `repr` leaves out the payload.
 
+    The signature covers the body alone, and has no date: `event` and `delivery_id` are as
+    trustworthy as the connection, and who has seen a delivery once can send its body again.
+
     `delivery_id` is no idempotency key: it differs from attempt to attempt, also of one event. The
     same event can arrive more than once, in any order, and no header says which event it is. Use
-    what your payloads themselves say: the ids of the things they are about, together with `event`.
-    `docs/receiving.md` weighs this against other keys.
+    what your payloads themselves say: the ids of the things they are about, together with the name
+    of the event that your handler is for. `docs/receiving.md` weighs this against other keys.
 
     Attributes:
         delivery_id: This delivery attempt: the `delivery_id` of a `WebhookEvent`.
@@ -94,7 +96,8 @@ class Delivery(HasEvent):
             secret: The subscription's secret; several while one is being replaced; None if the
                 subscription has no secret.
             allow_unsigned: Take deliveries without a signature although there is a secret: for the
-                moment when a live subscription is given one. A signature that is there must hold.
+                moment when a live subscription is given one. A signature that is there must hold,
+                and anybody can leave it out.
             max_body_bytes: How large the body may be.
 
         Raises:
@@ -105,7 +108,10 @@ class Delivery(HasEvent):
                 or repeated, or the body is no JSON object.
             ConfigurationError: There is no secret in `secret`, or one that is empty or no UTF-8
                 text.
+            TypeError: `body` is not bytes.
         """
+        if not isinstance(cast("object", body), bytes | bytearray):
+            raise TypeError(f"body must be the raw bytes, not {type(body).__name__}.")
         check_size(len(body), max_body_bytes)
         found = _read_headers(headers)
         verified = _verify(body, found.get(SIGNATURE_HEADER), secret, allow_unsigned=allow_unsigned)
@@ -131,19 +137,18 @@ def _read_headers(headers: HeadersLike) -> dict[str, str]:
     pairs = headers.items() if isinstance(headers, HasItems) else headers
     found: dict[str, str] = {}
     for raw_name, raw_value in pairs:
-        name = _NAMES.get(_text(raw_name).lower())
-        if name is None:
+        as_given = raw_name.decode("latin-1") if isinstance(raw_name, bytes) else raw_name
+        name = _ENVIRON_NAMES.get(as_given) or _NAMES.get(as_given.lower())
+        if name is None or raw_value is None:
             continue
-        value = _text(raw_value)
+        value = raw_value.decode("latin-1") if isinstance(raw_value, bytes) else raw_value
+        if not isinstance(value, str):
+            raise DeliveryError(f"The {name} header is no text.")
         # Many mappings join the values of a repeated header; none of these three has a comma.
         if name in found or "," in value:
             raise DeliveryError(f"The {name} header came more than once.")
         found[name] = value
     return found
-
-
-def _text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _verify(
@@ -170,10 +175,11 @@ def _read_event(found: dict[str, str]) -> str:
 
 
 def _read_delivery_id(found: dict[str, str]) -> UUID:
-    try:
-        return parse_id(_required(found, DELIVERY_HEADER), DELIVERY_HEADER)
-    except InvalidArgumentError:
-        raise DeliveryError(f"The {DELIVERY_HEADER} header is no UUID.") from None
+    text = _required(found, DELIVERY_HEADER)
+    # Raised outside of the except block: what it caught quotes the header.
+    with suppress(InvalidArgumentError):
+        return parse_id(text, DELIVERY_HEADER)
+    raise DeliveryError(f"The {DELIVERY_HEADER} header is no UUID.")
 
 
 def _required(found: dict[str, str], name: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from webhooks_sdk._deliveries import DEFAULT_MAX_BODY_BYTES, Delivery, check_size
+from webhooks_sdk._retries import shown_with
 from webhooks_sdk._signing import read_keys
-from webhooks_sdk.errors import DeliveryError
+from webhooks_sdk.errors import ConfigurationError, DeliveryError
 
 if TYPE_CHECKING:
     from webhooks_sdk._deliveries import HeadersLike
@@ -120,6 +121,10 @@ class Receiver:
         allow_unsigned: bool = False,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
+        if isinstance(max_body_bytes, bool) or max_body_bytes < 1:
+            raise ConfigurationError(
+                f"max_body_bytes must be an integer of at least 1, not {max_body_bytes!r}."
+            )
         self._router = router
         self._keys = None if secret is None else read_keys(secret)
         self._allow_unsigned = allow_unsigned
@@ -135,43 +140,51 @@ class Receiver:
             raise _MethodNotAllowedError(f"Deliveries come by {_METHOD}.")
         return IncomingBody(content_length, self._max_body_bytes)
 
-    def _conclude(
-        self, headers: HeadersLike, body: IncomingBody
-    ) -> tuple[Delivery, DeliveryHandler | None]:
-        """Return the delivery that a request is, and who handles it.
+    def _conclude(self, headers: HeadersLike, body: IncomingBody) -> Delivery:
+        """Return the delivery that a request is.
 
         Raises:
             DeliveryError: It is refused.
         """
-        delivery = Delivery.from_http(
+        return Delivery.from_http(
             headers,
             body.finish(),
             secret=self._keys,
             allow_unsigned=self._allow_unsigned,
             max_body_bytes=self._max_body_bytes,
         )
-        handler = self._router.handler_for(delivery.event)
-        if handler is None:
-            _logger.debug("nobody handles %s, delivery %s", delivery.event, delivery.delivery_id)
-        return delivery, handler
+
+
+def find_handler(router: DeliveryRouter, delivery: Delivery) -> DeliveryHandler | None:
+    """Return who handles a delivery, None if nobody does, which is logged."""
+    handler = router.handler_for(delivery.event)
+    if handler is None:
+        _logger.debug("nobody handles %s, delivery %s", delivery.event, delivery.delivery_id)
+    return handler
 
 
 def refused(error: DeliveryError) -> Reply:
     """Return what to answer to a request that is refused."""
-    _logger.warning("refused a delivery with %d: %s", error.status, error)
+    # Health checks and scanners come by other methods: no delivery is lost with them.
+    level = logging.DEBUG if isinstance(error, _MethodNotAllowedError) else logging.WARNING
+    _logger.log(level, "refused a delivery with %d: %s", error.status, error)
     return Reply(error.status, f"{error}\n")
 
 
-def failed(delivery: Delivery, error: Exception) -> Reply:
+def failed(delivery: Delivery, error: BaseException) -> Reply:
     """Return what to answer where the handler raised: the service is to try again.
 
-    What was raised is logged by its type and place only: its text may quote the payload.
+    What was raised, and what led to it, is logged by types and places only: texts may quote the
+    payload.
     """
+    places = [
+        f"{type(link).__qualname__}\n{''.join(traceback.format_tb(link.__traceback__))}"
+        for link in shown_with(error)
+    ]
     _logger.error(
-        "the handler of %s, delivery %s, raised %s\n%s",
+        "the handler of %s, delivery %s, raised %s",
         delivery.event,
         delivery.delivery_id,
-        type(error).__qualname__,
-        "".join(traceback.format_tb(error.__traceback__)),
+        "because of ".join(places),
     )
     return _FAILED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from inspect import isasyncgenfunction, isgeneratorfunction
+from typing import TypeAlias, TypeVar, cast
 
 from webhooks_sdk._deliveries import Delivery
 from webhooks_sdk.errors import ConfigurationError
@@ -37,14 +38,21 @@ class DeliveryRouter:
                 handles).
 
         Raises:
-            ConfigurationError: `event` is none of these, or has a handler already.
+            ConfigurationError: `event` is none of these, or has a handler already; or what is
+                decorated is no function, or a generator.
         """
-        if not _is_key(event):
+        if not isinstance(cast("object", event), str) or not _is_key(event):
             raise ConfigurationError(
                 f"A handler is for a subject, a subject:action, or *, not for {event!r}."
             )
 
         def register(handler: H) -> H:
+            is_callable = callable(cast("object", handler))
+            if not is_callable or isgeneratorfunction(handler) or isasyncgenfunction(handler):
+                raise ConfigurationError(
+                    f"The handler for {event!r} must be a function, and must not yield: calling a"
+                    " generator runs nothing of it."
+                )
             if event in self._handlers:
                 raise ConfigurationError(f"There is a handler for {event!r} already.")
             self._handlers[event] = handler
@@ -53,7 +61,11 @@ class DeliveryRouter:
         return register
 
     def handler_for(self, event: str) -> DeliveryHandler | None:
-        """Return the handler for deliveries of an event, None if nobody handles it."""
+        """Return the handler for deliveries of an event, None if nobody handles it.
+
+        To run it, use `dispatch` of `webhooks_sdk.wsgi` or `webhooks_sdk.asgi`, which know sync
+        handlers from async ones.
+        """
         for key in (event, event.partition(":")[0], _EVERYTHING):
             if key in self._handlers:
                 return self._handlers[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 
 from webhooks_sdk.errors import ConfigurationError, SignatureVerificationError
@@ -67,15 +67,25 @@ def read_keys(secret: Secrets) -> tuple[bytes, ...]:
     """Return the keys that one or several secrets stand for.
 
     Raises:
-        ConfigurationError: There is none, or one that is empty or no UTF-8 text.
+        ConfigurationError: There is none, or one that is empty, no UTF-8 text, or no text at all.
     """
-    keys = tuple(map(_key, (secret,) if isinstance(secret, str | bytes) else secret))
+    # Who has no type checker may pass anything, and the keys of a mapping are no secrets.
+    given = cast("object", secret)
+    if isinstance(given, str | bytes):
+        given = (given,)
+    if isinstance(given, Mapping | bytearray | memoryview) or not isinstance(given, Iterable):
+        raise ConfigurationError(
+            f"secret must be a string, bytes, or several of them, not {type(secret).__name__}."
+        )
+    keys = tuple(map(_key, cast("Iterable[str | bytes]", given)))
     if not keys:
         raise ConfigurationError("There is no secret in secret: give at least one.")
     return keys
 
 
 def _key(secret: str | bytes) -> bytes:
+    if not isinstance(cast("object", secret), str | bytes):
+        raise ConfigurationError(f"A secret must be str or bytes, not {type(secret).__name__}.")
     try:
         key = secret.encode() if isinstance(secret, str) else secret
     except UnicodeEncodeError:

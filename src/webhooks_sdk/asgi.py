@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
 
-from webhooks_sdk._receiving import HANDLED, Receiver, failed, refused
+from webhooks_sdk._receiving import HANDLED, Receiver, failed, find_handler, refused
 from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from webhooks_sdk._deliveries import Delivery
     from webhooks_sdk._receiving import IncomingBody, Reply
-    from webhooks_sdk._routing import DeliveryHandler
+    from webhooks_sdk._routing import DeliveryRouter
 
-__all__ = ["DeliveryApp"]
+__all__ = ["DeliveryApp", "dispatch"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -67,12 +67,11 @@ class DeliveryApp(Receiver):
             body = self._begin(scope["method"], _content_length(headers))
             if not await _read(receive, body):
                 return None
-            delivery, handler = self._conclude(headers, body)
+            delivery = self._conclude(headers, body)
         except DeliveryError as error:
             return refused(error)
         try:
-            if handler is not None:
-                await _run(handler, delivery)
+            await dispatch(self._router, delivery)
         except Exception as error:  # noqa: BLE001 - logged, and answered
             return failed(delivery, error)
         return HANDLED
@@ -95,7 +94,21 @@ async def _read(receive: Receive, body: IncomingBody) -> bool:
     return True
 
 
-async def _run(handler: DeliveryHandler, delivery: Delivery) -> None:
+async def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
+    """Run the handler of a delivery, if there is one: for an async view of your own.
+
+    A sync handler runs in a worker thread.
+
+    Args:
+        router: Who handles what.
+        delivery: What has been delivered.
+
+    Raises:
+        Exception: What the handler raises.
+    """
+    handler = find_handler(router, delivery)
+    if handler is None:
+        return
     if iscoroutinefunction(handler):
         await handler(delivery)
         return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 import anyio
 
-from webhooks_sdk._receiving import HANDLED, Receiver, failed, refused
+from webhooks_sdk._receiving import HANDLED, Receiver, failed, find_handler, refused
 from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from webhooks_sdk._deliveries import Delivery
     from webhooks_sdk._receiving import IncomingBody, Reply
-    from webhooks_sdk._routing import DeliveryHandler
+    from webhooks_sdk._routing import DeliveryRouter
 
-__all__ = ["DeliveryApp"]
+__all__ = ["DeliveryApp", "dispatch"]
 
 _CHUNK = 65_536
 
@@ -47,20 +48,20 @@ class DeliveryApp(Receiver):
         """Answer one request, as WSGI has it."""
         reply = self._reply(environ)
         start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", reply.headers)
-        return [reply.body]
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else reply.body]
 
     def _reply(self, environ: WSGIEnvironment) -> Reply:
         try:
             # Absent and empty mean the same (PEP 3333).
             body = self._begin(environ["REQUEST_METHOD"], environ.get("CONTENT_LENGTH") or None)
             _read(environ, body)
-            delivery, handler = self._conclude(environ, body)
+            delivery = self._conclude(environ, body)
         except DeliveryError as error:
             return refused(error)
         try:
-            if handler is not None:
-                _run(handler, delivery)
-        except Exception as error:  # noqa: BLE001 - logged, and answered
+            dispatch(self._router, delivery)
+        # Nobody cancels a WSGI application: what is cancelled is a task of the handler's own.
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - logged, and answered
             return failed(delivery, error)
         return HANDLED
 
@@ -76,8 +77,21 @@ def _read(environ: WSGIEnvironment, body: IncomingBody) -> None:
         raise DeliveryError("The request was broken off.") from None
 
 
-def _run(handler: DeliveryHandler, delivery: Delivery) -> None:
-    result = handler(delivery)
+def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
+    """Run the handler of a delivery, if there is one: for a sync view of your own.
+
+    An async handler runs in an asyncio event loop of its own, so this is not for a thread in which
+    one runs already.
+
+    Args:
+        router: Who handles what.
+        delivery: What has been delivered.
+
+    Raises:
+        Exception: What the handler raises.
+    """
+    handler = find_handler(router, delivery)
+    result = None if handler is None else handler(delivery)
     if isawaitable(result):
         anyio.run(_wait, result)
 

@@ -122,6 +122,21 @@ def test_a_closed_client_keeps_no_loop_alive_that_is_run_by_hand(server: FaultSe
     assert ended() is None
 
 
+def test_a_loop_that_was_closed_in_haste_is_let_go_by_the_next(server: FaultServer) -> None:
+    client = AsyncClient("token", base_url=server.url)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.hooks.list())
+    loop.close()
+    ended = weakref.ref(loop)
+    del loop
+    with warnings.catch_warnings():
+        # Nobody can close the sockets of a loop that is closed: so Python does, and says so.
+        warnings.simplefilter("ignore", ResourceWarning)
+        anyio.run(client.hooks.list)
+        gc.collect()
+    assert ended() is None
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_client_that_is_dropped_closes_its_sockets(backend: Backend, server: FaultServer) -> None:
     async def use_and_drop() -> weakref.ref[AsyncClient]:

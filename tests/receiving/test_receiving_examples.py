@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +27,8 @@ from receiving_helpers import (
     serving_wsgi,
 )
 
-from webhooks_sdk import Delivery
+from webhooks_sdk import Delivery, DeliveryRouter
+from webhooks_sdk.asgi import DeliveryApp
 from webhooks_sdk.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -177,7 +180,10 @@ def test_the_redirect_of_a_mount_is_what_the_page_warns_of() -> None:
     assert answer.status_code == 307
 
 
-def test_the_snippets_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_snippets_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"headers": delivery_headers(), "body": BODY, "secret": SECRET}
     first, *others = SNIPPETS
     exec(compile(first, "receiving.md", "exec"), names)  # noqa: S102
@@ -188,6 +194,12 @@ def test_the_snippets_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("401 ")
     for snippet in others:
         exec(compile(snippet, "receiving.md", "exec"), names)  # noqa: S102
-    (seen,) = names["database"].execute("SELECT count(*) FROM seen").fetchone()
-    names["database"].close()
-    assert seen == 1
+    router = DeliveryRouter()
+    router.on("application_form:quoted")(names["quoted"])
+    # In the threads of a real server too, which another connection to the database serves.
+    with serving_asgi(DeliveryApp(router, secret=SECRET)) as url:
+        headers = delivery_headers()
+        answer = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
+        assert answer.status_code == 204
+    with closing(sqlite3.connect(names["PATH"])) as database:
+        assert database.execute("SELECT count(*) FROM seen").fetchone() == (1,)

@@ -1,0 +1,244 @@
+"""What goes wrong in the code around: wrong settings, wrong bodies, handlers that are none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+from receiving_helpers import (
+    BODY,
+    EVENT,
+    ID,
+    PRIVATE,
+    SECRET,
+    delivery_headers,
+    environ_of,
+    serving_asgi,
+    serving_wsgi,
+)
+
+from webhooks_sdk import (
+    ConfigurationError,
+    Delivery,
+    DeliveryError,
+    DeliveryRouter,
+    asgi,
+    sign,
+    verify_signature,
+    wsgi,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+def a_delivery() -> Delivery:
+    return Delivery(delivery_id=UUID(ID), event=EVENT, payload={}, signature_verified=True)
+
+
+# Views of one's own
+
+
+def test_dispatch_runs_sync_and_async_handlers_and_only_the_most_specific() -> None:
+    ran: list[str] = []
+    router = DeliveryRouter()
+
+    @router.on("application_form")
+    def less_specific(_: Delivery) -> None:
+        ran.append("less specific")
+
+    @router.on(EVENT)
+    async def most_specific(_: Delivery) -> None:
+        await anyio.lowlevel.checkpoint()
+        ran.append("most specific")
+
+    wsgi.dispatch(router, a_delivery())
+    assert ran == ["most specific"]
+    anyio.run(asgi.dispatch, router, a_delivery())
+    assert ran == ["most specific"] * 2
+    del less_specific, most_specific
+
+
+def test_dispatch_does_nothing_where_nobody_handles_the_event() -> None:
+    wsgi.dispatch(DeliveryRouter(), a_delivery())
+    anyio.run(asgi.dispatch, DeliveryRouter(), a_delivery())
+    assert DeliveryRouter().handler_for(EVENT) is None
+
+
+def test_dispatch_raises_what_the_handler_raises() -> None:
+    router = DeliveryRouter()
+
+    @router.on("*")
+    def handler(_: Delivery) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        wsgi.dispatch(router, a_delivery())
+    del handler
+
+
+# Handlers that are none
+
+
+def yielding(_: Delivery) -> Iterator[None]:
+    yield
+
+
+async def yielding_async(_: Delivery) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("handler", [yielding, yielding_async, 5, None])
+def test_what_would_run_nothing_is_refused(handler: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must not yield"):
+        DeliveryRouter().on("*")(handler)
+
+
+def test_a_decorator_without_its_event_is_refused() -> None:
+    on: Any = DeliveryRouter().on
+    with pytest.raises(ConfigurationError, match="subject"):
+        on(yielding)
+
+
+# Secrets that are none
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [{"new": SECRET}, [1], [[SECRET]], bytearray(b"abc"), memoryview(b"abc"), [None], 5, [b""]],
+)
+@pytest.mark.parametrize("app", [asgi.DeliveryApp, wsgi.DeliveryApp])
+def test_what_is_no_secret_is_refused_when_the_app_is_made(app: Any, secret: Any) -> None:
+    with pytest.raises(ConfigurationError, match="secret"):
+        app(DeliveryRouter(), secret=secret)
+    with pytest.raises(ConfigurationError, match="secret"):
+        verify_signature(BODY, sign(BODY, "new"), secret)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True])
+def test_a_limit_that_lets_nothing_in_is_refused(limit: int) -> None:
+    with pytest.raises(ConfigurationError, match="max_body_bytes"):
+        asgi.DeliveryApp(DeliveryRouter(), secret=SECRET, max_body_bytes=limit)
+
+
+# Headers and bodies
+
+
+def test_a_header_that_is_none_is_absent() -> None:
+    headers: dict[str, Any] = {**delivery_headers(), "X-Signature": None}
+    taken = Delivery.from_http(headers, BODY, secret=SECRET, allow_unsigned=True)
+    assert not taken.signature_verified
+    with pytest.raises(DeliveryError, match="no X-Emperor-Event"):
+        Delivery.from_http({**headers, "X-Emperor-Event": None}, BODY, secret=None)
+
+
+@pytest.mark.parametrize("value", [0, ["carrier"], object()])
+def test_a_header_that_is_no_text_is_refused(value: object) -> None:
+    headers: dict[str, Any] = {**delivery_headers(), "X-Emperor-Event": value}
+    with pytest.raises(DeliveryError, match="is no text"):
+        Delivery.from_http(headers, BODY, secret=SECRET)
+
+
+def test_a_header_that_is_called_like_one_of_an_environ_is_another() -> None:
+    headers = delivery_headers()
+    event = headers.pop("X-Emperor-Event")
+    with pytest.raises(DeliveryError, match="no X-Emperor-Event"):
+        Delivery.from_http({**headers, "http_x_emperor_event": event}, BODY, secret=SECRET)
+    environ = environ_of(delivery_headers())
+    assert Delivery.from_http(environ, BODY, secret=SECRET).event == event
+
+
+@pytest.mark.parametrize("body", ["{}", memoryview(b"{}"), {"a": 1}, None])
+def test_a_body_that_is_not_raw_bytes_says_so(body: Any) -> None:
+    with pytest.raises(TypeError, match="raw bytes"):
+        Delivery.from_http(delivery_headers(), body, secret=None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, f'{{"email": {PRIVATE}}}'.encode()),
+        ({}, f'"{PRIVATE}\xff"'.encode("latin-1")),
+        ({}, f'{{"email": "{PRIVATE}", "n": NaN}}'.encode()),
+        ({"X-Emperor-Delivery": PRIVATE}, b"{}"),
+    ],
+)
+def test_no_error_holds_a_part_of_the_request(headers: dict[str, str], body: bytes) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        Delivery.from_http(delivery_headers(body) | headers, body, secret=SECRET)
+    link: BaseException | None = caught.value
+    while link is not None:
+        assert PRIVATE not in f"{link!r} {vars(link)} {getattr(link, 'doc', '')}"
+        assert PRIVATE not in str(getattr(link, "object", b""))
+        link = link.__cause__ or link.__context__
+
+
+# Handlers that fail in their own ways
+
+
+def test_what_led_to_a_failure_is_logged_by_type_and_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = DeliveryRouter()
+
+    def deep() -> None:
+        raise LookupError(PRIVATE)
+
+    @router.on("*")
+    async def handler(_: Delivery) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(deep))
+
+    with serving_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
+        answer = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
+    assert answer.status_code == 500
+    assert "LookupError" in caplog.text
+    assert "in deep" in caplog.text
+    assert PRIVATE not in caplog.text
+    del handler
+
+
+def test_a_cancelled_task_of_a_handler_is_a_failure_under_wsgi(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = DeliveryRouter()
+
+    @router.on("*")
+    async def handler(_: Delivery) -> None:
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel(PRIVATE)
+        await task
+
+    with serving_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
+        answer = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
+    assert answer.status_code == 500
+    assert PRIVATE not in caplog.text
+    del handler
+
+
+def test_another_method_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.DEBUG, "webhooks_sdk"),
+        serving_asgi(asgi.DeliveryApp(DeliveryRouter(), secret=SECRET)) as url,
+    ):
+        assert httpx.get(url, trust_env=False).status_code == 405
+    levels = {record.levelname for record in caplog.records if record.name == "webhooks_sdk"}
+    assert levels == {"DEBUG"}
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    started: list[str] = []
+    app = wsgi.DeliveryApp(DeliveryRouter(), secret=SECRET)
+    environ = environ_of({}) | {"REQUEST_METHOD": "HEAD"}
+
+    def start(status: str, *_: object) -> Any:
+        started.append(status)
+
+    assert b"".join(app(environ, start)) == b""
+    assert started == ["405 Method Not Allowed"]
