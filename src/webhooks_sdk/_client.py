@@ -1,4 +1,4 @@
-"""The public face: `Client` and `AsyncClient`. They check settings; a driver does the rest."""
+"""The public face: `Client` and `AsyncClient`. A driver does the work."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from math import inf
 from types import TracebackType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Generic,
-    Literal,
-    NoReturn,
-    Self,
-    TypedDict,
-    TypeVar,
-    Unpack,
-    cast,
-)
+from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
 
 import httpx
 
 from webhooks_sdk._answers import APIResponse
+from webhooks_sdk._arguments import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    read_policy,
+    read_settings,
+    read_timeouts,
+)
 from webhooks_sdk._async_driver import AsyncDriver
-from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials, check_token
-from webhooks_sdk._driver import Options, Settings
-from webhooks_sdk._environments import EnvironmentLike, resolve_endpoints, settings_from_variables
+from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials
+from webhooks_sdk._driver import Options
+from webhooks_sdk._environments import EnvironmentLike, settings_from_variables
 from webhooks_sdk._hooks import AsyncHooks, Hooks
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
 from webhooks_sdk._sync_driver import SyncDriver
@@ -35,20 +31,9 @@ from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    import ssl
-
-    from webhooks_sdk._call import Timeouts
-    from webhooks_sdk._environments import Endpoints, EnvironmentSettings
+    from webhooks_sdk._environments import EnvironmentSettings
 
 T = TypeVar("T")
-
-_CONNECT_TIMEOUT = 5.0
-# The subscriber has 5 s to be connected to and 60 s to answer; the service needs some of its own.
-_READ_TIMEOUT = 75.0
-DEFAULT_TIMEOUT = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None)
-DEFAULT_RETRY = RetryPolicy()
-DEFAULT_MAX_CONNECTIONS = 100
-DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
 
 class CommonOptions(TypedDict, total=False):
@@ -117,8 +102,8 @@ class _BaseClient(ABC, Generic[DriverT]):
         view = type(self).__new__(type(self))
         vars(view).update(vars(self))
         view._options = Options(  # noqa: SLF001 - of its own class
-            self._options.timeouts if isinstance(timeout, Unset) else _timeouts(timeout),
-            self._options.retry if isinstance(retry, Unset) else _policy(retry),
+            self._options.timeouts if isinstance(timeout, Unset) else read_timeouts(timeout),
+            self._options.retry if isinstance(retry, Unset) else read_policy(retry),
         )
         view._is_view = True  # noqa: SLF001 - of its own class
         view._attach_hooks()  # noqa: SLF001 - of its own class
@@ -188,22 +173,23 @@ class Client(_BaseClient[SyncDriver]):
         transport: httpx.BaseTransport | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        _check_auth(auth)
         if iscoroutinefunction(auth):
             raise ConfigurationError("auth is an async function: use AsyncClient, or a plain one.")
-        _check_own(http_client, httpx.Client, transport, httpx.BaseTransport, max_connections)
-        _callback(on_retry)
-        self._options = Options(_timeouts(timeout), _policy(retry))
+        self._options = Options(read_timeouts(timeout), read_policy(retry))
         self._driver = SyncDriver(
-            Settings(
-                endpoints=_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
-                auth=auth,
+            read_settings(
+                auth,
+                environment=environment,
+                base_url=base_url,
+                token_url=token_url,
                 on_retry=on_retry,
-                max_connections=_at_least_one("max_connections", max_connections),
-                max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
+                max_connections=max_connections,
+                max_response_bytes=max_response_bytes,
                 http_client=http_client,
+                client_type=httpx.Client,
                 transport=transport,
-                ssl_context=_tls(http_client, transport),
+                transport_type=httpx.BaseTransport,
+                allow_insecure_http=allow_insecure_http,
             )
         )
         self._attach_hooks()
@@ -316,22 +302,21 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         transport: httpx.AsyncBaseTransport | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        _check_auth(auth)
-        _check_own(
-            http_client, httpx.AsyncClient, transport, httpx.AsyncBaseTransport, max_connections
-        )
-        _callback(on_retry)
-        self._options = Options(_timeouts(timeout), _policy(retry))
+        self._options = Options(read_timeouts(timeout), read_policy(retry))
         self._driver = AsyncDriver(
-            Settings(
-                endpoints=_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
-                auth=auth,
+            read_settings(
+                auth,
+                environment=environment,
+                base_url=base_url,
+                token_url=token_url,
                 on_retry=on_retry,
-                max_connections=_at_least_one("max_connections", max_connections),
-                max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
+                max_connections=max_connections,
+                max_response_bytes=max_response_bytes,
                 http_client=http_client,
+                client_type=httpx.AsyncClient,
                 transport=transport,
-                ssl_context=_tls(http_client, transport),
+                transport_type=httpx.AsyncBaseTransport,
+                allow_insecure_http=allow_insecure_http,
             )
         )
         self._attach_hooks()
@@ -398,112 +383,3 @@ def _auth_from(found: EnvironmentSettings) -> str | ClientCredentials:
     if found.access_token is not None:
         return found.access_token
     return ClientCredentials(found.client_id or "", found.client_secret or "")
-
-
-def _check_auth(auth: object) -> None:
-    if isinstance(auth, str):
-        check_token(auth)
-    elif not isinstance(auth, ClientCredentials) and not callable(auth):
-        # Not quoted: it may be a credential in the wrong wrapping.
-        raise ConfigurationError(
-            "auth must be an access token (str), ClientCredentials, or a callable that returns a"
-            f" token, not {type(auth).__name__}."
-        )
-
-
-def _endpoints(
-    auth: object,
-    environment: EnvironmentLike | None,
-    base_url: str | None,
-    token_url: str | None,
-    allow_insecure_http: bool,
-) -> Endpoints:
-    endpoints = resolve_endpoints(
-        environment=environment,
-        base_url=base_url,
-        token_url=token_url,
-        needs_token_url=isinstance(auth, ClientCredentials),
-        allow_insecure_http=allow_insecure_http,
-    )
-    for name, endpoint in (("base_url", endpoints.base), ("token_url", endpoints.token)):
-        try:
-            httpx.URL("" if endpoint is None else endpoint.url)
-        except httpx.InvalidURL as error:
-            raise ConfigurationError(f"{name} is none that httpx takes: {error}") from error
-    return endpoints
-
-
-def _check_own(
-    http_client: object,
-    client_type: type[Any],
-    transport: object,
-    transport_type: type[Any],
-    max_connections: int | None,
-) -> None:
-    if http_client is not None and transport is not None:
-        raise ConfigurationError("Pass either http_client or transport: the client has its own.")
-    given: tuple[tuple[str, object, type[Any]], ...] = (
-        ("http_client", http_client, client_type),
-        ("transport", transport, transport_type),
-    )
-    for name, value, kind in given:
-        if value is None:
-            continue
-        if not isinstance(value, kind):
-            raise ConfigurationError(
-                f"{name} must be an httpx.{kind.__name__}, not {type(value).__name__}."
-            )
-        if max_connections is not None:
-            raise ConfigurationError(f"max_connections is for {name} to decide: leave it out.")
-
-
-def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value: int | None) -> int:
-    if value is None and name == "max_connections":
-        return DEFAULT_MAX_CONNECTIONS
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be an integer of at least 1, not {value!r}.")
-    return value
-
-
-def _timeouts(timeout: float | httpx.Timeout) -> Timeouts:
-    if isinstance(timeout, httpx.Timeout):
-        steps = timeout.as_dict()
-        if any(limit is not None and not limit >= 0 for limit in steps.values()):  # not: NaN
-            raise ConfigurationError(f"timeout must hold no negative number: {timeout!r}.")
-        return steps
-    # Whoever has no type checker may pass anything.
-    given = cast("object", timeout)
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
-        raise ConfigurationError(
-            f"timeout must be a number of seconds greater than 0, or an httpx.Timeout, not"
-            f" {timeout!r}."
-        )
-    connect = min(_CONNECT_TIMEOUT, timeout)
-    return {"connect": connect, "read": timeout, "write": timeout, "pool": None}
-
-
-def _policy(retry: RetryPolicy) -> RetryPolicy:
-    # Whoever has no type checker may pass anything.
-    if not isinstance(cast("object", retry), RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
-    return retry
-
-
-def _tls(http_client: object, transport: object) -> ssl.SSLContext | None:
-    if http_client is not None or transport is not None:
-        return None
-    try:
-        # One for the client's life: making it takes longer than some calls.
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise ConfigurationError(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read: {error}"
-        ) from error
-
-
-def _callback(on_retry: object) -> None:
-    if on_retry is None:
-        return
-    is_async = iscoroutinefunction(on_retry) or iscoroutinefunction(type(on_retry).__call__)
-    if not callable(on_retry) or is_async:
-        raise ConfigurationError("on_retry must be a function that is not async, or None.")

@@ -31,7 +31,7 @@ FLOORS = {
         "operations",
     },
     2: {"_async_driver", "_async_http", "_driver", "_sync_driver", "_sync_http"},
-    4: {"__init__", "_client", "_hooks"},
+    4: {"__init__", "_arguments", "_client", "_hooks"},
     5: {"asgi", "sandbox", "wsgi"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
