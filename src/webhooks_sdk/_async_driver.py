@@ -107,7 +107,7 @@ class AsyncDriver:
         try:
             response = await http.send(request, direct=direct)
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
-            raise_lost(call, error)
+            raise_lost(call, error, request)
         call.hear(response.status_code, response.headers.raw)
         logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:

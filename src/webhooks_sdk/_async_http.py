@@ -27,7 +27,7 @@ class AsyncHTTP:
         self._client = settings.http_client
         self._transport = settings.transport
         self._owned_client: httpx.AsyncClient | None = None
-        if self._client is None and self._transport is None:
+        if settings.owns_http:
             self._open(settings)
 
     def _open(self, settings: AsyncSettings) -> None:

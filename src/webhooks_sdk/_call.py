@@ -239,7 +239,7 @@ class Call(Generic[T]):
         )
 
     def lost(
-        self, cause: Exception, *, timed_out: bool, transport_fault: bool
+        self, cause: Exception, *, timed_out: bool, transport_fault: bool, provable: bool = True
     ) -> errors.APIConnectionError:
         """Say what it means that no answer came.
 
@@ -247,8 +247,11 @@ class Call(Generic[T]):
             cause: What was raised instead.
             timed_out: Whether it says that time ran out.
             transport_fault: Whether it is a failure of the network.
+            provable: Whether it is of this request, and so can prove that this one was not sent.
         """
-        fate = fate_of_exception(cause, transport_fault=transport_fault)
+        fate = Fate.UNREPEATABLE
+        if provable:
+            fate = fate_of_exception(cause, transport_fault=transport_fault)
         what = "timed out" if timed_out else "the connection failed"
         what = what if transport_fault else "an event hook or the transport raised"
         text = one_line(redact(str(cause), self._secrets()))

@@ -216,13 +216,23 @@ class _OnePiece:
         return content
 
 
-def raise_lost(call: Call[T], error: Exception) -> NoReturn:
+def raise_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
     """Raise what it means that sending or reading raised."""
     raise call.lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
         transport_fault=isinstance(error, _TRANSPORT_FAULTS),
+        provable=_is_of(request, error),
     ) from call.clean_cause(error)
+
+
+def _is_of(request: httpx.Request, error: Exception) -> bool:
+    """Whether what was raised is not of another request, such as one that an event hook made."""
+    try:
+        return not isinstance(error, httpx.RequestError) or error.request is request
+    except RuntimeError:
+        # It names none: no whole client was there, and so no event hook.
+        return True
 
 
 _TIMEOUTS = (httpx.TimeoutException, TimeoutError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,3 +212,21 @@ def test_the_scheme_of_a_url_may_be_in_any_case(face: Face, scheme: str) -> None
     )
     assert client.send(operations.list()).value == []
     assert urls == ["https://service.example/hooks"]
+
+
+def test_a_hook_whose_own_request_is_refused_proves_nothing(
+    face: Face, server: FaultServer
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    def report(_: object) -> None:
+        httpx.post(f"http://127.0.0.1:{port}", trust_env=False)
+
+    own = face.http_client(event_hooks={"response": [face.hook(report)]})
+    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    with pytest.raises(APIConnectionError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert isinstance(caught.value.__cause__, httpx.ConnectError)
+    assert len(server.requests) == 1

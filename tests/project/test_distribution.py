@@ -94,7 +94,7 @@ def users_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_mypy_understands_a_users_file(installed: Path, users_file: Path) -> None:
-    run(
+    said = run(
         sys.executable,
         "-m",
         "mypy",
@@ -103,13 +103,15 @@ def test_mypy_understands_a_users_file(installed: Path, users_file: Path) -> Non
         users_file.name,
         cwd=users_file.parent,
     )
+    assert "Success" in said
 
 
 def test_pyright_understands_a_users_file(installed: Path, users_file: Path) -> None:
     config = users_file.parent / "pyrightconfig.json"
     config.write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
     pyright = Path(sys.executable).with_name("pyright")
-    run(pyright, "--pythonpath", installed, users_file.name, cwd=users_file.parent)
+    said = run(pyright, "--pythonpath", installed, users_file.name, cwd=users_file.parent)
+    assert "0 errors" in said
 
 
 def test_every_public_type_is_known(installed: Path, tmp_path: Path) -> None:

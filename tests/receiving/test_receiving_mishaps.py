@@ -211,7 +211,7 @@ def test_a_cancelled_task_of_a_handler_is_a_failure_under_wsgi(
 
     @router.on("*")
     async def handler(_: Delivery) -> None:
-        task = asyncio.create_task(asyncio.sleep(60))
+        task = asyncio.create_task(asyncio.Event().wait())
         task.cancel(PRIVATE)
         await task
 
