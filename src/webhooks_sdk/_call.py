@@ -249,7 +249,7 @@ class Call(Generic[T]):
             transport_fault: Whether it is a failure of the network.
             provable: Whether it is of this request, and so can prove that this one was not sent.
         """
-        fate = Fate.UNREPEATABLE
+        fate = Fate.AMBIGUOUS if transport_fault else Fate.UNREPEATABLE
         if provable:
             fate = fate_of_exception(cause, transport_fault=transport_fault)
         what = "timed out" if timed_out else "the connection failed"

@@ -218,11 +218,13 @@ class _OnePiece:
 
 def raise_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
     """Raise what it means that sending or reading raised."""
+    own = _is_of(request, error)
     raise call.lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
-        transport_fault=isinstance(error, _TRANSPORT_FAULTS),
-        provable=_is_of(request, error),
+        transport_fault=own and isinstance(error, _TRANSPORT_FAULTS),
+        # Transports raise httpx's errors: any other may be of an event hook's own doing.
+        provable=own and isinstance(error, httpx.RequestError),
     ) from call.clean_cause(error)
 
 

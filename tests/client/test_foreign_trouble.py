@@ -214,6 +214,20 @@ def test_the_scheme_of_a_url_may_be_in_any_case(face: Face, scheme: str) -> None
     assert urls == ["https://service.example/hooks"]
 
 
+def test_a_hook_whose_own_connection_is_refused_proves_nothing(
+    face: Face, server: FaultServer
+) -> None:
+    def report(_: object) -> None:
+        raise ConnectionRefusedError
+
+    own = face.http_client(event_hooks={"response": [face.hook(report)]})
+    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    with pytest.raises(APIConnectionError) as caught:
+        client.hooks.redeliver(HOOK_ID, REQUEST_ID)
+    assert caught.value.outcome_unknown
+    assert len(server.requests) == 1
+
+
 def test_a_hook_whose_own_request_is_refused_proves_nothing(
     face: Face, server: FaultServer
 ) -> None:
