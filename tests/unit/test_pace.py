@@ -154,6 +154,14 @@ def test_it_comes_from_the_throughput_that_there_was(rate: float | None) -> None
     assert pace.rate == pytest.approx(14, rel=0.01)
 
 
+def test_a_few_in_a_moment_are_no_throughput() -> None:
+    pace = Pace(None)
+    for step in range(3):
+        pace.sent(NOW + step / 1_000)
+    pace.limited(NOW + 0.01, 1, sent_at=NOW)
+    assert pace.rate == pytest.approx(0.7 * 3)
+
+
 def test_a_pause_that_the_api_asked_for_counts_as_time() -> None:
     # A quota of 60 a minute, used up in three seconds: the next minute it is not tried like that.
     pace = Pace(None)

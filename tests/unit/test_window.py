@@ -90,6 +90,21 @@ def test_what_was_sent_before_the_last_decrease_says_nothing_any_more(late: Sign
     assert window.size == 4
 
 
+def test_nor_does_what_went_well_before_it() -> None:
+    window = at(8)
+    *well, last = fill(window)
+    for ticket in well:
+        window.finished(ticket, FINE, binding=False)
+    window.finished(last, DISTRESS, binding=False)
+    assert window.size == 4
+    new = fill(window)
+    for ticket in new[:3]:
+        window.finished(ticket, FINE, binding=False)
+        assert window.size == 4
+    window.finished(new[3], FINE, binding=False)
+    assert window.size == 5
+
+
 def test_neutral_changes_nothing() -> None:
     assert rounds(at(7), *[NEUTRAL] * 5) == [7] * 5
     window = Window(8)
@@ -139,6 +154,23 @@ def test_a_sharp_rise_of_durations_is_distress() -> None:
     assert window.size == 16
     rounds(window, *[FINE] * 3, duration_ms=1_000)
     assert window.size < 16
+
+
+def test_durations_from_before_a_decrease_cause_no_other() -> None:
+    window = at(30)
+    first = fill(window)
+    for ticket in first[:8]:
+        window.finished(ticket, FINE, binding=True, duration_ms=200)
+    for ticket in first[8:]:
+        window.finished(ticket, NEUTRAL, binding=True)
+    second = fill(window)
+    for ticket in second[:22]:
+        window.finished(ticket, FINE, binding=True, duration_ms=1_000)
+    window.finished(second[22], DISTRESS, binding=True)
+    assert window.size == 15
+    for ticket in fill(window)[:4]:
+        window.finished(ticket, FINE, binding=True, duration_ms=200)
+    assert window.size == 15
 
 
 def test_one_slow_answer_is_none() -> None:
