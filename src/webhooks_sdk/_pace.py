@@ -99,6 +99,7 @@ class Pace:
             seconds: How long, from now; at most 15 minutes are taken.
         """
         if seconds > 0:
+            self._recover(now)
             self._paused_until = max(self._paused_until, now + min(seconds, MAX_PAUSE))
 
     def limited(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
@@ -111,16 +112,16 @@ class Pace:
             sent_at: When the request was sent that it answered so. If that was before the pace was
                 last lowered, it is not lowered again.
         """
+        again = sent_at > self._decreased_at
+        if again:
+            self._decrease(now)
         if retry_after is not None:
             self.pause(now, retry_after)
-        if sent_at <= self._decreased_at:
-            return
-        if retry_after is None:
+        elif again:
             in_vain = sent_at <= self._paused_until + self._pause
             doubled = min(2 * self._pause, _LONGEST_PAUSE) if in_vain else 0.0
             self._pause = max(_FIRST_PAUSE, doubled)
             self.pause(now, self._pause)
-        self._decrease(now)
 
     def _decrease(self, now: float) -> None:
         self._recover(now)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import cast
 
+from webhooks_sdk._durations import Durations
 from webhooks_sdk._signals import Signal
 from webhooks_sdk.errors import ConfigurationError
 
-_SAMPLES = 9  # durations of which the median is taken, so that a few slow ones are no trend
-_ENOUGH = 5
-_SHARPLY = 2.0
-_HARMLESS = 100.0  # milliseconds: a smaller rise is no distress, whatever the factor
-_DOWN = 1 / 8  # share of the way that the baseline goes down with each duration
-_UP = 1 / 128  # and up with each round of durations
-_LONGEST = 3_600_000.0
+_PATIENCE = 8  # rounds that go well before the size that was too much is tried again
 
 
 class Window:
@@ -22,13 +16,12 @@ class Window:
 
     It doubles with each round of answers until the first distress, and grows by one with each
     after that, up to `limit`. Distress halves it, down to one: at most once for all that were sent
-    before they could know of it. It grows only by sends during which it was full, and not while
-    the pace is what holds requests back.
+    before they could know of it. The size that was too much is tried again after eight rounds. It
+    grows only by sends during which it was full, and not while the pace is what holds requests
+    back.
 
-    Durations of a subscriber that rise sharply are distress too: when the median of the last few
-    is twice the baseline, and 100 ms more. The baseline follows shorter durations quickly and
-    longer ones slowly. What they take while only one is in flight is not the replay's doing, and
-    becomes the baseline.
+    Durations of the subscriber that rise sharply (see `Durations`) are distress too. After that it
+    stays as it is until a batch of durations shows that it is small enough.
 
     Args:
         limit: The most that may be in flight.
@@ -38,16 +31,17 @@ class Window:
     """
 
     __slots__ = (
-        "_baseline",
         "_credit",
         "_decreased_at",
+        "_doubtful",
+        "_durations",
         "_filled_at",
         "_in_flight",
         "_limit",
         "_ramping",
-        "_recent",
         "_size",
         "_ticket",
+        "_too_much",
     )
 
     def __init__(self, limit: int) -> None:
@@ -61,9 +55,10 @@ class Window:
         self._in_flight = 0
         self._credit = 0
         self._ramping = True
+        self._too_much = 0
         self._ticket = self._filled_at = self._decreased_at = 0
-        self._recent = deque[float](maxlen=_SAMPLES)
-        self._baseline: float | None = None
+        self._durations = Durations()
+        self._doubtful = False
 
     @property
     def size(self) -> int:
@@ -111,38 +106,27 @@ class Window:
         if signal is Signal.DISTRESS or (duration_ms is not None and self._rising(duration_ms)):
             self._decrease()
         elif not binding and ticket <= self._filled_at:
-            self._grow()
+            self._grow(doubtful=self._doubtful and duration_ms is not None)
 
-    def _grow(self) -> None:
-        if self._size >= self._limit:
+    def _grow(self, *, doubtful: bool) -> None:
+        if doubtful or self._size >= self._limit:
             return
         self._credit += 1
-        if self._ramping or self._credit >= self._size:
+        rounds = _PATIENCE if self._size + 1 == self._too_much else 1
+        if self._ramping or self._credit >= rounds * self._size:
             self._size += 1
             self._credit = 0
 
     def _decrease(self) -> None:
+        self._too_much = max(2, self._size)
         self._size = max(1, self._size // 2)
         self._credit = 0
         self._ramping = False
         self._decreased_at = self._ticket
-        self._recent.clear()
+        self._durations.forget()
 
     def _rising(self, duration_ms: float) -> bool:
-        if not duration_ms >= 0:
-            return False
-        recent = self._recent
-        recent.append(float(min(duration_ms, _LONGEST)))
-        if len(recent) < _ENOUGH:
-            return False
-        median = sorted(recent)[len(recent) // 2]
-        if self._baseline is None:
-            self._baseline = median
-        baseline = self._baseline
-        if median > max(_SHARPLY * baseline, baseline + _HARMLESS):
-            if self._size == 1:
-                self._baseline = median
-            return True
-        share = _DOWN if median < baseline else _UP / self._size
-        self._baseline = baseline + share * (median - baseline)
-        return False
+        rising = self._durations.rising(duration_ms, alone=self._size == 1)
+        if rising is not None:
+            self._doubtful = rising
+        return rising is True

@@ -24,6 +24,7 @@ FLOORS = {
         "_breaker",
         "_call",
         "_deliveries",
+        "_durations",
         "_pace",
         "_receiving",
         "_resending",

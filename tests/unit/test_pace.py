@@ -1,0 +1,326 @@
+"""When the next request may be sent: evenly, later after a 429, and always in the end."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhooks_sdk import ConfigurationError
+from webhooks_sdk._pace import MAX_PAUSE, Pace
+
+NOW = 1_000.0
+
+
+def send(pace: Pace, now: float, times: int = 1) -> float:
+    """Send as soon as it may be, and return when the last one was."""
+    for _ in range(times):
+        now = pace.ready_at(now)
+        assert not pace.binds(now)
+        pace.sent(now)
+    return now
+
+
+def lasting(pace: Pace, now: float, *, rate: float, seconds: float) -> float:
+    """Send at a rate, and return when that ended."""
+    for step in range(int(rate * seconds)):
+        pace.sent(now + step / rate)
+    return now + seconds
+
+
+# Spacing
+
+
+def test_the_first_may_be_sent_at_once_and_the_next_after_an_even_time() -> None:
+    pace = Pace(4)
+    assert pace.ready_at(NOW) == NOW
+    pace.sent(NOW)
+    assert pace.binds(NOW)
+    assert pace.ready_at(NOW) == NOW + 0.25
+    assert pace.ready_at(NOW + 0.1) == NOW + 0.25
+    assert pace.ready_at(NOW + 7) == NOW + 7
+    assert not pace.binds(NOW + 0.25)
+
+
+def test_without_a_rate_nothing_is_held_back() -> None:
+    pace = Pace(None)
+    assert pace.rate is None
+    assert send(pace, NOW, 1_000) == NOW
+    assert not pace.binds(NOW)
+
+
+def test_what_an_idle_time_left_unused_is_not_made_up_for() -> None:
+    pace = Pace(2)
+    send(pace, NOW)
+    later = send(pace, NOW + 3_600)
+    assert later == NOW + 3_600
+    assert send(pace, later, 4) == later + 2
+
+
+def test_nor_what_a_pause_did() -> None:
+    pace = Pace(2)
+    send(pace, NOW)
+    pace.pause(NOW, 30)
+    assert send(pace, NOW, 5) == NOW + 30 + 2
+    assert pace.rate == 2
+
+
+def test_a_clock_read_a_little_earlier_by_another_thread_brings_nothing_forward() -> None:
+    pace = Pace(2)
+    pace.sent(NOW)
+    pace.sent(NOW - 0.4)
+    assert pace.ready_at(NOW - 0.4) == NOW + 0.5
+
+
+# Pauses
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [(0, 0), (0.5, 0.5), (30, 30), (900, 900), (901, 900), (31_536_000, 900), (inf, 900)],
+)
+def test_all_wait_as_long_as_was_asked_up_to_a_quarter_of_an_hour(
+    asked: float, waited: float
+) -> None:
+    assert MAX_PAUSE == 900
+    for limited in (True, False):
+        pace = Pace(None)
+        pace.sent(NOW)
+        if limited:
+            pace.limited(NOW, asked, sent_at=NOW)
+        else:
+            pace.pause(NOW, asked)
+        assert pace.ready_at(NOW) == max(NOW + waited, NOW + (1 / (pace.rate or inf)))
+        assert pace.binds(NOW) is (limited or waited > 0)
+
+
+@pytest.mark.parametrize("asked", [-1, -inf, nan])
+def test_a_pause_that_is_none_is_not_made(asked: float) -> None:
+    pace = Pace(None)
+    pace.pause(NOW, asked)
+    assert pace.ready_at(NOW) == NOW
+
+
+def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
+    pace = Pace(None)
+    pace.pause(NOW, 60)
+    pace.pause(NOW + 1, 2)
+    assert pace.ready_at(NOW + 1) == NOW + 60
+
+
+def paused(pace: Pace, now: float) -> tuple[float, float]:
+    """Return when a 429 without Retry-After came, after some requests, and how long all wait."""
+    now = lasting(pace, now, rate=200, seconds=0.5)
+    pace.limited(now, None, sent_at=now - 0.1)
+    return now, pace.ready_at(now) - now
+
+
+def test_pauses_that_nobody_asked_for_grow_while_they_do_not_help() -> None:
+    pace = Pace(200)
+    now, waits = NOW, list[float]()
+    for _ in range(9):
+        limited_at, wait = paused(pace, now)
+        waits.append(wait)
+        now = limited_at + wait
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_after_a_good_while_they_are_short_again() -> None:
+    pace = Pace(200)
+    now = NOW
+    for _ in range(8):
+        now = sum(paused(pace, now))
+    assert paused(pace, now + 61)[1] == 1
+
+
+# A lower pace, and back
+
+
+def test_the_pace_is_lower_after_a_429() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 2, sent_at=now - 0.1)
+    assert pace.rate == pytest.approx(35, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [None, 50])
+def test_it_comes_from_the_throughput_that_there_was(rate: float | None) -> None:
+    pace = Pace(rate)
+    now = lasting(pace, NOW, rate=20, seconds=60)
+    pace.limited(now, 1, sent_at=now - 0.1)
+    assert pace.rate == pytest.approx(14, rel=0.01)
+
+
+def test_a_few_in_a_moment_are_no_throughput() -> None:
+    pace = Pace(None)
+    for step in range(3):
+        pace.sent(NOW + step / 1_000)
+    pace.limited(NOW + 0.01, 1, sent_at=NOW)
+    assert pace.rate == pytest.approx(0.7 * 3)
+
+
+def test_a_pause_that_the_api_asked_for_counts_as_time() -> None:
+    # A quota of 60 a minute, used up in three seconds: the next minute it is not tried like that.
+    pace = Pace(None)
+    now = lasting(pace, NOW, rate=20, seconds=3)
+    pace.limited(now, 57, sent_at=now - 0.1)
+    now = lasting(pace, NOW + 60, rate=14, seconds=4)
+    pace.limited(now, 56, sent_at=now - 0.1)
+    assert pace.rate is not None
+    assert pace.rate < 1.5
+
+
+def test_an_idle_time_does_not() -> None:
+    pace = Pace(None)
+    lasting(pace, NOW, rate=20, seconds=3)
+    now = lasting(pace, NOW + 3_600, rate=20, seconds=5)
+    pace.limited(now, 1, sent_at=now - 0.1)
+    assert pace.rate == pytest.approx(14, rel=0.01)
+
+
+def test_those_in_flight_together_slow_down_once() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    for late in range(16):
+        pace.limited(now + late / 10, 1, sent_at=now - 0.1)
+    assert pace.rate == pytest.approx(35, rel=0.03)
+
+
+def test_but_all_may_prolong_the_pause() -> None:
+    pace = Pace(50)
+    pace.sent(NOW)
+    pace.limited(NOW + 1, 1, sent_at=NOW)
+    pace.limited(NOW + 2, 10, sent_at=NOW)
+    pace.limited(NOW + 3, None, sent_at=NOW)
+    assert pace.ready_at(NOW + 3) == NOW + 12
+
+
+def test_one_sent_after_that_slows_down_again() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 0, sent_at=now - 0.1)
+    pace.limited(now + 1, 0, sent_at=now + 0.5)
+    assert pace.rate == pytest.approx(25, rel=0.05)
+
+
+def test_the_pace_comes_back_evenly_and_up_to_the_rate() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 5, sent_at=now - 0.1)
+    seen = list[float]()
+    for second in range(0, 41, 5):
+        pace.ready_at(now + 5 + second)
+        assert pace.rate is not None
+        seen.append(pace.rate)
+    grown = [seen[step + 1] - seen[step] for step in range(5)]
+    assert grown == [pytest.approx(35 / 12, rel=0.01)] * 5
+    assert seen[-1] == 50
+
+
+def test_it_does_not_while_all_pause() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 800, sent_at=now - 0.1)
+    pace.ready_at(now + 800)
+    assert pace.rate == pytest.approx(35, rel=0.01)
+
+
+def test_a_pause_takes_nothing_of_what_came_back_before_it() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 0, sent_at=now - 0.1)
+    pace.pause(now + 12, 60)
+    pace.ready_at(now + 72)
+    assert pace.rate == pytest.approx(42, rel=0.01)
+
+
+def test_nor_does_another_429() -> None:
+    pace = Pace(50)
+    now = lasting(pace, NOW, rate=50, seconds=20)
+    pace.limited(now, 0, sent_at=now - 0.1)
+    now = lasting(pace, now, rate=50, seconds=12)
+    pace.limited(now, 60, sent_at=now - 0.1)
+    assert pace.rate == pytest.approx(0.7 * 42, rel=0.01)
+
+
+@pytest.mark.parametrize(("rate", "again"), [(None, None), (50, 50), (0.05, 0.05)])
+def test_whatever_there_was_in_the_end_the_pace_is_back(
+    rate: float | None, again: float | None
+) -> None:
+    pace = Pace(rate)
+    now = NOW
+    for _ in range(100):
+        now = send(pace, now)
+        pace.limited(now, 900, sent_at=now)
+    assert pace.rate == min(rate or inf, 0.1)
+    now = pace.ready_at(now)
+    for _ in range(60):
+        now += 60
+        pace.ready_at(now)
+    assert pace.rate == again
+
+
+# What holds whatever happens
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "send", "send", "wait", "429", "old 429", "503"]),
+        st.one_of(st.none(), st.floats(0, 2_000), st.sampled_from([inf, nan, -1.0])),
+        st.floats(0, 30),
+    ),
+    max_size=60,
+)
+RATES = st.one_of(st.none(), st.floats(1e-6, 1e6))
+
+
+def run(pace: Pace, steps: list[tuple[str, float | None, float]]) -> tuple[float, list[float]]:
+    """Do these things as time goes by, and return when it ended and when was sent."""
+    now, sends = NOW, list[float]()
+    for what, asked, wait in steps:
+        if what == "send":
+            now = pace.ready_at(now)
+            pace.sent(now)
+            sends.append(now)
+        elif what == "wait":
+            now += wait
+        elif what == "503":
+            pace.pause(now, asked or 0)
+        else:
+            old = NOW if what == "old 429" else sends[-1] if sends else NOW
+            pace.limited(now, asked, sent_at=old)
+    return now, sends
+
+
+@given(st.floats(1e-3, 1e3), STEPS)
+def test_there_is_never_a_burst(rate: float, steps: list[tuple[str, float | None, float]]) -> None:
+    _, sends = run(Pace(rate), steps)
+    for first, begin in enumerate(sends):
+        for last in range(first, len(sends)):
+            count = last - first + 1
+            assert count <= rate * (sends[last] - begin) * (1 + 1e-9) + 1 + 1e-6 * rate
+
+
+@given(RATES, STEPS)
+def test_the_pace_is_never_over_the_rate_and_never_stands_still(
+    rate: float | None, steps: list[tuple[str, float | None, float]]
+) -> None:
+    pace = Pace(rate)
+    now, _ = run(pace, steps)
+    assert pace.rate is not None or rate is None
+    assert (pace.rate or inf) <= (rate or inf)
+    assert (pace.rate or inf) >= min(0.1, rate or inf)
+    ready = pace.ready_at(now)
+    assert now <= ready <= now + max(MAX_PAUSE, 1 / min(0.1, rate or inf)) + 1e-3
+    assert not pace.binds(ready)
+
+
+@pytest.mark.parametrize("rate", [0, -1, inf, nan, 1e-7, 1e7, 10**400, True, "5", [5]], ids=repr)
+def test_a_rate_that_is_none(rate: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"requests a second .*, or None for no limit, not"
+    ):
+        Pace(rate)
