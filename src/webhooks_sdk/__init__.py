@@ -9,12 +9,13 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 """
 
 from webhooks_sdk._answers import APIResponse
+from webhooks_sdk._async_hooks import AsyncHooks
 from webhooks_sdk._auth import AsyncAuth, AsyncTokenProvider, Auth, ClientCredentials, TokenProvider
 from webhooks_sdk._client import AsyncClient, Client
 from webhooks_sdk._deliveries import Delivery
 from webhooks_sdk._environments import Environment, EnvironmentLike
 from webhooks_sdk._headers import Headers
-from webhooks_sdk._hooks import AsyncHooks, Hooks
+from webhooks_sdk._hooks import Hooks
 from webhooks_sdk._models import (
     AccessToken,
     SubscriptionConfig,
@@ -40,9 +41,13 @@ from webhooks_sdk.errors import (
     DeliveryTooLargeError,
     InternalServerError,
     InvalidArgumentError,
+    JournalError,
+    JournalLockedError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    ReplayError,
+    ReplayStoppedError,
     ResponseDecodeError,
     SignatureVerificationError,
     UnprocessableEntityError,
@@ -82,10 +87,14 @@ __all__ = [
     "Hooks",
     "InternalServerError",
     "InvalidArgumentError",
+    "JournalError",
+    "JournalLockedError",
     "NotFoundError",
     "Operation",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReplayError",
+    "ReplayStoppedError",
     "ResponseDecodeError",
     "RetryEvent",
     "RetryPolicy",

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import httpx
+from attrs import evolve
 
 from webhooks_sdk._async_http import AsyncHTTPPool
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._bodies import BodyError
-from webhooks_sdk._driver import CLOCK, answer_of, body_reader, build_request, logger, raise_lost
+from webhooks_sdk._driver import (
+    CLOCK,
+    Options,
+    answer_of,
+    body_reader,
+    build_request,
+    logger,
+    raise_lost,
+)
 from webhooks_sdk.errors import APIError
 
 if TYPE_CHECKING:
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     from webhooks_sdk._auth import AsyncTokenProvider
     from webhooks_sdk._bodies import BodyReader
     from webhooks_sdk._call import Call
-    from webhooks_sdk._driver import Options
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
@@ -45,6 +53,15 @@ class AsyncDriver:
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+    def widened(self, connections: int) -> AsyncDriver:
+        """Return a driver with room for so many connections: this one, if it has that."""
+        settings = self.settings
+        if not settings.owns_http or settings.max_connections >= connections:
+            return self
+        wide = AsyncDriver(evolve(settings, max_connections=connections))
+        wide._tokens = self._tokens
+        return wide
 
     async def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
         """Send an operation until it succeeds or its call has to end.
@@ -179,6 +196,34 @@ class AsyncDriver:
                 self._tokens.fail(error)
             raise call.without_token(error) from error.__cause__
         return self._tokens.store(answer, asked_at)
+
+
+class AsyncLane:
+    """Sends each operation once, for who sends again by himself, over enough connections.
+
+    Args:
+        driver: The client's driver.
+        options: The client's options, whose policy counts for all but the number of attempts.
+        connections: How many operations are to be under way at once.
+    """
+
+    def __init__(self, driver: AsyncDriver, options: Options, connections: int) -> None:
+        self._of_client = driver
+        self._driver = driver.widened(connections)
+        self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
+
+    async def send(self, operation: Operation[T]) -> APIResponse[T]:
+        """Send an operation.
+
+        Raises:
+            WebhooksError: It failed.
+        """
+        return await self._driver.send(operation, self._options)
+
+    async def close(self) -> None:
+        """Close the connections that are not the client's own."""
+        if self._driver is not self._of_client:
+            await self._driver.close()
 
 
 async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:

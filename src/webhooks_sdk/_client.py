@@ -20,13 +20,14 @@ from webhooks_sdk._arguments import (
     read_settings,
     read_timeouts,
 )
-from webhooks_sdk._async_driver import AsyncDriver
+from webhooks_sdk._async_driver import AsyncDriver, AsyncLane
+from webhooks_sdk._async_hooks import AsyncHooks
 from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials
 from webhooks_sdk._driver import Options
 from webhooks_sdk._environments import EnvironmentLike, settings_from_variables
-from webhooks_sdk._hooks import AsyncHooks, Hooks
+from webhooks_sdk._hooks import Hooks
 from webhooks_sdk._retries import RetryEvent, RetryPolicy
-from webhooks_sdk._sync_driver import SyncDriver
+from webhooks_sdk._sync_driver import SyncDriver, SyncLane
 from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
@@ -195,7 +196,10 @@ class Client(_BaseClient[SyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: Hooks = Hooks(self)
+        self.hooks: Hooks = Hooks(self, self._open_lane)
+
+    def _open_lane(self, connections: int) -> SyncLane:
+        return SyncLane(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -322,7 +326,10 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: AsyncHooks = AsyncHooks(self)
+        self.hooks: AsyncHooks = AsyncHooks(self, self._open_lane)
+
+    def _open_lane(self, connections: int) -> AsyncLane:
+        return AsyncLane(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:

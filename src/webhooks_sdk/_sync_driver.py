@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
+from attrs import evolve
 
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
-from webhooks_sdk._driver import CLOCK, answer_of, body_reader, build_request, logger, raise_lost
+from webhooks_sdk._driver import (
+    CLOCK,
+    Options,
+    answer_of,
+    body_reader,
+    build_request,
+    logger,
+    raise_lost,
+)
 from webhooks_sdk._sync_http import SyncHTTPPool
 from webhooks_sdk.errors import APIError
 
@@ -16,7 +25,6 @@ if TYPE_CHECKING:
     from webhooks_sdk._auth import TokenProvider
     from webhooks_sdk._bodies import BodyReader
     from webhooks_sdk._call import Call
-    from webhooks_sdk._driver import Options
     from webhooks_sdk._sync_http import SyncHTTP, SyncSettings
     from webhooks_sdk.operations import Operation
 
@@ -39,6 +47,15 @@ class SyncDriver:
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+
+    def widened(self, connections: int) -> SyncDriver:
+        """Return a driver with room for so many connections: this one, if it has that."""
+        settings = self.settings
+        if not settings.owns_http or settings.max_connections >= connections:
+            return self
+        wide = SyncDriver(evolve(settings, max_connections=connections))
+        wide._tokens = self._tokens
+        return wide
 
     def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
         """Send an operation until it succeeds or its call has to end.
@@ -172,3 +189,31 @@ class SyncDriver:
                 self._tokens.fail(error)
             raise call.without_token(error) from error.__cause__
         return self._tokens.store(answer, asked_at)
+
+
+class SyncLane:
+    """Sends each operation once, for who sends again by himself, over enough connections.
+
+    Args:
+        driver: The client's driver.
+        options: The client's options, whose policy counts for all but the number of attempts.
+        connections: How many operations are to be under way at once.
+    """
+
+    def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
+        self._of_client = driver
+        self._driver = driver.widened(connections)
+        self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
+
+    def send(self, operation: Operation[T]) -> APIResponse[T]:
+        """Send an operation.
+
+        Raises:
+            WebhooksError: It failed.
+        """
+        return self._driver.send(operation, self._options)
+
+    def close(self) -> None:
+        """Close the connections that are not the client's own."""
+        if self._driver is not self._of_client:
+            self._driver.close()

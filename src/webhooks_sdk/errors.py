@@ -28,9 +28,13 @@ __all__ = [
     "DeliveryTooLargeError",
     "InternalServerError",
     "InvalidArgumentError",
+    "JournalError",
+    "JournalLockedError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReplayError",
+    "ReplayStoppedError",
     "ResponseDecodeError",
     "SignatureVerificationError",
     "UnprocessableEntityError",
@@ -78,6 +82,25 @@ class DeliveryTooLargeError(DeliveryError):
     """413: the body is larger than `max_body_bytes`."""
 
     status = 413
+
+
+class ReplayError(WebhooksError):
+    """A replay, many redeliveries in one run, could not be carried out."""
+
+
+class JournalError(ReplayError):
+    """The journal of a replay cannot be used: the message says why, and what to do."""
+
+
+class JournalLockedError(JournalError):
+    """Another replay is writing the journal."""
+
+
+class ReplayStoppedError(ReplayError):
+    """A replay stopped by itself: nothing worked, or the credentials were refused.
+
+    The message says how to resume it. `__cause__` is the error of the last request, if it had one.
+    """
 
 
 class APIError(WebhooksError):

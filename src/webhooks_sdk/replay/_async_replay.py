@@ -1,0 +1,292 @@
+"""Carries out a replay with tasks. The same shape, line by line, as `_sync_replay`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sized,
+)
+from types import TracebackType
+from typing import Self, TypeVarTuple, Unpack
+from uuid import UUID
+
+import anyio
+from anyio import to_thread
+from anyio.lowlevel import checkpoint
+
+from webhooks_sdk._models import WebhookEvent
+from webhooks_sdk.errors import NotFoundError
+from webhooks_sdk.replay._options import ReplayOptions
+from webhooks_sdk.replay._outcomes import Outcome, Result, judge
+from webhooks_sdk.replay._report import Report
+from webhooks_sdk.replay._run import CLOCK, Run, not_entered
+from webhooks_sdk.replay._scheduler import Idle, Job, Wait
+from webhooks_sdk.replay._targets import Target, TargetLike
+from webhooks_sdk.replay._undelivered import Recovery
+
+Ts = TypeVarTuple("Ts")
+
+
+class AsyncReplay:
+    """Many redeliveries: an async context manager, and an async iterator of outcomes as they come.
+
+    `client.hooks.redeliver_many` and `client.hooks.recover` make one. Requests are begun while the
+    next outcome is waited for, and those under way go on meanwhile: a slow body slows the run down,
+    and nothing piles up. The targets are iterated in the task that iterates the replay.
+
+    Leaving the `async with` block early takes no more targets and waits for what is under way.
+    Cancellation, or another exception that is no `Exception`, does not wait: what was under way is
+    cancelled, and unknown when the journal is resumed.
+
+    Args:
+        send: Redelivers one event, and returns the attempt or raises. It must not try again by
+            itself, and return in finite time.
+        targets: What is to be redelivered, an iterable or async iterable, consumed as it is needed.
+        base_url: The environment, to which a journal is bound.
+        list_events: Lists the recent events of a subscription: needed to find out what became of
+            requests that an earlier run left unknown. None leaves them unknown.
+        options: How the replay is carried out.
+        recovery: Instead of targets, what is to be recovered.
+        on_close: Called and awaited when the replay has ended.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Target], Awaitable[WebhookEvent]],
+        targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
+        *,
+        base_url: str,
+        list_events: Callable[[UUID], Awaitable[Iterable[WebhookEvent]]] | None = None,
+        options: ReplayOptions | None = None,
+        recovery: Recovery | None = None,
+        on_close: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        self._send = send
+        self._targets: AsyncIterator[TargetLike] | None = _iterate(targets)
+        self._total = len(targets) if isinstance(targets, Sized) else None
+        self._base_url = base_url
+        self._list_events = list_events
+        self._options = ReplayOptions() if options is None else options
+        self._recovery = recovery
+        self._on_close = on_close
+        self._run: Run | None = None
+        self._ended: deque[tuple[Job, Result | Exception]] = deque()
+
+    async def __aenter__(self) -> Self:
+        if self._run is not None:
+            raise RuntimeError("A replay can be entered once: make a new one.")
+        run = self._run = Run(
+            self._options,
+            base_url=self._base_url,
+            recovery=self._recovery,
+            total=self._total,
+            clock=CLOCK,
+        )
+        self._news = anyio.Event()
+        self._group = anyio.create_task_group()
+        try:
+            await self._prepare(run)
+            await self._group.__aenter__()
+        except BaseException:
+            await self._close(run)
+            raise
+        return self
+
+    async def _prepare(self, run: Run) -> None:
+        hook_to_plan = run.to_plan()
+        if hook_to_plan is not None:
+            assert self._list_events is not None
+            run.plan(await self._list_events(hook_to_plan))
+        if self._list_events is not None:
+            for hook_id, rows in run.to_look_up().items():
+                try:
+                    run.look_up(rows, await self._list_events(hook_id))
+                except NotFoundError:
+                    # The subscription is gone: nobody can tell any more.
+                    continue
+        run.begin()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        run = self._entered()
+        try:
+            if exc is None or isinstance(exc, Exception):
+                await self._drain(run, exc)
+        finally:
+            try:
+                self._group.cancel_scope.cancel()
+                await self._group.__aexit__(None, None, None)
+            finally:
+                await self._close(run)
+
+    async def _drain(self, run: Run, during: Exception | None) -> None:
+        run.leave()
+        try:
+            while await self._next(run) is not None:
+                """Nobody wants it any more; the report counts it."""
+        except Exception as error:
+            if during is None:
+                raise
+            during.add_note(f"The replay could not end in order: {error}")
+
+    async def _close(self, run: Run) -> None:
+        run.close()
+        if self._on_close is not None:
+            with anyio.CancelScope(shield=True):
+                await self._on_close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        run = self._entered()
+        outcome = await self._next(run)
+        if outcome is None:
+            run.check_stopped()
+            raise StopAsyncIteration
+        return outcome
+
+    async def run(self) -> Report:
+        """Carry the whole replay out.
+
+        Returns:
+            The report at its end.
+
+        Raises:
+            ReplayStoppedError: Nothing worked, or the credentials were refused.
+            JournalError: The journal cannot be written.
+        """
+        async for _ in self:
+            """The report counts it."""
+        return self.report
+
+    @property
+    def report(self) -> Report:
+        """What the run has come to, at any time."""
+        return self._entered().report()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Take no more targets, and let what is under way end.
+
+        It does not wait: the iteration ends when the last outcome is there.
+
+        Args:
+            grace: Seconds to wait for what is under way, after which it is unknown; None to wait
+                until it has ended.
+        """
+        self._entered().stop(grace)
+        self._news.set()
+
+    def _entered(self) -> Run:
+        if self._run is None:
+            raise not_entered("async with")
+        return self._run
+
+    async def _next(self, run: Run) -> Outcome | None:
+        while not run.ended:
+            self._take_ended(run)
+            if run.crowded:
+                # Other tasks must get their turn while many targets are skipped.
+                await checkpoint()
+            step = None if run.crowded else run.step()
+            if step is Idle.PULL:
+                await self._pull(run)
+            elif isinstance(step, Job):
+                await self._begin(run, step)
+            elif run.outcomes:
+                return run.outcomes.popleft()
+            elif isinstance(step, Wait):
+                await self._wait(run, step)
+            else:
+                run.finish()
+        return None
+
+    async def _pull(self, run: Run) -> None:
+        if self._targets is None:
+            job = run.take_leftover()
+        else:
+            try:
+                job = run.take(await anext(self._targets))
+            except StopAsyncIteration:
+                self._targets = job = None
+        if job is not None:
+            await self._begin(run, job)
+
+    async def _begin(self, run: Run, job: Job) -> None:
+        await self._write(run.dispatch, job)
+        self._group.start_soon(self._work, run, job)
+
+    async def _work(self, run: Run, job: Job) -> None:
+        self._ended.append((job, await self._carry_out(run, job)))
+        self._news.set()
+
+    async def _carry_out(self, run: Run, job: Job) -> Result | Exception:
+        began = CLOCK.monotonic()
+        try:
+            answer = await self._send(job.target)
+        except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
+            answer = error
+        try:
+            result = judge(answer, CLOCK.monotonic() - began)
+            await self._write(run.record, job, result)
+        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
+            return error
+        return result
+
+    async def _write(self, write: Callable[[Unpack[Ts]], None], *arguments: *Ts) -> None:
+        if self._options.durable:
+            # It waits for the disk: not in the event loop, and not half of it.
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(write, *arguments)
+        else:
+            write(*arguments)
+
+    async def _wait(self, run: Run, wait: Wait) -> None:
+        with anyio.move_on_after(wait.seconds):
+            await self._news.wait()
+        self._take_ended(run)
+
+    def _take_ended(self, run: Run) -> None:
+        if self._news.is_set():
+            self._news = anyio.Event()
+        while self._ended:
+            self._note(run, self._ended.popleft())
+
+    def _note(self, run: Run, ended: tuple[Job, Result | Exception]) -> None:
+        job, result = ended
+        if isinstance(result, Exception):
+            run.forget(job)
+            raise result
+        run.complete(job, result)
+
+
+def _iterate(
+    targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
+) -> AsyncIterator[TargetLike]:
+    return aiter(targets) if isinstance(targets, AsyncIterable) else _Plain(iter(targets))
+
+
+class _Plain:
+    """A plain iterator as an async one; no generator, which would have to be closed."""
+
+    def __init__(self, items: Iterator[TargetLike]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TargetLike:
+        try:
+            return next(self._items)
+        except StopIteration:
+            raise StopAsyncIteration from None

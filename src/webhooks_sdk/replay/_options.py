@@ -1,0 +1,82 @@
+"""How a replay is carried out, and what it needs of the service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from webhooks_sdk.errors import InvalidArgumentError
+from webhooks_sdk.replay._report import Progress
+
+DEFAULT_CONCURRENCY = 16
+DEFAULT_MAX_ATTEMPTS = 3
+DEFAULT_MAX_CONSECUTIVE_FAILURES = 20
+DEFAULT_PENDING_GRACE = 120.0
+RECOVER_CONCURRENCY = 8
+RECOVER_RATE = 20.0
+
+
+def _count(_: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidArgumentError(f"{attribute.name} must be an integer from 1, not {value!r}.")
+
+
+def _count_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None:
+        _count(_, attribute, value)
+
+
+def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise InvalidArgumentError(
+            f"{attribute.name} must be a number of requests a second greater than 0, or None,"
+            f" not {value!r}."
+        )
+
+
+def _boolean(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{attribute.name} must be True or False, not {value!r}.")
+
+
+def _callback(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise InvalidArgumentError(f"{attribute.name} must be a function, not {value!r}.")
+
+
+@frozen(kw_only=True)
+class ReplayOptions:
+    """How a replay is carried out: the arguments of `redeliver_many` as one value.
+
+    Attributes:
+        journal: The file in which the run is journalled, and from which it can be resumed. None
+            for a temporary one, which ends with the run.
+        concurrency: How many requests may be under way at once. It begins with one.
+        rate: How many requests a second are sent at most, resends included; None for no limit.
+        max_attempts: How many requests one event may take, over all runs of the journal.
+        max_consecutive_failures: After how many outcomes in a row that are rejected, failed or
+            unknown the run is stopped; None for never.
+        resend_unknown: Whether to send again, on resuming, what may have been delivered already.
+        durable: Whether the journal survives a loss of power, not just the death of the process.
+        on_progress: Called with a `Progress` about once a second, and at the end.
+
+    Raises:
+        InvalidArgumentError: A value is out of its range.
+    """
+
+    journal: str | os.PathLike[str] | None = None
+    concurrency: int = field(default=DEFAULT_CONCURRENCY, validator=_count)
+    rate: float | None = field(default=None, validator=_rate)
+    max_attempts: int = field(default=DEFAULT_MAX_ATTEMPTS, validator=_count)
+    max_consecutive_failures: int | None = field(
+        default=DEFAULT_MAX_CONSECUTIVE_FAILURES, validator=_count_or_none
+    )
+    resend_unknown: bool = field(default=False, validator=_boolean)
+    durable: bool = field(default=False, validator=_boolean)
+    on_progress: Callable[[Progress], object] | None = field(default=None, validator=_callback)

@@ -1,0 +1,248 @@
+"""Which request is next, when it may be sent, and what its answer leads to. Pure.
+
+Time is passed in, in monotonic seconds. A driver does what `step` says, and tells what came of it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import define, frozen
+
+from webhooks_sdk._models import WebhookEvent
+from webhooks_sdk._signals import Signal, backoff, signal_of
+from webhooks_sdk.errors import APIError
+from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, Result, is_rate_limit
+from webhooks_sdk.replay._targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from webhooks_sdk._breaker import Breaker
+    from webhooks_sdk._pace import Pace
+    from webhooks_sdk._window import Window
+
+MAX_DEFERRALS = 20
+"""How many times in a row the service may put one target off before the target has failed."""
+
+
+@define(eq=False)
+class Job:
+    """A target on its way to an outcome.
+
+    Attributes:
+        target: What is to be redelivered.
+        attempts: How many requests were sent for it, over all runs; not those put off.
+        deferrals: How many times in a row the service put it off.
+        resends: How many times it was queued again in this run, for another reason.
+        ticket: What the window gave for the request under way.
+        sent_at: When that was sent.
+        last: What came of its last request in this run.
+        abandoned: Whether nobody waits for the request under way any more.
+    """
+
+    target: Target
+    attempts: int = 0
+    deferrals: int = 0
+    resends: int = 0
+    ticket: int = 0
+    sent_at: float = 0.0
+    last: Result | None = None
+    abandoned: bool = False
+
+    def outcome(self, status: OutcomeStatus | None = None) -> Outcome:
+        """Return the outcome that its last request makes, or one of another status."""
+        last = self.last
+        return Outcome(
+            hook_id=self.target.hook_id,
+            request_id=self.target.request_id,
+            status=status or (last.status if last else OutcomeStatus.UNKNOWN),
+            event=last.event if last and status is None else None,
+            error=last.error if last and status is None else None,
+            attempts=self.attempts,
+        )
+
+
+class Idle(Enum):
+    """What there is to be done when nothing can be sent."""
+
+    PULL = "take a target, and send it"
+    FINISHED = "nothing is left"
+
+
+@frozen
+class Wait:
+    """Wait until a request under way has ended, at most so many seconds; None: until one has."""
+
+    seconds: float | None
+
+
+Step: TypeAlias = Job | Idle | Wait
+
+
+class Scheduler:
+    """The queue of a run.
+
+    Args:
+        window: How many requests may be under way.
+        pace: When the next request may be sent.
+        breaker: Whether anything works.
+        max_attempts: How many requests a target may take, over all runs.
+        max_queued: How many targets may wait to be sent again before no new one is taken.
+        random: Returns a number from 0 to 1, for the jitter of waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: Window,
+        pace: Pace,
+        breaker: Breaker,
+        max_attempts: int,
+        max_queued: int,
+        random: Callable[[], float],
+    ) -> None:
+        self._window = window
+        self._pace = pace
+        self._breaker = breaker
+        self._max_attempts = max_attempts
+        self._max_queued = max_queued
+        self._random = random
+        self._later: list[tuple[float, int, Job]] = []
+        self._queued = 0
+        self._under_way: dict[Job, None] = {}
+        self._exhausted = False
+        self._stopped: str | None = None
+        self._cause: Exception | None = None
+        self._gave_up = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self._under_way)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no more targets are taken although there may be some; None if they are."""
+        return self._stopped
+
+    @property
+    def cause(self) -> Exception | None:
+        """The error for which the run was stopped, if there was one."""
+        return self._cause
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the run stopped by itself, because nothing worked."""
+        return self._gave_up
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more, as the caller wishes. The first reason counts."""
+        if self._stopped is None:
+            self._stopped = reason
+
+    def _give_up(self, reason: str, cause: Exception | None) -> None:
+        if self._stopped is None:
+            self._stopped, self._cause, self._gave_up = reason, cause, True
+
+    def step(self, now: float) -> Step:
+        """Say what to do next: send a job, or wait, or take a target, or end.
+
+        A target is asked for when it can be sent at once, so that none waits where a sudden end
+        would forget it.
+        """
+        if self._stopped is None:
+            if not self._window.has_room:
+                return Wait(None)
+            due = bool(self._later) and self._later[0][0] <= now
+            if due or (not self._exhausted and len(self._later) < self._max_queued):
+                at = self._pace.ready_at(now)
+                if at > now:
+                    return Wait(at - now)
+                return heappop(self._later)[2] if due else Idle.PULL
+            if self._later:
+                return Wait(self._later[0][0] - now)
+        return Wait(None) if self._under_way else Idle.FINISHED
+
+    def end_of_targets(self) -> None:
+        """Note that there are no more targets."""
+        self._exhausted = True
+
+    def sent(self, job: Job, now: float) -> None:
+        """Note that a job is under way: one that `step` returned, or that of a new target."""
+        self._pace.sent(now)
+        job.ticket = self._window.started()
+        job.sent_at = now
+        self._under_way[job] = None
+
+    def ended(self, job: Job, result: Result, now: float) -> Outcome | None:
+        """Decide what comes of a request that has ended.
+
+        Returns:
+            The outcome of its target; None if it is queued again.
+        """
+        self._under_way.pop(job, None)
+        job.last = result
+        self._learn(job, result, now)
+        if result.stops:
+            self._give_up(str(result.error), result.error)
+        elif self._queue_again(job, result, now):
+            return None
+        outcome = job.outcome()
+        self._breaker.completed(outcome.status)
+        if self._breaker.is_open:
+            self._give_up(f"{self._breaker.reason}.", result.error)
+        return outcome
+
+    def _learn(self, job: Job, result: Result, now: float) -> None:
+        event, error = result.event, result.error
+        said = event if event is not None else error
+        # What is not of the service says no more than that it was not carried out well.
+        known = isinstance(said, WebhookEvent | APIError)
+        self._window.finished(
+            job.ticket,
+            signal_of(said, result.elapsed) if known else Signal.DISTRESS,
+            binding=self._pace.binds(now),
+            duration_ms=event.response_duration_ms if event and event.delivered else None,
+        )
+        if not isinstance(error, APIError):
+            return
+        if is_rate_limit(error):
+            self._pace.limited(now, error.retry_after, sent_at=job.sent_at)
+        elif result.deferred:
+            self._pace.pause(now, error.retry_after or 0.0)
+
+    def _queue_again(self, job: Job, result: Result, now: float) -> bool:
+        if result.deferred:
+            # The pace waits for all of them.
+            wait = 0.0
+            job.deferrals += 1
+            if job.deferrals > MAX_DEFERRALS:
+                return False
+        elif result.resendable and job.attempts < self._max_attempts:
+            job.deferrals = 0
+            job.resends += 1
+            wait = backoff(job.resends, self._random())
+        else:
+            return False
+        self._queued += 1
+        heappush(self._later, (now + wait, self._queued, job))
+        return True
+
+    def forget(self, job: Job) -> None:
+        """Take a job out that nobody will say more of."""
+        self._under_way.pop(job, None)
+
+    def abandon(self) -> Iterator[Job]:
+        """Take out what is under way, when nobody waits for it any more; it may take effect."""
+        for job in self._under_way:
+            job.abandoned = True
+            yield job
+        self._under_way.clear()
+
+    def queued(self) -> Iterator[Job]:
+        """Take out what was to be sent again, and is not, since the run was stopped."""
+        while self._later:
+            yield heappop(self._later)[2]
