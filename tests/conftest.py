@@ -9,6 +9,7 @@ import pytest
 import trustme
 from support.faces import FACES, Face
 from support.fault_server import FaultServer
+from support.replays import ReplayFace, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,18 @@ def face(request: pytest.FixtureRequest) -> Iterator[Face]:
     name: FaceName = request.param
     with Face(name) as face:
         yield face
+
+
+@pytest.fixture(params=FACES)
+def replay_face(request: pytest.FixtureRequest) -> ReplayFace:
+    """`Replay`, `AsyncReplay` on asyncio and on trio, all used alike."""
+    return ReplayFace(request.param)
+
+
+@pytest.fixture
+def service() -> Service:
+    """A service in memory, for replays."""
+    return Service()
 
 
 @pytest.fixture

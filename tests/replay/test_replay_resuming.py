@@ -1,0 +1,263 @@
+"""What a second run of a journal does with what the first one left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.replays import HOOK, NOON, ReplayFace, Service, attempt, event_id
+
+from webhooks_sdk.errors import (
+    APITimeoutError,
+    JournalError,
+    JournalLockedError,
+    NotFoundError,
+    UnprocessableEntityError,
+)
+from webhooks_sdk.replay import Journal, Recovery, Replay, ReplayOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from webhooks_sdk.replay import Outcome
+
+LOST = APITimeoutError("timed out", operation="redeliver", outcome_unknown=True)
+GONE = NotFoundError("no such event", operation="redeliver", status=404)
+REFUSED = UnprocessableEntityError("no", operation="redeliver", status=422)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outage.sqlite"
+
+
+def targets(number: int) -> list[tuple[UUID, UUID]]:
+    return [(HOOK, event_id(n)) for n in range(number)]
+
+
+def status_of(outcomes: list[Outcome], n: int) -> str:
+    [outcome] = [one for one in outcomes if one.request_id == event_id(n)]
+    return outcome.status
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(200, "skipped"), (None, "skipped"), (LOST, "unknown"), (GONE, "failed")],
+    ids=["delivered", "accepted", "unknown", "404"],
+)
+def test_what_is_not_sent_again(
+    replay_face: ReplayFace, service: Service, path: Path, answer: Any, status: str
+) -> None:
+    service.answer(0, answer)
+    replay_face.collect(service, targets(1), journal=path)
+    outcomes, _ = replay_face.collect(service, targets(1), journal=path)
+    assert status_of(outcomes, 0) == status
+    assert len(service.sent) == 1
+
+
+@pytest.mark.parametrize("answer", [500, REFUSED], ids=["rejected", "failed"])
+def test_what_is_sent_again_up_to_its_attempts(
+    replay_face: ReplayFace, service: Service, path: Path, answer: Any
+) -> None:
+    service.answer(0, answer)
+    for sent in (1, 2, 3, 3):
+        outcomes, _ = replay_face.collect(service, targets(1), journal=path, max_attempts=3)
+        assert status_of(outcomes, 0) == ("rejected" if answer == 500 else "failed")
+        assert outcomes[0].attempts == len(service.sent) == sent
+
+
+def test_an_error_of_an_earlier_run_is_told_again(service: Service, path: Path) -> None:
+    service.answer(0, GONE)
+    ReplayFace("sync").collect(service, targets(1), journal=path)
+    [outcome], _ = ReplayFace("sync").collect(service, targets(1), journal=path)
+    assert isinstance(outcome.error, NotFoundError)
+    assert str(outcome.error) == str(GONE)
+    assert (outcome.error.status, outcome.error.request_id) == (404, event_id(0))
+
+
+def test_what_is_unknown_is_sent_again_when_asked_for(
+    replay_face: ReplayFace, service: Service, path: Path
+) -> None:
+    service.answer(0, LOST, 200)
+    replay_face.collect(service, targets(1), journal=path)
+    outcomes, _ = replay_face.collect(service, targets(1), journal=path, resend_unknown=True)
+    assert status_of(outcomes, 0) == "delivered"
+    assert len(service.sent) == 2
+
+
+@pytest.mark.parametrize("resend_unknown", [True, False])
+def test_what_is_unknown_is_looked_up_first(
+    replay_face: ReplayFace, service: Service, path: Path, resend_unknown: bool
+) -> None:
+    service.answer(0, LOST)
+    replay_face.collect(service, targets(1), journal=path)
+    with Journal(path) as journal:
+        [entry] = journal
+    assert entry.intended_at is not None
+    after = entry.intended_at + timedelta(seconds=1)
+    service.listed = [
+        attempt(0, redelivery=True, enqueued_at=NOON, created_at=after, updated_at=after)
+    ]
+    outcomes, _ = replay_face.collect(
+        service, targets(1), journal=path, resend_unknown=resend_unknown
+    )
+    assert status_of(outcomes, 0) == "skipped"
+    assert len(service.sent) == 1
+    with Journal(path) as journal:
+        [entry] = journal
+    assert (entry.status, entry.response_status) == ("delivered", 200)
+
+
+def test_a_redelivery_before_the_intent_proves_nothing(service: Service, path: Path) -> None:
+    service.answer(0, LOST)
+    service.listed = [attempt(0, redelivery=True)]
+    face = ReplayFace("sync")
+    face.collect(service, targets(1), journal=path)
+    outcomes, _ = face.collect(service, targets(1), journal=path)
+    assert status_of(outcomes, 0) == "unknown"
+
+
+def test_no_targets_resume_from_the_journal_alone(
+    replay_face: ReplayFace, service: Service, path: Path
+) -> None:
+    service.answer(1, 500, 200)
+    replay_face.collect(service, targets(3), journal=path)
+    outcomes, report = replay_face.collect(service, (), journal=path)
+    assert status_of(outcomes, 1) == "delivered"
+    assert report.counts["skipped"] == 2
+
+
+def test_leftovers_of_the_journal_come_after_the_targets_and_once(
+    service: Service, path: Path
+) -> None:
+    service.answer(1, 500, 200)
+    service.answer(2, 500, 200)
+    face = ReplayFace("sync")
+    face.collect(service, targets(3), journal=path)
+    service.sent.clear()
+    outcomes, _ = face.collect(service, [(HOOK, event_id(n)) for n in (7, 2)], journal=path)
+    assert service.sent == [event_id(7), event_id(2), event_id(1)]
+    assert len(outcomes) == 4
+
+
+def test_a_journal_is_bound_to_its_environment(service: Service, path: Path) -> None:
+    ReplayFace("sync").collect(service, targets(1), journal=path)
+    options = ReplayOptions(journal=path)
+    with (
+        pytest.raises(JournalError, match=r"https://service\.test"),
+        Replay(service.end, (), base_url="https://other.test", options=options),
+    ):
+        pass
+
+
+def test_a_journal_has_one_writer(service: Service, path: Path) -> None:
+    options = ReplayOptions(journal=path)
+    with (
+        Replay(service.end, (), base_url="https://service.test", options=options),
+        pytest.raises(JournalLockedError, match=r"outage\.sqlite"),
+        Replay(service.end, (), base_url="https://service.test", options=options),
+    ):
+        pass
+    ReplayFace("sync").collect(service, targets(1), journal=path)
+
+
+def recovery(since: float = 0, until: float | None = 3600) -> Recovery:
+    return Recovery(
+        hook_id=HOOK,
+        since=NOON + timedelta(seconds=since),
+        until=None if until is None else NOON + timedelta(seconds=until),
+    )
+
+
+def outage() -> list[Any]:
+    return [attempt(n, 200 if n % 3 == 0 else 500, at=n) for n in range(9)]
+
+
+def test_recover_sends_what_is_undelivered_and_nothing_else(
+    replay_face: ReplayFace, service: Service
+) -> None:
+    service.listed = outage()
+    _, report = replay_face.collect(service, (), recovery=recovery(), concurrency=1)
+    assert service.sent == [event_id(n) for n in (1, 2, 4, 5, 7, 8)]
+    assert report.coverage is not None
+    assert (report.coverage.covers_since, report.coverage.oldest_listed) == (True, NOON)
+
+
+def test_a_recovery_is_resumed_from_its_journal_alone(
+    replay_face: ReplayFace, service: Service, path: Path
+) -> None:
+    service.listed = outage()
+    replay_face.collect(
+        service, (), recovery=recovery(), journal=path, each=lambda *_: True, concurrency=1
+    )
+    # Each redelivery pushes older events out of the list.
+    service.listed = [attempt("new", 500, at=3)]
+    outcomes, report = replay_face.collect(service, (), recovery=recovery(), journal=path)
+    assert sorted(service.sent) == sorted(event_id(n) for n in (1, 2, 4, 5, 7, 8))
+    assert report.counts["skipped"] == len(outcomes) - report.counts["delivered"] >= 1
+    assert report.coverage is not None
+    assert report.coverage.oldest_listed == NOON
+
+
+def test_all_of_a_recovery_is_written_down_before_the_first_request(
+    service: Service, path: Path
+) -> None:
+    service.listed = outage()
+    options = ReplayOptions(journal=path)
+    with (
+        Replay(
+            service.end,
+            (),
+            base_url="https://service.test",
+            list_events=lambda _: service.listed,
+            options=options,
+            recovery=recovery(),
+        ),
+        Journal(path) as journal,
+    ):
+        assert [entry.request_id for entry in journal] == [event_id(n) for n in (1, 2, 4, 5, 7, 8)]
+        assert {entry.status for entry in journal} == {None}
+
+
+@pytest.mark.parametrize("other", [recovery(since=1), recovery(until=1800)], ids=["since", "until"])
+def test_a_recovery_of_another_window_is_refused(
+    service: Service, path: Path, other: Recovery
+) -> None:
+    face = ReplayFace("sync")
+    service.listed = outage()
+    face.collect(service, (), recovery=recovery(), journal=path)
+    service.sent.clear()
+    with pytest.raises(JournalError, match=r"another recovery \(of subscription .*, from 2026-03"):
+        face.collect(service, (), recovery=other, journal=path)
+    assert service.sent == []
+
+
+def test_a_recovery_of_another_subscription_is_refused(service: Service, path: Path) -> None:
+    face = ReplayFace("sync")
+    service.listed = outage()
+    face.collect(service, (), recovery=recovery(), journal=path)
+    other = Recovery(hook_id=event_id("other hook"), since=NOON, until=recovery().until)
+    with pytest.raises(JournalError, match="another recovery"):
+        face.collect(service, (), recovery=other, journal=path)
+
+
+def test_without_until_a_resumed_recovery_keeps_its_window(service: Service, path: Path) -> None:
+    face = ReplayFace("sync")
+    service.listed = outage()
+    face.collect(service, (), recovery=recovery(until=None), journal=path)
+    outcomes, _ = face.collect(service, (), recovery=recovery(until=None), journal=path)
+    assert {outcome.status for outcome in outcomes} == {"skipped"}
+
+
+def test_recover_and_redeliver_many_do_not_share_a_journal(service: Service, path: Path) -> None:
+    face = ReplayFace("sync")
+    service.listed = outage()
+    face.collect(service, (), recovery=recovery(), journal=path)
+    with pytest.raises(JournalError, match="resume it with recover"):
+        face.collect(service, targets(1), journal=path)
+    other = path.with_name("other")
+    face.collect(service, targets(1), journal=other)
+    with pytest.raises(JournalError, match="give recover another file"):
+        face.collect(service, (), recovery=recovery(), journal=other)

@@ -1,0 +1,178 @@
+"""How a replay ends before its targets do, and what it leaves behind."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from support.replays import HOOK, ReplayFace, Service, attempt, event_id
+
+from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+    from support.faces import Backend
+
+    from webhooks_sdk import WebhookEvent
+    from webhooks_sdk.replay import Outcome, Target
+
+BASE_URL = "https://service.test"
+
+
+def endless() -> Iterator[tuple[UUID, UUID]]:
+    return ((HOOK, event_id(n)) for n in count())
+
+
+def test_stop_takes_no_more_and_lets_those_under_way_end(
+    replay_face: ReplayFace, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    def each(replay: Any, _: Outcome) -> None:
+        if len(service.sent) >= 20:
+            replay.stop()
+
+    outcomes, report = replay_face.collect(service, endless(), each=each, journal=path)
+    assert len(outcomes) == len(service.sent) == report.total
+    assert report.stopped == "stop() was called"
+    assert not report.finished
+    with Journal(path) as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_leaving_the_block_early_does_the_same(
+    replay_face: ReplayFace, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    outcomes, report = replay_face.collect(
+        service, endless(), each=lambda *_: len(service.sent) >= 20, journal=path
+    )
+    assert len(outcomes) <= report.total == len(service.sent)
+    with Journal(path) as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_an_exception_in_the_block_is_not_hidden(
+    replay_face: ReplayFace, service: Service, tmp_path: Path
+) -> None:
+    def each(_: Any, __: Outcome) -> None:
+        raise KeyError("the body's own")
+
+    with pytest.raises(KeyError, match="the body's own"):
+        replay_face.collect(service, endless(), each=each, journal=tmp_path / "journal")
+    with Journal(tmp_path / "journal") as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_an_exception_of_the_targets_comes_through(
+    replay_face: ReplayFace, service: Service, tmp_path: Path
+) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise LookupError("the database is gone")
+
+    with pytest.raises(LookupError, match="the database is gone"):
+        replay_face.collect(service, broken(), journal=tmp_path / "journal")
+    assert service.sent == [event_id(0)]
+
+
+def test_a_replay_needs_its_block(service: Service) -> None:
+    replay = Replay(service.end, (), base_url=BASE_URL)
+    with pytest.raises(RuntimeError, match=r"use it as `with \.\.\. as replay:`"):
+        next(replay)
+    with replay, pytest.raises(RuntimeError, match="can be entered once"), replay:
+        pass
+
+
+class Gate:
+    """A subscriber that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def send(self, target: Target) -> WebhookEvent:
+        self.entered.release()
+        self.open.wait()
+        return attempt("x", id=target.request_id, redelivery=True)
+
+
+def test_after_its_grace_a_stopped_run_leaves_the_rest_unknown(tmp_path: Path) -> None:
+    gate = Gate()
+    options = ReplayOptions(journal=tmp_path / "journal")
+    with Replay(gate.send, endless(), base_url=BASE_URL, options=options) as replay:
+        stopper = threading.Thread(target=lambda: (gate.entered.acquire(), replay.stop(grace=0)))
+        stopper.start()
+        [outcome] = list(replay)
+        stopper.join()
+        assert (outcome.request_id, outcome.status) == (event_id(0), "unknown")
+        assert replay.report.counts["unknown"] == 1
+    gate.open.set()
+    with Journal(tmp_path / "journal") as journal:
+        [entry] = journal
+        assert entry.in_flight
+
+
+def test_ctrl_c_ends_at_once_and_leaves_what_is_under_way_unknown(tmp_path: Path) -> None:
+    gate = Gate()
+    options = ReplayOptions(journal=tmp_path / "journal")
+
+    def targets() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise KeyboardInterrupt
+
+    gate.open.set()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Replay(gate.send, targets(), base_url=BASE_URL, options=options) as replay,
+    ):
+        list(replay)
+    gate.open.set()
+
+    resumed = Replay(
+        gate.send, (), base_url=BASE_URL, options=ReplayOptions(journal=tmp_path / "journal")
+    )
+    with resumed:
+        assert [outcome.status for outcome in resumed] == ["skipped"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    cancelled: list[UUID] = []
+
+    async def send(target: Target) -> WebhookEvent:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            cancelled.append(target.request_id)
+            raise
+        raise AssertionError
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            async with (
+                AsyncReplay(
+                    send, endless(), base_url=BASE_URL, options=ReplayOptions(journal=path)
+                ) as replay,
+                anyio.create_task_group() as group,
+            ):
+                group.start_soon(anext, replay)
+                while replay.report.requests == 0:
+                    await anyio.lowlevel.checkpoint()
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+
+    anyio.run(main, backend=backend)
+    assert cancelled == [event_id(0)]
+    with Journal(path) as journal:
+        [entry] = journal
+        assert (entry.request_id, entry.in_flight) == (event_id(0), True)
