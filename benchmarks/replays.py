@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 from uuid import UUID
 
 import httpx
@@ -15,7 +16,6 @@ import httpx
 from benchmarks.contenders import TOKEN
 from benchmarks.event import HOOK_ID
 from webhooks_sdk import AsyncClient
-from webhooks_sdk.replay import _run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
@@ -80,12 +80,8 @@ async def with_journal(client: AsyncClient, number: int) -> None:
 
 
 async def without_journal(client: AsyncClient, number: int) -> None:
-    writer = _run.JournalWriter
-    _run.JournalWriter = NoJournal  # type: ignore[assignment, misc]  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue] - what is measured is its absence
-    try:
+    with patch("webhooks_sdk.replay._run.JournalWriter", NoJournal):
         await replay(client, number, None)
-    finally:
-        _run.JournalWriter = writer  # type: ignore[misc]  # pyright: ignore[reportPrivateImportUsage] - as above
 
 
 async def replay(client: AsyncClient, number: int, journal: Path | None) -> None:
@@ -93,7 +89,7 @@ async def replay(client: AsyncClient, number: int, journal: Path | None) -> None
         targets(number), journal=journal, concurrency=IN_FLIGHT
     ) as run:
         report = await run.run()
-    assert report.counts["delivered"] == number  # type: ignore[index]  # pyright: ignore[reportArgumentType] - its members are strings
+    assert report.counts["delivered"] == number
 
 
 class NoJournal:
@@ -104,9 +100,10 @@ class NoJournal:
     temporary = True
     path = None
 
-    @classmethod
-    def open(cls, *_: object, **__: object) -> NoJournal:
-        return cls()
+    empty = True
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take what a journal takes."""
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return nothing

@@ -189,9 +189,11 @@ def test_a_recovery_is_resumed_from_its_journal_alone(
     replay_face: ReplayFace, service: Service, path: Path
 ) -> None:
     service.listed = outage()
-    replay_face.collect(
-        service, (), recovery=recovery(), journal=path, each=lambda *_: True, concurrency=1
-    )
+
+    def leave(_: object, __: Outcome) -> bool:
+        return True
+
+    replay_face.collect(service, (), recovery=recovery(), journal=path, each=leave, concurrency=1)
     # Each redelivery pushes older events out of the list.
     service.listed = [attempt("new", 500, at=3)]
     outcomes, report = replay_face.collect(service, (), recovery=recovery(), journal=path)

@@ -50,9 +50,11 @@ def test_leaving_the_block_early_does_the_same(
     replay_face: ReplayFace, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal"
-    outcomes, report = replay_face.collect(
-        service, endless(), each=lambda *_: len(service.sent) >= 20, journal=path
-    )
+
+    def each(_: object, __: Outcome) -> bool:
+        return len(service.sent) >= 20
+
+    outcomes, report = replay_face.collect(service, endless(), each=each, journal=path)
     assert len(outcomes) <= report.total == len(service.sent)
     with Journal(path) as journal:
         assert {entry.status for entry in journal} == {"delivered"}
@@ -107,7 +109,12 @@ def test_after_its_grace_a_stopped_run_leaves_the_rest_unknown(tmp_path: Path) -
     gate = Gate()
     options = ReplayOptions(journal=tmp_path / "journal")
     with Replay(gate.send, endless(), base_url=BASE_URL, options=options) as replay:
-        stopper = threading.Thread(target=lambda: (gate.entered.acquire(), replay.stop(grace=0)))
+
+        def stop() -> None:
+            gate.entered.acquire()
+            replay.stop(grace=0)
+
+        stopper = threading.Thread(target=stop)
         stopper.start()
         [outcome] = list(replay)
         stopper.join()

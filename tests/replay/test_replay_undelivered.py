@@ -140,7 +140,7 @@ def test_the_order_of_the_list_changes_nothing(listed: list[WebhookEvent]) -> No
 @pytest.mark.parametrize("name", ["since", "until"])
 @pytest.mark.parametrize("value", [datetime(2026, 1, 1), "2026-01-01", 5])  # noqa: DTZ001 - that is the point
 def test_a_datetime_that_is_naive_or_none_is_refused(name: str, value: Any) -> None:
-    window = {"since": NOON, "until": LATER} | {name: value}
+    window: dict[str, Any] = {"since": NOON, "until": LATER} | {name: value}
     with pytest.raises(InvalidArgumentError, match=f"{name} must be an aware datetime"):
         Recovery(hook_id=HOOK, **window)
 

@@ -123,6 +123,7 @@ class ReplayFace:
             "recovery": recovery,
         }
         outcomes: list[Outcome] = []
+        replay: Replay | AsyncReplay
         if self.name == "sync":
             replay = self._sync(
                 service, cast("Iterable[TargetLike]", targets), given, outcomes, each

@@ -232,6 +232,7 @@ class AsyncReplay:
 
     async def _carry_out(self, run: Run, job: Job) -> Result | Exception:
         began = CLOCK.monotonic()
+        answer: WebhookEvent | Exception
         try:
             answer = await self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"SQLite format 3\0"
 _PAGE = 500
+# Pages of the write-ahead log, 32 MB, between two times that SQLite waits for the disk.
+_CHECKPOINT = 8000
 
 _FIND = f"SELECT {COLUMNS} FROM targets WHERE request_id = ? AND hook_id = ?"  # noqa: S608 - constants
 _INTEND = """
@@ -139,6 +141,7 @@ class JournalWriter:
         level = "FULL" if durable else "OFF" if self.temporary else "NORMAL"
         connection.execute(f"PRAGMA synchronous = {level}")
         connection.execute("PRAGMA cache_size = -16000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
 
     def _begin(self, base_url: str) -> int:
         meta = dict(self._all("SELECT name, value FROM meta"))
@@ -148,13 +151,13 @@ class JournalWriter:
                 f"{self.path} belongs to {owner}, not to {base_url}: give another path."
             )
         run = int(meta.get("run", 0)) + 1
-        with self._writing() as connection:
-            connection.execute("BEGIN")
-            connection.executemany(
+        with self._mutex, self._told():
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                 [("base_url", base_url), ("run", str(run))],
             )
-            connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         if "plan" in meta:
             self._plan = read_plan_text(meta["plan"])
         return run
@@ -186,15 +189,16 @@ class JournalWriter:
     def write_plan(self, plan: Plan, targets: Iterable[tuple[UUID, UUID]]) -> None:
         """Write down a plan and all its targets, or nothing."""
         rows = [(hook_id.bytes, request_id.bytes) for hook_id, request_id in targets]
-        with self._writing() as connection:
-            connection.execute("BEGIN")
+        with self._mutex, self._told():
+            self._connection.execute("BEGIN")
             try:
-                connection.executemany(_PLAN, rows)
-                connection.execute("INSERT INTO meta VALUES ('plan', ?)", [write_plan_text(plan)])
+                self._connection.executemany(_PLAN, rows)
+                kept = ("plan", write_plan_text(plan))
+                self._connection.execute("INSERT INTO meta VALUES (?, ?)", kept)
             except BaseException:
-                connection.execute("ROLLBACK")
+                self._connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         self._plan = plan
 
     def find(self, hook_id: UUID, request_id: UUID) -> Row | None:
@@ -259,23 +263,25 @@ class JournalWriter:
         return [read_row(values) for values in self._all(_UNANSWERED)]
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._writing() as connection:
-            return connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        with self._mutex, self._told():
-            yield self._connection
+        # Runs several times for each request: no context manager of our own.
+        try:
+            with self._mutex:
+                return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._problem(error) from error
 
     @contextmanager
     def _told(self) -> Generator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(
-                f"The journal {self.path} cannot be used: {error}. What was written stays: mend"
-                " the cause and resume, or give another path."
-            ) from error
+            raise self._problem(error) from error
+
+    def _problem(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"The journal {self.path} cannot be used: {error}. What was written stays: mend the"
+            " cause and resume, or give another path."
+        )
 
 
 def _temporary_file() -> Path:

@@ -53,7 +53,7 @@ class Report:
         coverage: For `recover`, how far back the service's list reached.
     """
 
-    counts: Mapping[OutcomeStatus, int] = field(hash=False)
+    counts: Mapping[str, int] = field(hash=False)
     requests: int
     duration: timedelta
     durations: tuple[DurationBin, ...]
@@ -88,7 +88,7 @@ class Progress:
         remaining: How long the rest will take at that rate, None if that is not known.
     """
 
-    counts: Mapping[OutcomeStatus, int] = field(hash=False)
+    counts: Mapping[str, int] = field(hash=False)
     in_flight: int
     total: int | None
     rate: float
@@ -119,7 +119,7 @@ class Tally:
         self.done = 0
         self._began = began
         self._ended: float | None = None
-        self._counts = dict.fromkeys(OutcomeStatus, 0)
+        self._counts: dict[str, int] = dict.fromkeys(OutcomeStatus, 0)
         self._bins = [0] * (len(BOUNDS_MS) + 1)
         self._problems: list[Outcome] = []
 

@@ -186,10 +186,12 @@ def rebuild_error(row: Row) -> APIError | None:
     record = row.error
     if record is None:
         return None
-    kind = getattr(errors, record.kind, None)
-    known = isinstance(kind, type) and issubclass(kind, APIError)
-    return (kind if known else APIError)(
-        record.message if known else f"{record.kind}: {record.message}",
+    kind: object = getattr(errors, record.kind, None)
+    message = record.message
+    if not (isinstance(kind, type) and issubclass(kind, APIError)):
+        kind, message = APIError, f"{record.kind}: {record.message}"
+    return kind(
+        message,
         operation="redeliver",
         hook_id=row.hook_id,
         request_id=row.request_id,

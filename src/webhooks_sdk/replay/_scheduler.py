@@ -199,11 +199,13 @@ class Scheduler:
     def _learn(self, job: Job, result: Result, now: float) -> None:
         event, error = result.event, result.error
         said = event if event is not None else error
-        # What is not of the service says no more than that it was not carried out well.
-        known = isinstance(said, WebhookEvent | APIError)
+        # What is no error of the service's says only that it did not go well.
+        signal = Signal.DISTRESS
+        if isinstance(said, WebhookEvent | APIError):
+            signal = signal_of(said, result.elapsed)
         self._window.finished(
             job.ticket,
-            signal_of(said, result.elapsed) if known else Signal.DISTRESS,
+            signal,
             binding=self._pace.binds(now),
             duration_ms=event.response_duration_ms if event and event.delivered else None,
         )

@@ -222,6 +222,7 @@ class Replay:
 
     def _carry_out(self, run: Run, job: Job) -> Result | Exception:
         began = CLOCK.monotonic()
+        answer: WebhookEvent | Exception
         try:
             answer = self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere

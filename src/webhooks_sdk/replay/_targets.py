@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
 
 from attrs import frozen
@@ -10,6 +10,9 @@ from attrs import frozen
 from webhooks_sdk._codec import parse_id
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TargetLike: TypeAlias = tuple[UUID | str, UUID | str] | WebhookEvent
 """A `(hook_id, request_id)` pair, or an event as it is listed."""
@@ -44,12 +47,11 @@ def read_target(item: object, position: int) -> Target:
         return item
     if isinstance(item, WebhookEvent):
         return Target(item.hook_id, item.id)
-    if isinstance(item, tuple):
-        pair = cast("tuple[UUID | str, ...]", item)
+    name, kind = f"targets[{position}]", type(item).__name__
+    if isinstance(item, tuple | list):
+        pair = cast("Sequence[UUID | str]", item)
         if len(pair) == _PAIR:
-            name = f"targets[{position}]"
             return Target(parse_id(pair[0], f"{name}[0]"), parse_id(pair[1], f"{name}[1]"))
     raise InvalidArgumentError(
-        f"targets[{position}] must be a (hook_id, request_id) pair or a WebhookEvent,"
-        f" not {type(item).__name__}."
+        f"{name} must be a (hook_id, request_id) pair or a WebhookEvent, not {kind}."
     )
