@@ -255,6 +255,10 @@ class Tenant:
         """
         return self._history.count(start, width, buckets)
 
+    def issue_token(self) -> str:
+        """Return a new access token, as the token URL issues them."""
+        return self._site.tokens.new_token(self._service.account)
+
     def expire_tokens(self) -> None:
         """Refuse from now on every access token issued so far, with 401."""
         self._site.tokens.expire(self._service.account)
