@@ -227,13 +227,16 @@ def test_an_unexpected_failure_is_answered_and_raised_at_the_end() -> None:
 
 
 def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:
-    subscriber = Subscriber(status=99_999)
-    subscriber.start()
-    with pytest.raises(httpx.TransportError):
-        httpx.post(subscriber.url)
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise OverflowError
+
+    listener = bind("127.0.0.1", 0)
+    server = ServerThread(app, listener)
+    server.start()
+    assert httpx.post("http://{}:{}/".format(*listener.getsockname())).status_code == 500
     error = LookupError()
-    subscriber.__exit__(LookupError, error, None)
-    assert any("failed" in note for note in error.__notes__)
+    server.close(during=error)
+    assert any("failed" in note and "OverflowError" in note for note in error.__notes__)
 
 
 def test_what_the_loop_reports_is_a_failure() -> None:

@@ -12,7 +12,8 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 """
 
 try:
-    from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedDelivery, ReceivedRequest
+    from webhooks_sdk.sandbox._received import ReceivedDelivery
+    from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedRequest
     from webhooks_sdk.sandbox._sandbox import Sandbox
     from webhooks_sdk.sandbox._subscriber import Subscriber
 except ModuleNotFoundError as _error:

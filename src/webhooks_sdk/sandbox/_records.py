@@ -1,7 +1,5 @@
 """The nouns of the sandbox, frozen; datetimes are aware and in UTC."""
 
-import json
-from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -127,28 +125,3 @@ class ReceivedRequest:
     path: str
     status: int | None
     received_at: datetime
-
-
-@frozen(kw_only=True)
-class ReceivedDelivery:
-    """One HTTP request that a `Subscriber` received.
-
-    Attributes:
-        method: `"POST"`, if it is a delivery.
-        path: The path without the query string.
-        headers: Its headers, looked up in any case.
-        body: The raw body, over which a signature is computed.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(hash=False)
-    body: bytes
-
-    def json(self) -> object:
-        """Return the body, parsed as JSON.
-
-        Raises:
-            ValueError: It is no JSON.
-        """
-        return json.loads(self.body)
