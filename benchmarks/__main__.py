@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contenders import RIVALS, async_contenders, importable, sync_contenders
 from benchmarks.deliveries import delivery_contenders
+from benchmarks.fixtures import fixture_set_ups
 from benchmarks.imports import import_contenders, net_of_startup
-from benchmarks.report import print_delivery_figures, print_figures, print_import_figures
+from benchmarks.report import (
+    print_delivery_figures,
+    print_figures,
+    print_fixture_figures,
+    print_import_figures,
+)
 from benchmarks.rounds import alternate
 from benchmarks.server import SERVERS, running_server
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROUNDS = 41
 DEFAULT_CALLS = 75
+FIXTURE_SESSIONS = 5
 
 
 def main() -> None:
@@ -40,6 +47,7 @@ def main() -> None:
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
     measure_deliveries(arguments.rounds, arguments.calls)
     measure_imports(arguments.rounds)
+    measure_fixtures(min(arguments.rounds, FIXTURE_SESSIONS))
 
 
 def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int) -> None:
@@ -60,6 +68,15 @@ def measure_imports(rounds: int) -> None:
     print_import_figures(
         "import: the same, net of the start-up of the interpreter", net_of_startup(figures)
     )
+
+
+def measure_fixtures(sessions: int) -> None:
+    set_ups = fixture_set_ups(sessions)
+    figures = {
+        "first test, imports included": set_ups.first,
+        "each further test": set_ups.further,
+    }
+    print_fixture_figures("pytest fixtures: time until both are there", figures)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -47,10 +47,11 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
+def test_the_wheel_holds_the_package_with_its_plugin_and_nothing_else(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     assert "webhooks_sdk/py.typed" in names
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"webhooks_sdk"}
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"webhooks_sdk", "pytest_webhooks_sdk.py"}
     in_tree = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == in_tree
 
