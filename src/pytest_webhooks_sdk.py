@@ -35,7 +35,7 @@ def webhooks_sandbox(_webhooks_server: Sandbox) -> Generator[Tenant]:
     """
     with _webhooks_server.add_tenant() as tenant:
         yield tenant
-    _webhooks_server.check()
+    _webhooks_server.raise_failures()
 
 
 @pytest.fixture

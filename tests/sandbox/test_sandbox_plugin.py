@@ -119,16 +119,17 @@ def test_each_worker_of_xdist_has_a_server_of_its_own(users: pytest.Pytester) ->
 
 def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Pytester) -> None:
     users.makepyfile("""
-        import httpx
-        from webhooks_sdk.sandbox import _routes
+        import pytest
+        from webhooks_sdk import InternalServerError, RetryPolicy
+        from webhooks_sdk.sandbox import _app
 
-        def test_before(webhooks_sandbox):
-            pass
+        def test_before(webhooks_sandbox, client):
+            assert client.hooks.list() == []
 
         def test_cause(webhooks_sandbox, client, monkeypatch):
-            monkeypatch.setattr(_routes, "subscription_row", None)
-            with __import__("pytest").raises(Exception):
-                client.hooks.list()
+            monkeypatch.delattr(_app, "subscription_row")
+            with pytest.raises(InternalServerError):
+                client.with_options(retry=RetryPolicy.none()).hooks.create(url="http://a.example")
 
         def test_after(webhooks_sandbox, client):
             assert client.hooks.list() == []

@@ -110,11 +110,12 @@ def test_the_clock_can_be_stopped_before_anything_is_imported(pytester: pytest.P
         import pytest
         from freezegun import freeze_time
 
-        @pytest.fixture
-        def frozen():
+        @pytest.fixture(scope="session", autouse=True)
+        def freezer():
             assert "webhooks_sdk" not in sys.modules
-            with freeze_time("2001-02-03"):
-                yield
+            freezer = freeze_time("2001-02-03")
+            freezer.start()
+            return freezer
 
         def use(webhooks_sandbox, webhooks_subscriber):
             from webhooks_sdk import Client, ClientCredentials
@@ -137,11 +138,12 @@ def test_the_clock_can_be_stopped_before_anything_is_imported(pytester: pytest.P
                 assert event.enqueued_at.year > 2001
                 assert [one.id for one in client.hooks.list_events(hook.id)] == [event.id] * 2
 
-        def test_first(frozen, webhooks_sandbox, webhooks_subscriber):
+        def test_frozen(webhooks_sandbox, webhooks_subscriber):
             assert datetime.now().year == 2001
             use(webhooks_sandbox, webhooks_subscriber)
 
-        def test_afterwards(webhooks_sandbox, webhooks_subscriber):
+        def test_afterwards(freezer, webhooks_sandbox, webhooks_subscriber):
+            freezer.stop()
             assert datetime.now().year > 2001
             use(webhooks_sandbox, webhooks_subscriber)
     """)

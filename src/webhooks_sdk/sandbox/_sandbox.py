@@ -159,6 +159,17 @@ class Sandbox(Tenant):
         site = self._site
         return Tenant(site, site.registry.add(environment, client_id, client_secret))
 
+    def raise_failures(self) -> None:
+        """Tell whether the sandbox itself has failed: an exception in it that it did not handle.
+
+        What was told once is not told again. What was not, is told when the sandbox is left.
+
+        Raises:
+            ExceptionGroup: What failed.
+            RuntimeError: The sandbox is not running.
+        """
+        self._site.running().raise_failures()
+
     def close(self) -> None:
         """End the sandbox, as leaving the `with` block does."""
         self.__exit__(None, None, None)
