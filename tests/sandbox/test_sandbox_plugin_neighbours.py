@@ -13,7 +13,6 @@ from freezegun import freeze_time
 from sandbox_helpers import EVENT
 
 from webhooks_sdk import Client, ClientCredentials
-from webhooks_sdk.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pytest_httpx import HTTPXMock
@@ -92,11 +91,14 @@ def test_a_stopped_clock_stops_no_delay_of_the_subscriber(
 
 
 @freeze_time("2001-02-03 04:05:06")
-def test_a_stopped_clock_stops_no_timeout_of_the_sandbox(webhooks_subscriber: Subscriber) -> None:
-    with Sandbox(answer_timeout=0.05) as sandbox, client_of(sandbox) as client:
+def test_a_stopped_clock_stops_no_timeout_of_the_sandbox(
+    webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
+) -> None:
+    webhooks_sandbox.answer_timeout = 0.05
+    with client_of(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         webhooks_subscriber.hang()
-        (attempt,) = sandbox.publish(EVENT, {})
+        (attempt,) = webhooks_sandbox.publish(EVENT, {})
     assert attempt.status is None
     assert "within 0.05 s" in (attempt.error or "")
 

@@ -1,5 +1,6 @@
 """The nouns of the sandbox, frozen; datetimes are aware and in UTC."""
 
+import math
 from datetime import datetime
 from uuid import UUID
 
@@ -137,6 +138,27 @@ class DeliveryAttempt:
     def delivered(self) -> bool:
         """Whether the subscriber answered 2xx, which alone counts as success."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long a delivery waits for its subscriber.
+
+    Attributes:
+        connect: Seconds within which the connection must open.
+        answer: Seconds within which the whole answer must then come.
+    """
+
+    connect: float = 5.0
+    answer: float = 60.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
+            if not 0 < seconds < math.inf:
+                raise ValueError(f"{name} must be a number of seconds, above 0, not {seconds!r}.")
+
+
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 @frozen(kw_only=True)

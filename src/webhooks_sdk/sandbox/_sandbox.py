@@ -11,6 +11,7 @@ from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._reception import Reception
+from webhooks_sdk.sandbox._records import Timeouts
 from webhooks_sdk.sandbox._registry import Registry
 from webhooks_sdk.sandbox._request_log import RequestLog
 from webhooks_sdk.sandbox._sending import Sender
@@ -51,13 +52,13 @@ class Sandbox(Tenant):
         real_time: Whether automatic retries also come due as real time goes by, and not in
             `advance` alone.
         token_lifetime: Seconds of real time for which an access token is valid.
-        connect_timeout: Seconds within which a subscriber must accept the connection.
-        answer_timeout: Seconds within which it must then have answered.
+        connect_timeout: The attribute's first value, for every tenant.
+        answer_timeout: The attribute's first value, for every tenant.
         allow_remote: Whether `host` may be one that other machines can reach.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are not known, or a credential is
-            empty or another tenant's of the database.
+        ValueError: `host` is not a loopback address, `variants` are not known, a credential is
+            empty or another tenant's of the database, or a timeout is none.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -83,18 +84,17 @@ class Sandbox(Tenant):
             )
         self._address = (host, port)
         self._real_time = real_time
+        timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
         opened, clock = Database(database), RealClock()
         try:
-            registry = Registry(opened, clock=clock, new_id=uuid4)
+            registry = Registry(opened, timeouts=timeouts, clock=clock, new_id=uuid4)
             first = registry.ensure_first(client_id, client_secret)
             site = Site(
                 database=opened,
                 registry=registry,
                 tokens=TokenOffice(opened, clock=clock, lifetime=token_lifetime),
                 log=RequestLog(opened),
-                courier=Courier(
-                    Sender(connect_timeout=connect_timeout, answer_timeout=answer_timeout)
-                ),
+                courier=Courier(Sender()),
             )
             super().__init__(site, first)
             if variants is not None:
