@@ -133,7 +133,7 @@ def test_a_closed_tenant_is_forgotten(sandbox: Sandbox) -> None:
         tenant.publish(EVENT, {})
         tenant.close()
         assert client.get("/hooks").status_code == 401
-    assert sandbox.tenants == (sandbox,)
+    assert [*sandbox.tenants] == [sandbox]
     with pytest.raises(RuntimeError, match="closed"):
         _ = tenant.attempts
     with pytest.raises(RuntimeError, match="closed"):

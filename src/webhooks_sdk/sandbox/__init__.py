@@ -15,6 +15,8 @@ try:
     from webhooks_sdk.sandbox._database import SandboxDatabaseError
     from webhooks_sdk.sandbox._received import ReceivedDelivery
     from webhooks_sdk.sandbox._records import (
+        AttemptCount,
+        AttemptsPage,
         DeliveryAttempt,
         PendingRetry,
         ReceivedRequest,
@@ -33,6 +35,8 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 __all__ = [
+    "AttemptCount",
+    "AttemptsPage",
     "DeliveryAttempt",
     "PendingRetry",
     "ReceivedDelivery",
