@@ -77,8 +77,9 @@ def set_ups_of_one_session() -> list[float]:
         folder = Path(name)
         (folder / "conftest.py").write_text(CONFTEST)
         (folder / "test_nothing.py").write_text(TEST_FILE)
-        # Other plugins are left out: some import by themselves what the sandbox needs.
-        options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_webhooks_sdk"]
+        # Of other plugins there is only that of anyio, which comes with the SDK: others may import
+        # by themselves what the sandbox needs.
+        options = ["-q", "-p", "no:cacheprovider", "-p", "anyio", "-p", "pytest_webhooks_sdk"]
         path = str(folder_of_sdk())
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-m", "pytest", *options],

@@ -10,6 +10,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r"```python ?([\w.]*)\n(.*?)```", PAGE, re.DOTALL))
 
 
@@ -25,6 +26,13 @@ def test_the_examples_pass(pytester: pytest.Pytester, name: str) -> None:
         (pytester.path / file).write_text(BLOCKS[file], encoding="utf-8")
     ran = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
     ran.assert_outcomes(passed=BLOCKS[name].count("def test_"))
+
+
+def test_the_example_of_the_readme_passes(pytester: pytest.Pytester) -> None:
+    (block,) = re.findall(r"```python\n([^`]*def test_[^`]*)```", README)
+    pytester.makepyfile(block)
+    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
+    ran.assert_outcomes(passed=1)
 
 
 def test_the_first_example_is_ten_lines() -> None:
