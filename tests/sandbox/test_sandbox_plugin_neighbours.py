@@ -62,7 +62,11 @@ def test_unless_told_otherwise_pytest_httpx_mocks_the_client_too(
     assert webhooks_sandbox.requests == ()
 
 
-@pytest.mark.httpx_mock(should_mock=lambda request: request.url.host != "127.0.0.1")
+def goes_elsewhere(request: httpx.Request) -> bool:
+    return request.url.host != "127.0.0.1"
+
+
+@pytest.mark.httpx_mock(should_mock=goes_elsewhere)
 def test_with_should_mock_the_client_reaches_the_sandbox(
     httpx_mock: HTTPXMock, webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
