@@ -1,4 +1,4 @@
-"""Measures the SDK beside httpx, svix and openai and prints what it found.
+"""Measures the SDK beside httpx, svix and openai, and its sandbox, and prints what it found.
 
 The exit status says whether everything could run, not whether a target was reached: timings are
 noisy, and a test that fails now and then is believed by nobody.
@@ -18,11 +18,13 @@ from benchmarks.contenders import RIVALS, async_contenders, importable, sync_con
 from benchmarks.deliveries import delivery_contenders
 from benchmarks.fixtures import fixture_set_ups
 from benchmarks.imports import import_contenders, net_of_startup
+from benchmarks.redeliveries import AIM, measure_redeliveries
 from benchmarks.report import (
     print_delivery_figures,
     print_figures,
     print_fixture_figures,
     print_import_figures,
+    print_rates,
 )
 from benchmarks.rounds import alternate
 from benchmarks.server import SERVERS, running_server
@@ -46,6 +48,7 @@ def main() -> None:
         print(f"{arguments.rounds} alternating rounds of {arguments.calls} calls; medians\n")
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
     measure_deliveries(arguments.rounds, arguments.calls)
+    measure_sandbox(arguments.rounds, arguments.calls)
     measure_imports(arguments.rounds)
     measure_fixtures(min(arguments.rounds, FIXTURE_SESSIONS))
 
@@ -60,6 +63,11 @@ def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int)
 def measure_deliveries(rounds: int, calls: int) -> None:
     figures = alternate(delivery_contenders(calls), rounds)
     print_delivery_figures("receiving 300 KB: CPU of one delivery", figures)
+
+
+def measure_sandbox(rounds: int, calls: int) -> None:
+    rates = measure_redeliveries(rounds, calls)
+    print_rates("sandbox: redeliveries to a local Subscriber, on one core", rates, AIM)
 
 
 def measure_imports(rounds: int) -> None:

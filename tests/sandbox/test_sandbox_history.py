@@ -169,14 +169,12 @@ def test_a_tenant_shows_its_own(sandbox: Sandbox, client: SandboxClient) -> None
 
 
 def test_every_change_is_told(sandbox: Sandbox, client: SandboxClient) -> None:
-    changes = sandbox.changes
+    versions = [sandbox.changes.version]
 
     def changed() -> bool:
-        nonlocal known
-        before, known = known, changes.version
-        return known > before
+        versions.append(sandbox.changes.version)
+        return versions[-1] > versions[-2]
 
-    known = changes.version
     with Subscriber() as subscriber:
         row = client.subscribe(subscriber.url)
         assert changed()

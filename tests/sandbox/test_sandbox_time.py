@@ -305,3 +305,16 @@ def test_an_attempt_says_what_was_sent_and_why_it_failed(
     assert bad.failure == bad.error is not None
     client.subscribe(subscriber.url)
     assert sandbox.publish(EVENT, {})[1].signature is None
+
+
+def test_at_the_end_of_the_calendar_everything_still_works(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    sandbox.advance(datetime(9999, 1, 1, tzinfo=UTC) - sandbox.now - TOLERANCE)
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.started_at.year == 9998
+    assert [one.retry for one in sandbox.pending_retries] == [1]
+    with pytest.raises(ValueError, match="9998"):
+        sandbox.advance(THREE_WEEKS)

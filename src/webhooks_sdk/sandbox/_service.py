@@ -292,17 +292,16 @@ class Service:
         self.changes.notify()
 
     def _end(self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int) -> None:
-        wait = (
-            None
-            if attempt.retry is None
-            else next_retry(attempt.retry, delivered=attempt.delivered)
-        )
+        retry = attempt.retry
+        wait = None if retry is None else next_retry(retry, delivered=attempt.delivered)
+        if retry is None or wait is None:
+            self._store.finish(attempt.position, outcome, at)
+            return
         with self._store.transaction():
             self._store.finish(attempt.position, outcome, at)
-            if wait is not None and attempt.retry is not None:
-                self._keep_time()
-                due = self.timeline.position + microseconds(wait)
-                self._store.schedule(event_number, attempt.retry + 1, due)
+            self._keep_time()
+            due = self.timeline.position + microseconds(wait)
+            self._store.schedule(event_number, retry + 1, due)
 
     def _step_to(self, position: int) -> None:
         self.timeline.step_to(position)

@@ -215,7 +215,7 @@ class Tenant:
             The attempts that were made, in order, when all of them have ended.
 
         Raises:
-            ValueError: The step goes back, or leads beyond the year 9999.
+            ValueError: The step goes back, or leads beyond the year 9998.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
         service, courier = self._service, self._site.courier
@@ -284,6 +284,10 @@ class Tenant:
             ValueError: `width` or `buckets` is not positive.
         """
         return self._history.count(start, width, buckets)
+
+    def issue_token(self) -> str:
+        """Return a new access token, as the token URL issues them."""
+        return self._site.tokens.new_token(self._service.account)
 
     def expire_tokens(self) -> None:
         """Refuse from now on every access token issued so far, with 401."""
