@@ -18,7 +18,7 @@ import httpx
 import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
-from webhooks_sdk.sandbox import Sandbox, Subscriber
+from webhooks_sdk.sandbox import Sandbox, Subscriber, _app
 from webhooks_sdk.sandbox._server import ServerThread, bind
 
 if TYPE_CHECKING:
@@ -225,6 +225,19 @@ def test_an_unexpected_failure_is_answered_and_raised_at_the_end() -> None:
     with pytest.raises(ExceptionGroup, match="failed") as caught:
         sandbox.__exit__(None, None, None)
     assert [type(error) for error in caught.value.exceptions] == [OverflowError]
+
+
+def test_a_failure_can_be_asked_for_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+        sandbox.raise_failures()
+        monkeypatch.delattr(_app, "subscription_row")
+        assert client.post("/hooks", json={"url": "http://a.example/"}).status_code == 500
+        with pytest.raises(ExceptionGroup, match="own server failed") as caught:
+            sandbox.raise_failures()
+        assert [type(error) for error in caught.value.exceptions] == [NameError]
+        sandbox.raise_failures()
+    with pytest.raises(RuntimeError, match="not running"):
+        Sandbox().raise_failures()
 
 
 def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:

@@ -158,6 +158,48 @@ def test_a_hanging_subscriber_does_not_hold_up_the_end(users: pytest.Pytester) -
     run(users).assert_outcomes(passed=1)
 
 
+def test_what_is_under_way_at_the_end_of_a_test_disturbs_no_other(
+    users: pytest.Pytester,
+) -> None:
+    users.makepyfile("""
+        import threading
+
+        import attrs
+        import pytest
+        from webhooks_sdk import APIError, RetryPolicy
+
+        # Torn down in this order: either is the first to go.
+        BOTH = [
+            ["webhooks_sandbox", "webhooks_subscriber"],
+            ["webhooks_subscriber", "webhooks_sandbox"],
+        ]
+
+        @pytest.fixture(params=BOTH, ids=",".join)
+        def both(request):
+            return {name: request.getfixturevalue(name) for name in request.param}
+
+        @pytest.mark.parametrize("redelivery", ["waits", "answers_early"])
+        def test_cut_off(both, redelivery, client, webhooks_sandbox, webhooks_subscriber):
+            hook = client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
+            (attempt,) = webhooks_sandbox.publish("application_form", {})
+            webhooks_sandbox.variants = attrs.evolve(
+                webhooks_sandbox.variants, redelivery=redelivery
+            )
+            webhooks_subscriber.hang()
+            impatient = client.with_options(timeout=0.1, retry=RetryPolicy.none())
+            try:
+                impatient.hooks.redeliver(hook.id, attempt.event_id)
+            except APIError:
+                assert redelivery == "waits"
+            webhooks_subscriber.wait_for(2)
+
+        def test_quiet(webhooks_sandbox, webhooks_subscriber, subscription):
+            webhooks_sandbox.publish("application_form", {})
+            assert len(webhooks_sandbox.attempts) == len(webhooks_subscriber.deliveries) == 1
+    """)
+    run(users).assert_outcomes(passed=5)
+
+
 @pytest.mark.parametrize("fixture", ["webhooks_sandbox", "webhooks_subscriber"])
 def test_a_missing_extra_is_explained_where_it_is_needed(
     users: pytest.Pytester, fixture: str
