@@ -49,4 +49,4 @@ def test_a_long_story_is_not_kept() -> None:
         script.tell(Behaviour(500), at=2)
         script.meet()
     # What is over, was replaced, or both.
-    assert len(script._steps) <= 2
+    assert len(script.steps) <= 2

@@ -29,10 +29,11 @@ class Script:
     """Which behaviour each request meets, the earliest first.
 
     Attributes:
+        steps: What still matters of what was told: from which request on, and the behaviour.
         met: How many requests have come so far.
     """
 
-    _steps: list[tuple[int, Behaviour]] = Factory(list[tuple[int, Behaviour]])
+    steps: list[tuple[int, Behaviour]] = Factory(list[tuple[int, Behaviour]])
     met: int = 0
 
     def tell(self, behaviour: Behaviour, *, at: int) -> None:
@@ -46,21 +47,21 @@ class Script:
             ValueError: `at` is less than 1.
         """
         first = self._position(at)
-        self._steps = [step for step in self._steps if step[0] < first]
-        self._steps.append((first, behaviour))
+        self.steps = [step for step in self.steps if step[0] < first]
+        self.steps.append((first, behaviour))
 
     def behaviour(self, *, at: int = 1) -> Behaviour:
         """Return what a request meets, counted as above, unless something else is told."""
         position = self._position(at)
-        return next(told for first, told in reversed(self._steps) if first <= position)
+        return next(told for first, told in reversed(self.steps) if first <= position)
 
     def meet(self) -> Behaviour:
         """Take note of a request, and return what it meets."""
         met = self.behaviour()
         self.met += 1
         # What came before the one in force is of no use any more.
-        while len(self._steps) > 1 and self._steps[1][0] <= self.met:
-            del self._steps[0]
+        while len(self.steps) > 1 and self.steps[1][0] <= self.met:
+            del self.steps[0]
         return met
 
     def _position(self, at: int) -> int:
