@@ -168,7 +168,10 @@ class Sandbox(Tenant):
             ExceptionGroup: What failed.
             RuntimeError: The sandbox is not running.
         """
-        self._site.running().raise_failures()
+        server = self._site.running()
+        # Who has an answer may be quicker than the server is to tell that it failed.
+        self._site.call(lambda: None)
+        server.raise_failures()
 
     def close(self) -> None:
         """End the sandbox as leaving the `with` block does, or let go of its database unused."""
