@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,7 @@ def set_ups_of_one_session() -> list[float]:
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-m", "pytest", *options],
             cwd=folder,
-            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path},
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=False,
