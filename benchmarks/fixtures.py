@@ -65,6 +65,7 @@ class SetUps(NamedTuple):
 
 
 def fixture_set_ups(sessions: int) -> SetUps:
+    set_ups_of_one_session()  # writes bytecode
     found = SetUps([], [])
     for _ in range(sessions):
         first, *further = set_ups_of_one_session()
@@ -81,11 +82,18 @@ def set_ups_of_one_session() -> list[float]:
         # Of other plugins there is only that of anyio, which comes with the SDK: others may import
         # by themselves what the sandbox needs.
         options = ["-q", "-p", "no:cacheprovider", "-p", "anyio", "-p", "pytest_webhooks_sdk"]
-        path = str(folder_of_sdk())
+        # Nor does an environment variable change anything.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PY")
+        }
+        environment |= {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": str(folder_of_sdk()),
+        }
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-m", "pytest", *options],
             cwd=folder,
-            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path},
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
