@@ -57,8 +57,9 @@ class Sandbox(Tenant):
         allow_remote: Whether `host` may be one that other machines can reach.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are not known, a credential is
-            empty or another tenant's of the database, or a timeout is none.
+        ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
+            not positive, a timeout is none, or a credential is empty or another tenant's of the
+            database.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -82,6 +83,8 @@ class Sandbox(Tenant):
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
+        if token_lifetime < 1:
+            raise ValueError(f"token_lifetime must be 1 second or more, not {token_lifetime}.")
         self._address = (host, port)
         self._real_time = real_time
         timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
