@@ -29,7 +29,7 @@ tests: $(VENV)/dev.stamp
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --include='src/webhooks_sdk/*.py' --fail-under=98
+	$(BIN)/coverage report --include='src/webhooks_sdk/*.py,src/pytest_webhooks_sdk.py' --fail-under=98
 
 # With the lowest versions of the dependencies that are declared to work.
 lowest: .venv-lowest/stamp

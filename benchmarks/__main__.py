@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contenders import RIVALS, async_contenders, importable, sync_contenders
 from benchmarks.deliveries import delivery_contenders
+from benchmarks.fixtures import fixture_set_ups
 from benchmarks.imports import import_contenders, net_of_startup
 from benchmarks.redeliveries import AIM, measure_redeliveries
 from benchmarks.report import (
     print_delivery_figures,
     print_figures,
+    print_fixture_figures,
     print_import_figures,
     print_rates,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROUNDS = 41
 DEFAULT_CALLS = 75
+FIXTURE_SESSIONS = 5
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
     measure_deliveries(arguments.rounds, arguments.calls)
     measure_sandbox(arguments.rounds)
     measure_imports(arguments.rounds)
+    measure_fixtures(min(arguments.rounds, FIXTURE_SESSIONS))
 
 
 def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int) -> None:
@@ -72,6 +76,15 @@ def measure_imports(rounds: int) -> None:
     print_import_figures(
         "import: the same, net of the start-up of the interpreter", net_of_startup(figures)
     )
+
+
+def measure_fixtures(sessions: int) -> None:
+    set_ups = fixture_set_ups(sessions)
+    figures = {
+        "first test, imports included": set_ups.first,
+        "each further test": set_ups.further,
+    }
+    print_fixture_figures("pytest fixtures: time until both are there", figures)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -31,6 +31,7 @@ LABELS: Mapping[str, str] = {
     STARTUP: "(no import)",
 }
 TARGETS: Mapping[str, float] = {SDK: 0.9, RECEIVE_SDK: 1.15, IMPORT_SDK: 1.5}
+FIXTURE_TARGET = 0.05
 MICROSECONDS, MILLISECONDS = (1e6, "µs"), (1e3, "ms")
 
 
@@ -44,6 +45,21 @@ def print_delivery_figures(title: str, figures: Figures) -> None:
 
 def print_import_figures(title: str, figures: Figures) -> None:
     print_table(title, figures, IMPORT_BASELINE, MILLISECONDS)
+
+
+def print_fixture_figures(title: str, figures: Figures) -> None:
+    """Print medians, each beside the one target: these are no ratios, for there is no rival."""
+    scale, symbol = MILLISECONDS
+    print(f"{title}\n  {'':34}{'median':>10}  {'middle half':<15}  target")
+    for name, seconds in figures.items():
+        taken = [one * scale for one in seconds]
+        median = statistics.median(taken)
+        reached = "reached" if median <= FIXTURE_TARGET * scale else "NOT reached"
+        print(
+            f"  {name:34}{median:7.1f} {symbol}  {middle_half(taken) + ' ' + symbol:<15}"
+            f"  at most {FIXTURE_TARGET * scale:g} {symbol}: {reached}"
+        )
+    print(flush=True)
 
 
 def print_rates(title: str, rates: Sequence[Rate], aim: float) -> None:

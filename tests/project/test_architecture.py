@@ -42,7 +42,9 @@ FLOORS = {
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 PURE_IN_SANDBOX = {
+    "_behaviour",
     "_outgoing",
+    "_received",
     "_refusals",
     "_routes",
     "_rows",

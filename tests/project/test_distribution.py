@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[2]
 CORE = {"anyio", "attrs", "cattrs", "httpx", "tenacity"}
 
 
-def run(*command: str | Path, cwd: Path, python: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path, python: Path | None = None, status: int = 0) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if python is not None:
         environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(  # noqa: S603 - commands of this file
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -47,10 +47,11 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
+def test_the_wheel_holds_the_package_with_its_plugin_and_nothing_else(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     assert "webhooks_sdk/py.typed" in names
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"webhooks_sdk"}
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"webhooks_sdk", "pytest_webhooks_sdk.py"}
     in_tree = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == in_tree
 
@@ -82,6 +83,26 @@ def test_its_dependencies_are_those_of_the_core(installed: Path) -> None:
     lines = run(installed, "-c", script, cwd=installed.parent).split("\n")
     names = {"".join(c if c.isalpha() else " " for c in line).split()[0] for line in lines if line}
     assert names == CORE
+
+
+def test_the_pytest_plugin_comes_along_and_says_which_extra_is_missing(
+    dist: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = (python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt")
+    wheel = next(dist.glob("*.whl"))
+    run(*install, wheel, "pytest", cwd=tmp_path)
+    (tmp_path / "test_plugin.py").write_text(
+        "def test(webhooks_sandbox, webhooks_subscriber):\n"
+        "    assert webhooks_sandbox.publish('application_form', {}) == ()\n"
+    )
+    tests = (python, "-m", "pytest", "-q", "-W", "error", "test_plugin.py")
+    said = run(*tests, cwd=tmp_path, status=1)
+    assert "pip install 'webhooks-sdk[sandbox]'" in said
+    assert "Traceback" not in said
+    run(*install, f"{wheel}[sandbox]", cwd=tmp_path)
+    assert "1 passed" in run(*tests, cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")

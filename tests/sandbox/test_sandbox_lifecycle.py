@@ -20,7 +20,7 @@ import httpx
 import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
-from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants, _app
 from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
@@ -236,14 +236,30 @@ def test_an_unexpected_failure_is_answered_and_raised_at_the_end() -> None:
     assert [type(error) for error in caught.value.exceptions] == [OverflowError]
 
 
+def test_a_failure_can_be_asked_for_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+        sandbox.raise_failures()
+        monkeypatch.delattr(_app, "subscription_row")
+        assert client.post("/hooks", json={"url": "http://a.example/"}).status_code == 500
+        with pytest.raises(ExceptionGroup, match="own server failed") as caught:
+            sandbox.raise_failures()
+        assert [type(error) for error in caught.value.exceptions] == [NameError]
+        sandbox.raise_failures()
+    with pytest.raises(RuntimeError, match="not running"):
+        Sandbox().raise_failures()
+
+
 def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:
-    subscriber = Subscriber(status=99_999)
-    subscriber.start()
-    with pytest.raises(httpx.TransportError):
-        httpx.post(subscriber.url)
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise OverflowError
+
+    listener = bind("127.0.0.1", 0)
+    server = ServerThread(app, listener)
+    server.start()
+    assert httpx.post("http://{}:{}/".format(*listener.getsockname())).status_code == 500
     error = LookupError()
-    subscriber.__exit__(LookupError, error, None)
-    assert any("failed" in note for note in error.__notes__)
+    server.close(during=error)
+    assert any("failed" in note and "OverflowError" in note for note in error.__notes__)
 
 
 def test_what_the_loop_reports_is_a_failure() -> None:

@@ -7,18 +7,20 @@
         sandbox.publish("application_form:quoted", {"id": "1"})
         subscriber.wait_for(1)
 
+In pytest each test has its own as `webhooks_sandbox` and `webhooks_subscriber`: docs/testing.md.
+
 Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 `python -m webhooks_sdk.sandbox`.
 """
 
 try:
     from webhooks_sdk.sandbox._database import SandboxDatabaseError
+    from webhooks_sdk.sandbox._received import ReceivedDelivery
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
         AttemptsPage,
         DeliveryAttempt,
         PendingRetry,
-        ReceivedDelivery,
         ReceivedRequest,
         Subscription,
     )

@@ -1,36 +1,51 @@
 """The real time, also while a test has stopped the clocks.
 
-freezegun stops clocks by replacing the functions of `time` and every module's attribute that is one
-of them. What hangs on a class it does not find.
+freezegun stops clocks by replacing the functions of `time`, and whatever attribute of a module is
+one of them. The functions of a second `time`, which is in nobody's reach, are none of them: they go
+on, also if this module is imported while the clocks stand still.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec, module_from_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
-class _Real:
-    time_ns = staticmethod(time.time_ns)
-    monotonic = staticmethod(time.monotonic)
+def _second_time() -> ModuleType:
+    spec = find_spec("time")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_time = _second_time()
+_time_ns: Callable[[], int] = _time.time_ns
+_monotonic: Callable[[], float] = _time.monotonic
 
 
 class RealClock:
-    """What time it is, as taken when this module was imported."""
+    """What time it is, whatever the other clocks of the process say."""
 
     @staticmethod
     def now() -> int:
         """Return the time of the day: microseconds since 1970, UTC."""
-        return _Real.time_ns() // 1000
+        return _time_ns() // 1000
 
     @staticmethod
     def running() -> int:
         """Return microseconds since some moment, never set back."""
-        return int(_Real.monotonic() * 1_000_000)
+        return int(_monotonic() * 1_000_000)
 
 
 class RealTimeLoop(asyncio.SelectorEventLoop):
@@ -38,7 +53,7 @@ class RealTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Return the loop's seconds."""
-        return _Real.monotonic()
+        return _monotonic()
 
 
 def moment(microseconds: int) -> datetime:

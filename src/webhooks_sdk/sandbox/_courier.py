@@ -40,7 +40,9 @@ class Courier:
         """Send a delivery, whatever comes of it, and return its attempt."""
         try:
             outcome = (
-                _NOT_SENT if delivery.request is None else await self._sender.send(delivery.request)
+                _NOT_SENT
+                if delivery.request is None
+                else await self._sender.send(delivery.request, service.timeouts)
             )
         except asyncio.CancelledError:
             service.finish(delivery, _CUT_OFF)

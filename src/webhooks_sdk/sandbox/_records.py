@@ -1,7 +1,6 @@
 """The nouns of the sandbox, frozen; datetimes are aware and in UTC."""
 
-import json
-from collections.abc import Mapping
+import math
 from datetime import datetime
 from uuid import UUID
 
@@ -142,6 +141,27 @@ class DeliveryAttempt:
 
 
 @frozen(kw_only=True)
+class Timeouts:
+    """How long a delivery waits for its subscriber.
+
+    Attributes:
+        connect: Seconds within which the connection must open.
+        answer: Seconds within which the whole answer must then come.
+    """
+
+    connect: float = 5.0
+    answer: float = 60.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
+            if not 0 < seconds < math.inf:
+                raise ValueError(f"{name} must be a number of seconds, above 0, not {seconds!r}.")
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@frozen(kw_only=True)
 class Outcome:
     """How sending a delivery ended: with an answer, or with an error."""
 
@@ -249,28 +269,3 @@ class ReceivedRequest:
     path: str
     status: int | None
     received_at: datetime
-
-
-@frozen(kw_only=True)
-class ReceivedDelivery:
-    """One HTTP request that a `Subscriber` received.
-
-    Attributes:
-        method: `"POST"`, if it is a delivery.
-        path: The path without the query string.
-        headers: Its headers, looked up in any case.
-        body: The raw body, over which a signature is computed.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(hash=False)
-    body: bytes
-
-    def json(self) -> object:
-        """Return the body, parsed as JSON.
-
-        Raises:
-            ValueError: It is no JSON.
-        """
-        return json.loads(self.body)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import asdict, evolve
 
-from webhooks_sdk.sandbox._records import Account
+from webhooks_sdk.sandbox._records import DEFAULT_TIMEOUTS, Account
 from webhooks_sdk.sandbox._routes import PREFIXES
 from webhooks_sdk.sandbox._service import Service
 from webhooks_sdk.sandbox._variants import Variants
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhooks_sdk.sandbox._database import Database
+    from webhooks_sdk.sandbox._records import Timeouts
     from webhooks_sdk.sandbox._routes import EnvironmentName
     from webhooks_sdk.sandbox._timeline import Clock
 
@@ -27,12 +28,21 @@ class Registry:
 
     Args:
         database: Where they are kept.
+        timeouts: How long deliveries wait for a subscriber, unless a tenant says otherwise.
         clock: The real time.
         new_id: Returns a UUID that is new.
     """
 
-    def __init__(self, database: Database, *, clock: Clock, new_id: Callable[[], UUID]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        clock: Clock,
+        new_id: Callable[[], UUID],
+    ) -> None:
         self._database = database
+        self._timeouts = timeouts
         self._clock = clock
         self._new_id = new_id
         self._services: dict[int, Service] = {}
@@ -152,7 +162,13 @@ class Registry:
         service.changes.notify()
 
     def _open(self, account: Account) -> Service:
-        service = Service(self._database, account, clock=self._clock, new_id=self._new_id)
+        service = Service(
+            self._database,
+            account,
+            timeouts=self._timeouts,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
         self._services[account.number] = service
         return service
 

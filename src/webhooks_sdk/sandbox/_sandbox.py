@@ -11,6 +11,7 @@ from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._reception import Reception
+from webhooks_sdk.sandbox._records import Timeouts
 from webhooks_sdk.sandbox._registry import Registry
 from webhooks_sdk.sandbox._request_log import RequestLog
 from webhooks_sdk.sandbox._sending import Sender
@@ -51,13 +52,14 @@ class Sandbox(Tenant):
         real_time: Whether automatic retries also come due as real time goes by, and not in
             `advance` alone.
         token_lifetime: Seconds of real time for which an access token is valid.
-        connect_timeout: Seconds within which a subscriber must accept the connection.
-        answer_timeout: Seconds within which it must then have answered.
+        connect_timeout: The attribute's first value, for every tenant.
+        answer_timeout: The attribute's first value, for every tenant.
         allow_remote: Whether `host` may be one that other machines can reach.
 
     Raises:
         ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
-            not positive, or a credential is empty or another tenant's of the database.
+            not positive, a timeout is none, or a credential is empty or another tenant's of the
+            database.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -85,18 +87,17 @@ class Sandbox(Tenant):
             raise ValueError(f"token_lifetime must be 1 second or more, not {token_lifetime}.")
         self._address = (host, port)
         self._real_time = real_time
+        timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
         opened, clock = Database(database), RealClock()
         try:
-            registry = Registry(opened, clock=clock, new_id=uuid4)
+            registry = Registry(opened, timeouts=timeouts, clock=clock, new_id=uuid4)
             first = registry.ensure_first(client_id, client_secret)
             site = Site(
                 database=opened,
                 registry=registry,
                 tokens=TokenOffice(opened, clock=clock, lifetime=token_lifetime),
                 log=RequestLog(opened),
-                courier=Courier(
-                    Sender(connect_timeout=connect_timeout, answer_timeout=answer_timeout)
-                ),
+                courier=Courier(Sender()),
             )
             super().__init__(site, first)
             if variants is not None:
@@ -160,6 +161,20 @@ class Sandbox(Tenant):
         """
         site = self._site
         return Tenant(site, site.registry.add(environment, client_id, client_secret))
+
+    def raise_failures(self) -> None:
+        """Tell whether the sandbox itself has failed: an exception in it that it did not handle.
+
+        What was told once is not told again. What was not, is told when the sandbox is left.
+
+        Raises:
+            ExceptionGroup: What failed.
+            RuntimeError: The sandbox is not running.
+        """
+        server = self._site.running()
+        # Who has an answer may be quicker than the server is to tell that it failed.
+        self._site.call(lambda: None)
+        server.raise_failures()
 
     def close(self) -> None:
         """End the sandbox as leaving the `with` block does, or let go of its database unused."""

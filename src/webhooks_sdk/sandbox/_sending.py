@@ -18,40 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from ssl import SSLContext
 
-    from webhooks_sdk.sandbox._records import Address, OutgoingRequest
+    from webhooks_sdk.sandbox._records import Address, OutgoingRequest, Timeouts
 
 _CHUNK = 65_536
 
 
 class Sender:
-    """Sends deliveries, and sees what comes of them.
+    """Sends deliveries, and sees what comes of them."""
 
-    Args:
-        connect_timeout: Seconds within which the connection must open.
-        answer_timeout: Seconds within which the whole answer must then come.
-    """
-
-    def __init__(self, *, connect_timeout: float, answer_timeout: float) -> None:
-        self._connect_timeout = connect_timeout
-        self._answer_timeout = answer_timeout
+    def __init__(self) -> None:
         self._tls: SSLContext | None = None
 
-    async def send(self, request: OutgoingRequest) -> Outcome:
+    async def send(self, request: OutgoingRequest, timeouts: Timeouts) -> Outcome:
         """Send a delivery and return what came of it, whatever that is."""
         started = asyncio.get_running_loop().time()
         try:
-            status = await self._exchange(request)
+            status = await self._exchange(request, timeouts)
         except (OSError, UnicodeError, h11.RemoteProtocolError) as error:
             # TimeoutError is an OSError; a host name that cannot be encoded is a UnicodeError.
             return Outcome(error=str(error) or type(error).__name__)
         seconds = asyncio.get_running_loop().time() - started
         return Outcome(status=status, duration_ms=round(seconds * 1000))
 
-    async def _exchange(self, request: OutgoingRequest) -> int:
-        async with _limit(self._connect_timeout, "the connection did not open"):
+    async def _exchange(self, request: OutgoingRequest, timeouts: Timeouts) -> int:
+        async with _limit(timeouts.connect, "the connection did not open"):
             reader, writer = await self._connect(request.address)
         try:
-            async with _limit(self._answer_timeout, "no answer came"):
+            async with _limit(timeouts.answer, "no answer came"):
                 return await _converse(request, reader, writer)
         finally:
             # The answer has been read to its end, or nobody waits for it: no goodbyes.

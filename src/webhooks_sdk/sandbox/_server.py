@@ -99,7 +99,8 @@ class ServerThread:
         listener: A bound socket, as `bind` returns it; the server closes it.
 
     Attributes:
-        failures: What the application raised, or the loop reported, that it should not have.
+        failures: What the application raised, or the loop reported, that it should not have, and
+            that nobody was told of yet.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
@@ -149,12 +150,24 @@ class ServerThread:
             ExceptionGroup: The failures.
         """
         self.stop()
-        if not self.failures:
-            return
-        failed = ExceptionGroup("The sandbox's own server failed", self.failures)
-        if during is None:
-            raise failed
-        during.add_note(f"{failed}: {self.failures!r}")
+        try:
+            self.raise_failures()
+        except ExceptionGroup as failed:
+            if during is None:
+                raise
+            during.add_note(f"{failed}: {failed.exceptions!r}")
+
+    def raise_failures(self) -> None:
+        """Tell of the failures so far, once.
+
+        Raises:
+            ExceptionGroup: The failures.
+        """
+        failures = self.failures.copy()
+        # The server may add to them meanwhile.
+        del self.failures[: len(failures)]
+        if failures:
+            raise ExceptionGroup("The sandbox's own server failed", failures)
 
     def join(self) -> None:
         """Block until the server has ended."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from webhooks_sdk.sandbox._database import Database
-    from webhooks_sdk.sandbox._records import Account, KnownEvent
+    from webhooks_sdk.sandbox._records import Account, KnownEvent, Timeouts
     from webhooks_sdk.sandbox._rules import Changes
     from webhooks_sdk.sandbox._timeline import Clock
     from webhooks_sdk.sandbox._variants import Variants
@@ -50,20 +50,29 @@ class Service:
     Args:
         database: Where everything is kept.
         account: Whose it is.
+        timeouts: The attribute's first value.
         clock: The real time.
         new_id: Returns a UUID that is new.
 
     Attributes:
         account: Who the tenant is.
+        timeouts: How long its deliveries wait for a subscriber.
         timeline: What time it is for the tenant.
         changes: Tells of every change.
         is_closed: Whether the tenant was forgotten.
     """
 
     def __init__(
-        self, database: Database, account: Account, *, clock: Clock, new_id: Callable[[], UUID]
+        self,
+        database: Database,
+        account: Account,
+        *,
+        timeouts: Timeouts,
+        clock: Clock,
+        new_id: Callable[[], UUID],
     ) -> None:
         self.account: Account = account
+        self.timeouts: Timeouts = timeouts
         self.changes: ChangeSignal = ChangeSignal()
         self.is_closed: bool = False
         self._new_id = new_id

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from webhooks_sdk.sandbox._history import History, Which
 from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox._rules import is_event_name
@@ -109,6 +111,34 @@ class Tenant:
     @variants.setter
     def variants(self, variants: VariantsLike) -> None:
         self._service.variants = Variants.of(variants)
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds of real time within which a subscriber must accept the connection.
+
+        Set it at any time, for the deliveries that follow.
+
+        Raises:
+            ValueError: It is set to something else than a number above 0.
+        """
+        return self._service.timeouts.connect
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._service.timeouts = evolve(self._service.timeouts, connect=seconds)
+
+    @property
+    def answer_timeout(self) -> float:
+        """Seconds of real time within which it must then have answered. To be set likewise.
+
+        Raises:
+            ValueError: As above.
+        """
+        return self._service.timeouts.answer
+
+    @answer_timeout.setter
+    def answer_timeout(self, seconds: float) -> None:
+        self._service.timeouts = evolve(self._service.timeouts, answer=seconds)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
