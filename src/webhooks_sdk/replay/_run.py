@@ -22,6 +22,7 @@ from webhooks_sdk.replay._outcomes import OutcomeStatus
 from webhooks_sdk.replay._recovery import check_plan, coverage_of, make_plan
 from webhooks_sdk.replay._report import Tally
 from webhooks_sdk.replay._resuming import outcome_without_sending
+from webhooks_sdk.replay._rows import RowState
 from webhooks_sdk.replay._scheduler import Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target, read_target
 from webhooks_sdk.replay._undelivered import delivered_since
@@ -121,6 +122,9 @@ class Run:
         """Return what earlier runs left unknown, by the subscription that is to be listed."""
         rows_of: defaultdict[UUID, list[Row]] = defaultdict(list)
         for row in self._journal.unanswered():
+            if row.state is RowState.IN_FLIGHT:
+                # Its run is over: it is under way no more.
+                self._settle(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
             rows_of[row.hook_id].append(row)
         return rows_of
 
@@ -131,15 +135,26 @@ class Run:
             assert row.intended_at is not None
             attempt = delivered_since(listed, row.request_id, row.intended_at)
             if attempt is not None:
-                self._journal.settle(
-                    row.hook_id,
-                    row.request_id,
-                    OutcomeStatus.DELIVERED,
-                    self._now(),
-                    response_status=attempt.response_status,
-                    duration_ms=attempt.response_duration_ms,
-                    delivery_id=attempt.delivery_id,
-                )
+                target = Target(row.hook_id, row.request_id)
+                self._settle(target, OutcomeStatus.DELIVERED, attempt)
+
+    def _settle(
+        self,
+        target: Target,
+        status: OutcomeStatus,
+        event: WebhookEvent | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        self._journal.settle(
+            target.hook_id,
+            target.request_id,
+            status,
+            self._now(),
+            response_status=None if event is None else event.response_status,
+            duration_ms=None if event is None else event.response_duration_ms,
+            delivery_id=None if event is None else event.delivery_id,
+            error=error,
+        )
 
     def begin(self) -> None:
         """Note that targets are taken from now on."""
@@ -226,20 +241,10 @@ class Run:
         """
         if job.abandoned:
             return
-        target, event = job.target, result.event
         if result.untouched:
-            self._journal.withdraw(target.hook_id, target.request_id)
-            return
-        self._journal.settle(
-            target.hook_id,
-            target.request_id,
-            result.status,
-            self._now(),
-            response_status=None if event is None else event.response_status,
-            duration_ms=None if event is None else event.response_duration_ms,
-            delivery_id=None if event is None else event.delivery_id,
-            error=result.error,
-        )
+            self._journal.withdraw(job.target.hook_id, job.target.request_id)
+        else:
+            self._settle(job.target, result.status, result.event, result.error)
 
     def complete(self, job: Job, result: Result) -> None:
         """Decide what comes of a request that was recorded."""

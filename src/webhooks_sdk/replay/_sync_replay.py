@@ -92,13 +92,14 @@ class Replay:
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(self._list_events(hook_to_plan))
-        if self._list_events is not None:
-            for hook_id, rows in run.to_look_up().items():
-                try:
-                    run.look_up(rows, self._list_events(hook_id))
-                except NotFoundError:
-                    # The subscription is gone: nobody can tell any more.
-                    continue
+        for hook_id, rows in run.to_look_up().items():
+            if self._list_events is None:
+                break
+            try:
+                run.look_up(rows, self._list_events(hook_id))
+            except NotFoundError:
+                # The subscription is gone: nobody can tell any more.
+                continue
         run.begin()
 
     def __exit__(

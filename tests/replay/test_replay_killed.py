@@ -1,0 +1,147 @@
+"""A process that replays is killed again and again: nothing is lost, and nothing goes twice unseen.
+
+The sandbox is the witness: what it delivered is held against what the journal says.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import replay_child
+
+from webhooks_sdk import Client, ClientCredentials
+from webhooks_sdk.replay import Journal
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+    from webhooks_sdk.sandbox import Tenant
+
+CONCURRENCY = 16
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as subscriber:
+        yield subscriber
+
+
+class Outage:
+    """So many events that a subscriber missed, and runs that replay them."""
+
+    def __init__(self, sandbox: Tenant, subscriber: Subscriber, folder: Path, events: int) -> None:
+        self.sandbox = sandbox
+        self.journal = folder / "outage.sqlite"
+        self.named: set[UUID] = set()
+        self._file = folder / "targets"
+        credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
+        with Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
+            self.hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
+        subscriber.stop()
+        missed = [sandbox.publish("application_form:quoted", {"n": n}) for n in range(events)]
+        subscriber.start()
+        self.events = [attempt.event_id for (attempt,) in missed]
+        lines = (f"{self.hook.id} {event_id}\n" for event_id in self.events)
+        self._file.write_text("".join(lines), encoding="utf-8")
+
+    def run(self, *, kill_after: int | None = None, **options: Any) -> int:
+        """Run a process; return how many requests of it had ended.
+
+        Args:
+            kill_after: After how many of those it is killed; None for never.
+            **options: Those of the replay.
+        """
+        options = {"concurrency": CONCURRENCY, "is_async": False} | options
+        command = [sys.executable, replay_child.__file__, self.journal, self._file]
+        ended = 0
+        with subprocess.Popen(  # noqa: S603 - this interpreter
+            [*command, json.dumps(options)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                "WEBHOOKS_BASE_URL": self.sandbox.base_url,
+                "WEBHOOKS_TOKEN_URL": self.sandbox.token_url,
+                "WEBHOOKS_CLIENT_ID": self.sandbox.client_id,
+                "WEBHOOKS_CLIENT_SECRET": self.sandbox.client_secret,
+            },
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            while ended != kill_after and process.stdout.readline():
+                ended += 1
+            if kill_after is not None:
+                process.kill()
+            errors = process.stderr.read()
+        assert process.returncode == (0 if kill_after is None else -9), errors
+        self.name_what_is_unknown()
+        return ended
+
+    def name_what_is_unknown(self) -> None:
+        with Journal(self.journal) as journal:
+            entries = list(journal)
+        in_flight = {entry.request_id for entry in entries if entry.in_flight}
+        assert len(in_flight) <= CONCURRENCY, "more than the last run had under way"
+        unknown = {entry.request_id for entry in entries if entry.status == "unknown"}
+        self.named |= in_flight | unknown
+
+    def audit(self) -> None:
+        """Hold what the sandbox delivered against what the journals said."""
+        delivered = Counter(
+            attempt.event_id for attempt in self.sandbox.attempts if attempt.delivered
+        )
+        assert set(delivered) == set(self.events)
+        twice = {event_id for event_id, times in delivered.items() if times > 1}
+        assert twice <= self.named
+        with Journal(self.journal) as journal:
+            assert {entry.status for entry in journal} <= {"delivered", "accepted"}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_killed_at_thirty_random_points(
+    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, is_async: bool
+) -> None:
+    events, kills = (2000, 30) if is_async else (700, 10)
+    outage = Outage(sandbox, subscriber, tmp_path, events)
+    draw = random.Random(f"kill {is_async}")  # noqa: S311 - no secret
+    for _ in range(kills):
+        outage.run(kill_after=draw.randint(1, 2 * events // kills - 20), is_async=is_async)
+    outage.run(is_async=is_async)
+    outage.run(is_async=is_async, resend_unknown=True)
+    outage.audit()
+    assert outage.named
+
+
+def test_a_recovery_killed_at_random_points(
+    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    outage = Outage(sandbox, subscriber, tmp_path, 300)
+    attempts = sandbox.attempts
+    window = {
+        "hook_id": str(outage.hook.id),
+        "since": attempts[0].enqueued_at.isoformat(),
+        "until": sandbox.now.isoformat(),
+    }
+    # So few are listed that each redelivery pushes an older event out.
+    sandbox.variants = Variants(listed=300)
+    draw = random.Random("recover")  # noqa: S311 - no secret
+    for _ in range(5):
+        outage.run(kill_after=draw.randint(1, 40), recover=window, rate=None)
+    outage.run(recover=window, rate=None)
+    outage.run(recover=window, rate=None, resend_unknown=True)
+    outage.audit()
