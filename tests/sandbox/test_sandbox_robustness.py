@@ -16,11 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sandbox_helpers import SandboxClient
 
-from webhooks_sdk.sandbox import Sandbox
+from webhooks_sdk.sandbox import Fault, Sandbox
 from webhooks_sdk.sandbox._bodies import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from webhooks_sdk.sandbox._faults import FaultKind
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +175,40 @@ def test_the_control_api_takes_anything(
     if answer.status_code >= 400:
         assert set(answer.json()) == {"error", "message"}
     sandbox.clear_faults()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_sandbox/reset",
+        "/auth/token",
+    ],
+)
+def test_a_failure_of_its_own_is_answered_and_told(tmp_path: Path, path: str) -> None:
+    # A database that is gone, while requests still come, is what it takes.
+    sandbox = Sandbox(database=tmp_path / "sandbox.sqlite")
+    sandbox.__enter__()
+    sandbox._site.database.close()
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(sandbox.base_url + path, content="{}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal_server_error")
+    with pytest.raises(ExceptionGroup, match="failed") as caught:
+        sandbox.__exit__(None, None, None)
+    assert [type(error) for error in caught.value.exceptions][:1] == [RuntimeError]
+
+
+@pytest.mark.parametrize("fault", ["malformed_json", "server_error"])
+def test_a_failure_is_told_also_where_a_fault_hides_it(fault: FaultKind) -> None:
+    # A lifetime that no database can express is what it takes.
+    sandbox = Sandbox(token_lifetime=10**20)
+    sandbox.__enter__()
+    sandbox.inject(Fault(fault, processed=fault == "server_error"))
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": sandbox.client_id,
+        "client_secret": sandbox.client_secret,
+    }
+    answer = httpx.post(sandbox.token_url, data=form)
+    assert answer.status_code == 500
+    with pytest.raises(ExceptionGroup, match="failed"):
+        sandbox.__exit__(None, None, None)

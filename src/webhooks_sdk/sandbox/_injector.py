@@ -40,10 +40,13 @@ class FaultPlans:
     def of(self, service: Service) -> FaultPlan:
         """Return the plan of a tenant."""
         number = service.account.number
-        if number not in self._plans:
+        plan = self._plans.get(number)
+        if plan is None:
             seed = None if self._seed is None else f"faults {self._seed} {number}"
-            self._plans[number] = FaultPlan(random.Random(seed).random)  # noqa: S311 - no secret
-        return self._plans[number]
+            plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - no secret
+            # Any thread may ask first, and all must get the same.
+            plan = self._plans.setdefault(number, plan)
+        return plan
 
     def forget(self, service: Service) -> None:
         """Forget the plan of a tenant."""

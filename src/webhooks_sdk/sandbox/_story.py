@@ -1,6 +1,7 @@
 """What has happened in the days before, for a sandbox that is to be looked at.
 
-Nothing is sent and no clock is read: attempts and how they ended are told to the service, which keeps its own rules.
+Nothing is sent and no clock is read: attempts and how they ended are told to the service, which
+keeps its own rules.
 """
 
 from __future__ import annotations
