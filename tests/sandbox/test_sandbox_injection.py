@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -264,6 +265,20 @@ def test_a_seed_gives_new_ids_in_a_database_that_has_some(tmp_path: Any) -> None
         with Sandbox(seed=5, database=path) as sandbox, SandboxClient(sandbox) as client:
             found.add(client.subscribe(URL)["id"])
     assert len(found) == 3
+
+
+def test_a_sandbox_that_ends_does_not_carry_out_what_is_left() -> None:
+    with Subscriber() as subscriber, ThreadPoolExecutor(2) as pool:
+        with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+            client.subscribe(subscriber.url)
+            (attempt,) = sandbox.publish(EVENT, {})
+            subscriber.delay = 600
+            sandbox.inject(Fault("slow_drip", operation="redeliver", seconds=600))
+            sandbox.inject(Fault("latency", operation="list", seconds=600))
+            calls = [pool.submit(client.redeliver, attempt), pool.submit(client.get, "/hooks")]
+            subscriber.wait_for(2)
+        for call in calls:
+            assert isinstance(call.exception(30), httpx.TransportError)
 
 
 # What the SDK says
