@@ -43,6 +43,9 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 PURE_IN_SANDBOX = {
     "_behaviour",
+    "_control_rows",
+    "_faults",
+    "_guard",
     "_outgoing",
     "_received",
     "_refusals",
@@ -50,6 +53,7 @@ PURE_IN_SANDBOX = {
     "_rows",
     "_rules",
     "_schedule",
+    "_story_events",
     "_timeline",
     "_variants",
 }
