@@ -15,6 +15,7 @@ from webhooks_sdk.sandbox._changes import Changes as ChangeSignal
 from webhooks_sdk.sandbox._clock import microseconds, moment
 from webhooks_sdk.sandbox._outgoing import compose, receives
 from webhooks_sdk.sandbox._records import (
+    DEFAULT_TIMEOUTS,
     Delivery,
     DeliveryAttempt,
     Event,
@@ -67,7 +68,7 @@ class Service:
         database: Database,
         account: Account,
         *,
-        timeouts: Timeouts,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         clock: Clock,
         new_id: Callable[[], UUID],
     ) -> None:
