@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from webhooks_sdk.sandbox._openapi import DOCUMENT_PATH, answer_document
 from webhooks_sdk.sandbox._refusals import RequestRefusedError, error_body, not_found
 from webhooks_sdk.sandbox._rows import event_row, subscription_row
 from webhooks_sdk.sandbox._rules import read_changes, read_object
@@ -57,6 +58,7 @@ class API:
         update = self._update
         app = Starlette(
             routes=[
+                Route(DOCUMENT_PATH, answer_document),
                 Route(TOKEN_PATH, self._issue_token, methods=["POST"]),
                 self._resource("/hooks", GET=self._list, POST=self._create),
                 self._resource(hook, GET=self._get, PUT=update, PATCH=update, DELETE=self._delete),
