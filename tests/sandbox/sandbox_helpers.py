@@ -12,7 +12,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox
+    from webhooks_sdk.sandbox import DeliveryAttempt, Tenant
 
 EVENT = "application_form:quoted"
 
@@ -20,7 +20,7 @@ EVENT = "application_form:quoted"
 class SandboxClient(httpx.Client):
     """An HTTP client that has an access token, and knows nothing else about the API."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Tenant) -> None:
         super().__init__(base_url=sandbox.base_url, trust_env=False, timeout=30)
         form = {
             "grant_type": "client_credentials",

@@ -74,7 +74,7 @@ def test_null_clears_secret_and_header(client: SandboxClient, method: str) -> No
 
 
 def test_the_status_of_create_can_be_chosen() -> None:
-    with Sandbox(create_status=200) as sandbox, SandboxClient(sandbox) as client:
+    with Sandbox(variants="create_200") as sandbox, SandboxClient(sandbox) as client:
         assert client.post("/hooks", json={"url": URL}).status_code == 200
 
 

@@ -1,20 +1,29 @@
-"""The state machine, called directly: no server, a clock and ids of its own."""
+"""The rules over a database in memory: no server, a clock and ids of their own."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
-from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Outcome, Subscription
+from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._registry import Registry
 from webhooks_sdk.sandbox._rows import event_row, subscription_row
-from webhooks_sdk.sandbox._service import MAX_ACTIVE, MAX_LISTED, Service
+from webhooks_sdk.sandbox._service import MAX_ACTIVE, Service
+from webhooks_sdk.sandbox._variants import Variants
+
+if TYPE_CHECKING:
+    from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Subscription
 
 URL = "http://subscriber.example/"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+FAILED, DELIVERED = Outcome(status=500, duration_ms=1), Outcome(status=200, duration_ms=1)
 
 
 class Clock:
@@ -23,14 +32,18 @@ class Clock:
     def __init__(self) -> None:
         self._looks = count()
 
-    def __call__(self) -> datetime:
-        return START + timedelta(seconds=next(self._looks))
+    def now(self) -> int:
+        return microseconds(START + timedelta(seconds=next(self._looks)))
+
+    def running(self) -> int:
+        raise AssertionError
 
 
 @pytest.fixture
 def service() -> Service:
     ids = count(1)
-    return Service(now=Clock(), new_id=lambda: UUID(int=next(ids)))
+    registry = Registry(Database(), clock=Clock(), new_id=lambda: UUID(int=next(ids)))
+    return registry.add("production", None, None)
 
 
 def activate(service: Service, *events: str, url: str = URL) -> Subscription:
@@ -38,7 +51,8 @@ def activate(service: Service, *events: str, url: str = URL) -> Subscription:
 
 
 def attempt_of(service: Service, delivery: Delivery) -> DeliveryAttempt:
-    return service.attempts[delivery.position]
+    (attempt,) = [one for one in service.attempts if one.position == delivery.attempt.position]
+    return attempt
 
 
 def test_a_subscription_needs_only_a_url(service: Service) -> None:
@@ -142,7 +156,7 @@ def test_an_attempt_is_there_before_it_has_ended(service: Service) -> None:
     assert ended.finished_at is not None
     assert ended.finished_at > ended.started_at
     assert not ended.delivered
-    assert service.attempts == service.list_attempts(hook.id) == (ended,)
+    assert [*service.attempts] == [*service.list_attempts(hook.id)] == [ended]
 
 
 def test_an_attempt_without_an_answer_has_no_status(service: Service) -> None:
@@ -164,7 +178,7 @@ def test_a_redelivery_is_another_attempt_of_the_same_event(service: Service) -> 
     assert (after.event, after.enqueued_at) == (before.event, before.enqueued_at)
     assert again.request is not None
     assert again.request.body == b'{"a": 1}'
-    assert service.list_attempts(hook.id) == (after, before)
+    assert [*service.list_attempts(hook.id)] == [after, before]
 
 
 def test_an_event_belongs_to_one_subscription(service: Service) -> None:
@@ -199,11 +213,11 @@ def test_a_redelivery_to_an_inactive_subscription_sends_nothing(service: Service
 
 def test_the_list_of_attempts_is_bounded_and_redelivery_is_not(service: Service) -> None:
     hook = activate(service)
-    for _ in range(MAX_LISTED + 1):
+    service.variants = Variants(listed=3)
+    for _ in range(4):
         service.publish("carrier", b"{}")
     listed = service.list_attempts(hook.id)
-    assert len(listed) == MAX_LISTED
-    assert listed == service.attempts[:0:-1]
+    assert [*listed] == [*service.attempts[:0:-1]]
     oldest = service.attempts[0]
     assert oldest not in listed
     service.redeliver(hook.id, oldest.event_id)
@@ -218,8 +232,8 @@ def test_a_subscription_as_json(service: Service) -> None:
         "confirmed": False,
         "events": ["*"],
         "config": {"url": URL, "secret": "s", "header": None},
-        "owner_id": "00000000-0000-0000-0000-000000000001",
-        "tenant_id": "00000000-0000-0000-0000-000000000002",
+        "owner_id": "00000000-0000-0000-0000-000000000002",
+        "tenant_id": "00000000-0000-0000-0000-000000000001",
         "created_at": "2026-01-02T03:04:05.000Z",
         "updated_at": "2026-01-02T03:04:05.000Z",
     }
@@ -229,9 +243,9 @@ def test_an_attempt_as_json(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
     attempt = service.finish(delivery, Outcome(status=200, duration_ms=293))
-    assert event_row(attempt, service.tenant_id) == {
+    assert event_row(attempt, service.account.id) == {
         "id": str(attempt.event_id),
-        "tenant_id": "00000000-0000-0000-0000-000000000002",
+        "tenant_id": "00000000-0000-0000-0000-000000000001",
         "delivery_id": str(attempt.delivery_id),
         "event": "carrier:bridged",
         "enqueued_at": "2026-01-02T03:04:06.000Z",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from webhooks_sdk.sandbox import Sandbox
+from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._refusals import RequestRefusedError
-from webhooks_sdk.sandbox._tokens import TokenOffice, TokenRequest, read_token_request
+from webhooks_sdk.sandbox._registry import Registry
+from webhooks_sdk.sandbox._tokens import Holder, TokenOffice, TokenRequest, read_token_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +31,13 @@ MULTIPART = (
 class Clock:
     """A clock that stands still until it is set."""
 
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 2, tzinfo=UTC)
+    time = 1_767_225_600_000_000
 
-    def __call__(self) -> datetime:
-        return self.now
+    def now(self) -> int:
+        return self.time
+
+    def running(self) -> int:
+        return self.time
 
 
 def basic(user: str) -> str:
@@ -102,17 +106,17 @@ def test_a_token_request_hides_its_credentials() -> None:
 
 
 def test_a_token_is_valid_for_its_lifetime() -> None:
-    clock = Clock()
-    office = TokenOffice("a", "b", lifetime=60, now=clock)
-    answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False))
+    clock, database = Clock(), Database()
+    registry = Registry(database, clock=clock, new_id=uuid4)
+    account = registry.add("production", "a", "b").account
+    office = TokenOffice(database, clock=clock, lifetime=60)
+    answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
     authorization = f"Bearer {answer['access_token']}"
     assert answer["expires_in"] == 60
-    clock.now += timedelta(seconds=59.9)
-    office.check(authorization)
-    clock.now += timedelta(seconds=0.1)
-    with pytest.raises(RequestRefusedError) as caught:
-        office.check(authorization)
-    assert caught.value.status == 401
+    clock.time += 60_000_000 - 1
+    assert office.holder(authorization) == Holder(account.number, is_valid=True)
+    clock.time += 1
+    assert office.holder(authorization) == Holder(account.number, is_valid=False)
 
 
 @pytest.fixture(scope="module")

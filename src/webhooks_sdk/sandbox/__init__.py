@@ -12,9 +12,18 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 """
 
 try:
-    from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedDelivery, ReceivedRequest
+    from webhooks_sdk.sandbox._database import SandboxDatabaseError
+    from webhooks_sdk.sandbox._records import (
+        DeliveryAttempt,
+        PendingRetry,
+        ReceivedDelivery,
+        ReceivedRequest,
+        Subscription,
+    )
     from webhooks_sdk.sandbox._sandbox import Sandbox
     from webhooks_sdk.sandbox._subscriber import Subscriber
+    from webhooks_sdk.sandbox._tenant import Tenant
+    from webhooks_sdk.sandbox._variants import Variants
 except ModuleNotFoundError as _error:
     if (_error.name or "").partition(".")[0] not in {"h11", "starlette", "uvicorn"}:
         raise
@@ -23,4 +32,15 @@ except ModuleNotFoundError as _error:
         name=_error.name,
     ) from _error
 
-__all__ = ["DeliveryAttempt", "ReceivedDelivery", "ReceivedRequest", "Sandbox", "Subscriber"]
+__all__ = [
+    "DeliveryAttempt",
+    "PendingRetry",
+    "ReceivedDelivery",
+    "ReceivedRequest",
+    "Sandbox",
+    "SandboxDatabaseError",
+    "Subscriber",
+    "Subscription",
+    "Tenant",
+    "Variants",
+]

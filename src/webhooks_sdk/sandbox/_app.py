@@ -1,146 +1,154 @@
-"""The service's HTTP face: which request is which operation."""
+"""The service's HTTP face: what each operation answers."""
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from attrs import frozen
 
-from webhooks_sdk.sandbox._openapi import DOCUMENT_PATH, answer_document
-from webhooks_sdk.sandbox._refusals import RequestRefusedError, error_body, not_found
+from webhooks_sdk.sandbox._reception import REQUEST
+from webhooks_sdk.sandbox._refusals import RequestRefusedError, error_body, unauthorized
 from webhooks_sdk.sandbox._rows import event_row, subscription_row
 from webhooks_sdk.sandbox._rules import read_changes, read_object
-from webhooks_sdk.sandbox._tokens import read_token_request
+from webhooks_sdk.sandbox._tokens import read_client_id, read_token_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._delivery import Deliverer
-    from webhooks_sdk.sandbox._service import Service
+    from webhooks_sdk.sandbox._courier import Courier
+    from webhooks_sdk.sandbox._reception import APIRequest
+    from webhooks_sdk.sandbox._registry import Registry
+    from webhooks_sdk.sandbox._routes import OperationName
     from webhooks_sdk.sandbox._tokens import TokenOffice
 
-    Handler = Callable[[Request], Awaitable[Response]]
+_NO_HEADERS: Mapping[str, str] = {}
 
-TOKEN_PATH = "/auth/token"  # noqa: S105 - a path, no password
 
-_is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+@frozen
+class Answer:
+    """An answer of the API.
+
+    Attributes:
+        status: The HTTP status.
+        content: What its body says, as JSON; None for no body.
+        headers: Headers beside those that say what the body is.
+    """
+
+    status: int
+    content: object = None
+    headers: Mapping[str, str] = _NO_HEADERS
+
+    async def send(self, send: Send) -> None:
+        """Send it as an ASGI application does."""
+        body = b""
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in self.headers.items()
+        ]
+        if self.content is not None:
+            body = json.dumps(
+                self.content, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+            ).encode()
+            headers.append((b"content-type", b"application/json"))
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 class API:
-    """The operations of the API and the token endpoint, over the service.
+    """The operations of the API and the token endpoint: an ASGI application behind a `Reception`.
 
     Args:
-        service: The service.
-        tokens: Who issues and checks access tokens.
-        deliverer: Who carries out redeliveries.
-        create_status: The HTTP status with which a create is answered.
+        registry: Who the tenants are.
+        tokens: Who issues access tokens.
+        courier: Who carries out redeliveries.
     """
 
-    def __init__(
-        self, service: Service, tokens: TokenOffice, deliverer: Deliverer, *, create_status: int
-    ) -> None:
-        self._service = service
+    def __init__(self, registry: Registry, tokens: TokenOffice, courier: Courier) -> None:
+        self._registry = registry
         self._tokens = tokens
-        self._deliverer = deliverer
-        self._create_status = create_status
+        self._courier = courier
+        self._handlers: Mapping[OperationName, Callable[[APIRequest], Awaitable[Answer]]] = {
+            "token": self._token,
+            "list": self._list,
+            "get": self._get,
+            "create": self._create,
+            "update": self._update,
+            "delete": self._delete,
+            "list_events": self._list_events,
+            "redeliver": self._redeliver,
+        }
 
-    def build(self) -> Starlette:
-        """Return the ASGI application."""
-        hook = "/hooks/{hook_id}"
-        redeliver = f"{hook}/requests/{{request_id}}/redeliver"
-        update = self._update
-        app = Starlette(
-            routes=[
-                Route(DOCUMENT_PATH, answer_document),
-                Route(TOKEN_PATH, self._issue_token, methods=["POST"]),
-                self._resource("/hooks", GET=self._list, POST=self._create),
-                self._resource(hook, GET=self._get, PUT=update, PATCH=update, DELETE=self._delete),
-                self._resource(f"{hook}/requests", GET=self._list_events),
-                self._resource(redeliver, POST=self._redeliver),
-            ],
-            exception_handlers={
-                RequestRefusedError: _answer_refusal,
-                HTTPException: _answer_http_error,
-                Exception: _answer_failure,
-            },
-        )
-        app.router.redirect_slashes = False
-        return app
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer the request in the scope."""
+        answer = _FAILED
+        try:
+            answer = await self._answer(scope[REQUEST])
+        except RequestRefusedError as refusal:
+            answer = Answer(refusal.status, refusal.body, refusal.headers or _NO_HEADERS)
+        finally:
+            # An unexpected failure goes on to the server, which tells of it.
+            await answer.send(send)
 
-    def _resource(self, path: str, **handlers: Handler) -> Route:
-        async def endpoint(request: Request) -> Response:
-            self._tokens.check(request.headers.get("authorization", ""))
-            method = "GET" if request.method == "HEAD" else request.method
-            return await handlers[method](request)
+    async def _answer(self, request: APIRequest) -> Answer:
+        operation = request.route.check()
+        if not request.route.is_token and not request.is_authorized:
+            raise unauthorized("The call needs a valid access token: Authorization: Bearer ...")
+        if request.service.is_closed:
+            raise unauthorized("The tenant was closed.")
+        return await self._handlers[operation](request)
 
-        return Route(path, endpoint, methods=list(handlers))
-
-    async def _issue_token(self, request: Request) -> Response:
-        body = await request.body()
-        asked = read_token_request(request.headers, request.scope["query_string"].decode(), body)
+    async def _token(self, request: APIRequest) -> Answer:
+        asked = read_token_request(request.headers, request.query, request.body)
+        client_id = read_client_id(request.headers, request.body) or ""
+        known = self._registry.with_client_id(request.route.environment, client_id)
+        answer = self._tokens.issue(asked, None if known is None else known.account)
         # RFC 6749, section 5.1: no cache may keep an access token.
-        return JSONResponse(self._tokens.issue(asked), headers={"Cache-Control": "no-store"})
+        return Answer(HTTPStatus.OK, answer, {"Cache-Control": "no-store"})
 
-    async def _list(self, _: Request) -> Response:
-        return JSONResponse([subscription_row(one) for one in self._service.list_subscriptions()])
+    async def _list(self, request: APIRequest) -> Answer:
+        rows = [subscription_row(one) for one in request.service.list_subscriptions()]
+        return Answer(HTTPStatus.OK, rows)
 
-    async def _get(self, request: Request) -> Response:
-        return JSONResponse(subscription_row(self._service.get_subscription(_hook_id(request))))
+    async def _get(self, request: APIRequest) -> Answer:
+        subscription = request.service.get_subscription(request.route.hook_id)
+        return Answer(HTTPStatus.OK, subscription_row(subscription))
 
-    async def _create(self, request: Request) -> Response:
-        changes = read_changes(read_object(await request.body()))
-        row = subscription_row(self._service.create_subscription(changes))
-        return JSONResponse(row, self._create_status)
+    async def _create(self, request: APIRequest) -> Answer:
+        service = request.service
+        subscription = service.create_subscription(read_changes(read_object(request.body)))
+        return Answer(service.variants.create_status, subscription_row(subscription))
 
-    async def _update(self, request: Request) -> Response:
+    async def _update(self, request: APIRequest) -> Answer:
+        service = request.service
         # An unknown subscription is 404 whatever the body says.
-        hook_id = self._service.get_subscription(_hook_id(request)).id
-        changes = read_changes(read_object(await request.body()))
-        return JSONResponse(subscription_row(self._service.update_subscription(hook_id, changes)))
+        hook_id = service.get_subscription(request.route.hook_id).id
+        subscription = service.update_subscription(hook_id, read_changes(read_object(request.body)))
+        return Answer(HTTPStatus.OK, subscription_row(subscription))
 
-    async def _delete(self, request: Request) -> Response:
-        self._service.delete_subscription(_hook_id(request))
-        return Response(status_code=204)
+    async def _delete(self, request: APIRequest) -> Answer:
+        request.service.delete_subscription(request.route.hook_id)
+        return Answer(HTTPStatus.NO_CONTENT)
 
-    async def _list_events(self, request: Request) -> Response:
-        attempts = self._service.list_attempts(_hook_id(request))
-        return JSONResponse([event_row(one, self._service.tenant_id) for one in attempts])
+    async def _list_events(self, request: APIRequest) -> Answer:
+        service = request.service
+        tenant_id, unanswered = service.account.id, service.variants.unanswered
+        attempts = service.list_attempts(request.route.hook_id)
+        return Answer(HTTPStatus.OK, [event_row(one, tenant_id, unanswered) for one in attempts])
 
-    async def _redeliver(self, request: Request) -> Response:
-        event_id = _path_uuid(request, "request_id")
-        delivery = self._service.redeliver(_hook_id(request), event_id)
-        attempt = await self._deliverer.deliver(delivery)
-        return JSONResponse(event_row(attempt, self._service.tenant_id))
-
-
-def _hook_id(request: Request) -> UUID:
-    return _path_uuid(request, "hook_id")
+    async def _redeliver(self, request: APIRequest) -> Answer:
+        service, route = request.service, request.route
+        attempt = await self._courier.redeliver(service, route.hook_id, route.request_id)
+        row = event_row(attempt, service.account.id, service.variants.unanswered)
+        return Answer(HTTPStatus.OK, row)
 
 
-def _path_uuid(request: Request, name: str) -> UUID:
-    value: str = request.path_params[name]
-    if not _is_uuid(value):
-        raise not_found(f"The {name} in the path is no UUID.")
-    return UUID(value)
-
-
-async def _answer_refusal(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestRefusedError)
-    return JSONResponse(error.body, error.status, headers=error.headers)
-
-
-async def _answer_http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    body = error_body(error.status_code, f"{error.detail}.")
-    return JSONResponse(body, error.status_code, headers=error.headers)
-
-
-async def _answer_failure(_request: Request, _error: Exception) -> Response:
-    return JSONResponse(error_body(500, "The sandbox itself failed."), 500)
+_FAILED = Answer(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "The sandbox itself failed."),
+)

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from webhooks_sdk._signing import SIGNATURE_HEADER
+from webhooks_sdk.sandbox._routes import EnvironmentName
+
 
 @frozen(kw_only=True)
 class Subscription:
@@ -25,6 +28,27 @@ class Subscription:
 
 
 @frozen(kw_only=True)
+class Account:
+    """Who a tenant is.
+
+    Attributes:
+        number: Its number in the database; the sandbox's own tenant has the lowest.
+        id: The `tenant_id` of its subscriptions and events.
+        owner_id: The `owner_id` of its subscriptions.
+        environment: The environment in which its tokens are valid.
+        client_id: The client id with which it asks for tokens.
+        client_secret: The secret that belongs to it.
+    """
+
+    number: int
+    id: UUID
+    owner_id: UUID
+    environment: EnvironmentName
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@frozen(kw_only=True)
 class Event:
     """An event of one subscription, with the body that every delivery of it sends."""
 
@@ -35,34 +59,81 @@ class Event:
 
 
 @frozen(kw_only=True)
+class KnownEvent:
+    """An event in the database.
+
+    Attributes:
+        number: Its number there.
+        hook_id: Its subscription.
+        attempts: How many attempts were made so far, of every kind.
+        retry: The number of the retry that is pending, or was the last; 0 if there was none.
+        event: What is sent.
+    """
+
+    number: int
+    hook_id: UUID
+    attempts: int
+    retry: int
+    event: Event
+
+
+@frozen(kw_only=True)
 class DeliveryAttempt:
     """One attempt of the sandbox to deliver an event to a subscription.
 
     Attributes:
+        position: Its place among all attempts of the sandbox: of two, the later one has the higher.
         event_id: The event within its subscription: the `request_id` of `redeliver`.
         delivery_id: This attempt.
         hook_id: The subscription.
         event: What happened, as `subject:action` or `subject`.
-        redelivery: Whether the attempt was asked for with `redeliver`.
-        enqueued_at: When the event was published.
-        started_at: When the attempt began.
+        number: Which of the event's attempts it is, of every kind: 1 for the first.
+        retry: Which of its automatic retries it is, 0 for the first attempt; None for a redelivery.
+        enqueued_at: When the event was published, by the clock of the tenant.
+        started_at: When the attempt began, by the same clock.
         finished_at: When it ended. None while it is under way.
+        url: Where it was sent.
+        request_headers: The headers that were sent. None were if the subscription was inactive or
+            its URL none to deliver to: then nothing was sent at all.
         status: The HTTP status that the subscriber answered. None if it never did, or not yet.
-        duration_ms: Milliseconds until that answer. None as above.
+        duration_ms: Milliseconds until that answer, in real time. None as above.
         error: Why there was no answer. None if there was one, or while there may still be one.
     """
 
+    position: int
     event_id: UUID
     delivery_id: UUID
     hook_id: UUID
     event: str
-    redelivery: bool
+    number: int
+    retry: int | None
     enqueued_at: datetime
     started_at: datetime
     finished_at: datetime | None = None
+    url: str
+    request_headers: tuple[tuple[str, str], ...] = field(repr=False)
     status: int | None = None
     duration_ms: int | None = None
     error: str | None = None
+
+    @property
+    def redelivery(self) -> bool:
+        """Whether the attempt was asked for with `redeliver`."""
+        return self.retry is None
+
+    @property
+    def signature(self) -> str | None:
+        """The signature that was sent; None if the subscription had no secret."""
+        return next(
+            (value for name, value in self.request_headers if name == SIGNATURE_HEADER), None
+        )
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed, in words. None if it was delivered, or is under way."""
+        if self.error is not None or self.status is None:
+            return self.error
+        return None if self.delivered else f"the subscriber answered {self.status}"
 
     @property
     def delivered(self) -> bool:
@@ -104,12 +175,33 @@ class Delivery:
     """A delivery attempt that was begun, and what is to be sent for it.
 
     Attributes:
-        position: The place of its attempt among all attempts.
+        attempt: The attempt, as it begins.
+        event_number: The number of its event in the database.
         request: What to send; None if the subscription is in no state to receive.
     """
 
-    position: int
+    attempt: DeliveryAttempt
+    event_number: int
     request: OutgoingRequest | None
+
+
+@frozen(kw_only=True)
+class PendingRetry:
+    """An automatic retry that is still to come.
+
+    Attributes:
+        event_id: The event.
+        hook_id: Its subscription.
+        event: What happened, as `subject:action` or `subject`.
+        retry: Which retry it is: 1 to 25.
+        due_at: When, by the clock of the tenant.
+    """
+
+    event_id: UUID
+    hook_id: UUID
+    event: str
+    retry: int
+    due_at: datetime
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CODES = {
     HTTPStatus.BAD_REQUEST: "bad_request",
@@ -55,6 +59,13 @@ def unauthorized(message: str) -> RequestRefusedError:
 def not_found(message: str) -> RequestRefusedError:
     """The request names something that is not there."""
     return _refusal(HTTPStatus.NOT_FOUND, message)
+
+
+def method_not_allowed(allowed: Iterable[str]) -> RequestRefusedError:
+    """The path is known, with other methods."""
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    body = error_body(status, "Method Not Allowed.")
+    return RequestRefusedError(status, body, {"Allow": ", ".join(allowed)})
 
 
 def unprocessable(message: str) -> RequestRefusedError:

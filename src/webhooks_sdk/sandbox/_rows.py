@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
+    from webhooks_sdk.sandbox._variants import Unanswered
 
 
 def subscription_row(subscription: Subscription) -> dict[str, object]:
@@ -30,9 +31,17 @@ def subscription_row(subscription: Subscription) -> dict[str, object]:
     }
 
 
-def event_row(attempt: DeliveryAttempt, tenant_id: UUID) -> dict[str, object]:
-    """Return a delivery attempt as the API answers it: a webhook event."""
-    return {
+def event_row(
+    attempt: DeliveryAttempt, tenant_id: UUID, unanswered: Unanswered = "null"
+) -> dict[str, object]:
+    """Return a delivery attempt as the API answers it: a webhook event.
+
+    Args:
+        attempt: The attempt.
+        tenant_id: The tenant where the event happened.
+        unanswered: What status and duration are if the subscriber has not answered.
+    """
+    row: dict[str, object] = {
         "id": str(attempt.event_id),
         "tenant_id": str(tenant_id),
         "delivery_id": str(attempt.delivery_id),
@@ -42,9 +51,11 @@ def event_row(attempt: DeliveryAttempt, tenant_id: UUID) -> dict[str, object]:
         "hook_id": str(attempt.hook_id),
         "created_at": _timestamp(attempt.started_at),
         "updated_at": _timestamp(attempt.finished_at or attempt.started_at),
-        "response_status": attempt.status,
-        "response_duration_ms": attempt.duration_ms,
     }
+    if attempt.status is not None or unanswered == "null":
+        row["response_status"] = attempt.status
+        row["response_duration_ms"] = attempt.duration_ms
+    return row
 
 
 def _timestamp(moment: datetime) -> str:

@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from webhooks_sdk.sandbox._app import API, TOKEN_PATH
-from webhooks_sdk.sandbox._delivery import Deliverer
-from webhooks_sdk.sandbox._recorder import RequestRecorder
-from webhooks_sdk.sandbox._rules import is_event_name
+from webhooks_sdk.sandbox._app import API
+from webhooks_sdk.sandbox._clock import RealClock
+from webhooks_sdk.sandbox._courier import Courier
+from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._openapi import DocumentServer
+from webhooks_sdk.sandbox._reception import Reception
+from webhooks_sdk.sandbox._registry import Registry
+from webhooks_sdk.sandbox._request_log import RequestLog
+from webhooks_sdk.sandbox._sending import Sender
 from webhooks_sdk.sandbox._server import ServerThread, bind
-from webhooks_sdk.sandbox._service import Service
+from webhooks_sdk.sandbox._site import Site
+from webhooks_sdk.sandbox._tenant import Tenant
 from webhooks_sdk.sandbox._tokens import TokenOffice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Self
 
-    from webhooks_sdk.sandbox._records import DeliveryAttempt, ReceivedRequest
+    from starlette.types import ASGIApp
+
+    from webhooks_sdk.sandbox._routes import EnvironmentName
+    from webhooks_sdk.sandbox._variants import VariantsLike
 
 
-class Sandbox:
-    """The service, on this machine: a context manager that can be entered once.
+class Sandbox(Tenant):
+    """The service, on this machine, and the first of its tenants, which is of production.
 
-    It keeps everything in memory, and what it has recorded can be read after its end as well.
-    Leaving it drops all connections. Its methods can be called from any thread; in async code, call
-    `publish` in a worker thread (`asyncio.to_thread`), for it blocks.
+    A context manager that can be entered once; leaving it drops all connections. What it has
+    recorded can be read after its end as well. Its methods can be called from any thread; in async
+    code, call `publish` and `advance` in a worker thread (`asyncio.to_thread`), for they block.
+
+    Production is at the root, staging under `/staging`.
 
     Args:
         host: Where it listens: an IP address, or `"localhost"`.
         port: The port, 0 for any that is free.
-        client_id: The client id of the only client; generated if None.
-        client_secret: Its secret; generated if None.
-        token_lifetime: Seconds for which an access token is valid.
-        create_status: The HTTP status of the answer to a create, which is undocumented.
+        client_id: The client id of the first tenant; that of the database, or generated, if None.
+        client_secret: The secret that belongs to it, likewise.
+        database: A file where everything is kept, and found again by the next sandbox that is given
+            it; made if it is not there. None keeps everything in memory.
+        variants: How the first tenant is answered where the documentation leaves it open:
+            `Variants`, one of `Variants.names()`, or a seed. None for what the database says.
+        real_time: Whether automatic retries also come due as real time goes by, and not in
+            `advance` alone.
+        token_lifetime: Seconds of real time for which an access token is valid.
         connect_timeout: Seconds within which a subscriber must accept the connection.
         answer_timeout: Seconds within which it must then have answered.
         allow_remote: Whether `host` may be one that other machines can reach.
 
     Raises:
-        ValueError: `host` is not a loopback address.
+        ValueError: `host` is not a loopback address, `variants` are not known, or a credential is
+            empty or another tenant's of the database.
+        SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
     def __init__(
@@ -54,8 +69,10 @@ class Sandbox:
         port: int = 0,
         client_id: str | None = None,
         client_secret: str | None = None,
+        database: str | os.PathLike[str] | None = None,
+        variants: VariantsLike | None = None,
+        real_time: bool = False,
         token_lifetime: int = 43_200,
-        create_status: Literal[200, 201] = 201,
         connect_timeout: float = 5.0,
         answer_timeout: float = 60.0,
         allow_remote: bool = False,
@@ -65,27 +82,43 @@ class Sandbox:
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
-        self.client_id: str = client_id or f"sandbox-{secrets.token_hex(8)}"
-        self.client_secret: str = client_secret or secrets.token_urlsafe(32)
         self._address = (host, port)
-        self._service = Service(now=_now, new_id=uuid4)
-        self._tokens = TokenOffice(
-            self.client_id, self.client_secret, lifetime=token_lifetime, now=_now
-        )
-        self._deliverer = Deliverer(
-            self._service, connect_timeout=connect_timeout, answer_timeout=answer_timeout
-        )
-        api = API(self._service, self._tokens, self._deliverer, create_status=create_status)
-        self._recorder = RequestRecorder(api.build(), now=_now)
-        self._server: ServerThread | None = None
+        self._real_time = real_time
+        opened, clock = Database(database), RealClock()
+        try:
+            registry = Registry(opened, clock=clock, new_id=uuid4)
+            first = registry.ensure_first(client_id, client_secret)
+            site = Site(
+                database=opened,
+                registry=registry,
+                tokens=TokenOffice(opened, clock=clock, lifetime=token_lifetime),
+                log=RequestLog(opened),
+                courier=Courier(
+                    Sender(connect_timeout=connect_timeout, answer_timeout=answer_timeout)
+                ),
+            )
+            super().__init__(site, first)
+            if variants is not None:
+                self.variants = variants
+        except BaseException:
+            opened.close()
+            raise
 
     def __enter__(self) -> Self:
-        if self._server is not None:
+        site = self._site
+        if site.server is not None:
             raise RuntimeError("A Sandbox can be entered once: make a new one.")
-        listener = bind(*self._address)
-        self._address = (self._address[0], listener.getsockname()[1])
-        self._server = ServerThread(self._recorder, listener)
-        self._server.start()
+        try:
+            listener = bind(*self._address)
+            host, port = self._address[0], listener.getsockname()[1]
+            site.root_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            site.server = ServerThread(self._stack(), listener)
+            site.server.start()
+        except BaseException:
+            site.end()
+            raise
+        if self._real_time:
+            site.run(lambda: site.courier.follow_real_time(lambda: site.registry.services))
         return self
 
     def __exit__(
@@ -94,71 +127,53 @@ class Sandbox:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._running().close(during=exc)
+        site = self._site
+        try:
+            site.running().close(during=exc)
+        finally:
+            site.end()
 
     @property
-    def base_url(self) -> str:
-        """The base URL of the API, such as `"http://127.0.0.1:53211"`."""
-        self._running()
-        host, port = self._address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    def tenants(self) -> tuple[Tenant, ...]:
+        """All tenants, the sandbox itself first."""
+        _, *others = self._site.registry.services
+        return (self, *(Tenant(self._site, one) for one in others))
 
-    @property
-    def token_url(self) -> str:
-        """The token URL."""
-        return self.base_url + TOKEN_PATH
-
-    @property
-    def attempts(self) -> tuple[DeliveryAttempt, ...]:
-        """Every delivery attempt so far, also those under way, in the order they began."""
-        return self._service.attempts
-
-    @property
-    def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every HTTP request received so far, token requests included, in the order they came."""
-        return self._recorder.requests
-
-    @property
-    def token_requests(self) -> int:
-        """How many access tokens were asked for so far, whether or not one was issued."""
-        return sum(one.method == "POST" and one.path == TOKEN_PATH for one in self.requests)
-
-    def publish(self, event: str, payload: Mapping[str, object]) -> tuple[DeliveryAttempt, ...]:
-        """Let an event happen, and deliver it to every subscription that receives it.
+    def add_tenant(
+        self,
+        environment: EnvironmentName = "production",
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+    ) -> Tenant:
+        """Add a tenant with a state of its own.
 
         Args:
-            event: What happens, as `subject:action` or `subject`.
-            payload: What the deliveries carry, sent as JSON.
-
-        Returns:
-            One attempt for each of those subscriptions, when all of them have ended, well or not.
+            environment: Where it is: `"production"` or `"staging"`.
+            client_id: Its client id; generated if None.
+            client_secret: The secret that belongs to it; generated if None.
 
         Raises:
-            ValueError: `event` is no such name, or `payload` has a value that JSON lacks.
-            TypeError: As above.
-            RuntimeError: The sandbox is not running.
+            ValueError: There is no such environment, another tenant of it has the client id, or
+                one of the credentials is empty.
         """
-        if not is_event_name(event):
-            raise ValueError(f"event must be such as 'subject:action', not {event!r}.")
-        body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
+        site = self._site
+        return Tenant(site, site.registry.add(environment, client_id, client_secret))
 
-        async def deliver() -> tuple[DeliveryAttempt, ...]:
-            return await self._deliverer.deliver_all(self._service.publish(event, body))
-
-        return self._running().run(deliver)
-
-    def expire_tokens(self) -> None:
-        """Refuse from now on every access token issued so far, with 401."""
-        self._tokens.expire_all()
+    def close(self) -> None:
+        """End the sandbox, as leaving the `with` block does."""
+        self.__exit__(None, None, None)
 
     def join(self) -> None:
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""
-        self._running().join()
+        self._site.running().join()
 
-    def _running(self) -> ServerThread:
-        if self._server is None:
-            raise RuntimeError("The sandbox is not running: use it as `with Sandbox() as sandbox`.")
-        return self._server
+    def _stack(self) -> ASGIApp:
+        """Return what answers HTTP requests, from the inside out."""
+        site = self._site
+        api = API(site.registry, site.tokens, site.courier)
+        reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
+        return DocumentServer(reception)
 
 
 def is_loopback(host: str) -> bool:
@@ -167,7 +182,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -14,6 +14,8 @@ from starlette.requests import ClientDisconnect
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from webhooks_sdk.sandbox._clock import RealTimeLoop
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -110,6 +112,16 @@ class ServerThread:
         self._handing = threading.Lock()
         self._stopped = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return not self._stopped and self._thread.is_alive()
+
+    @property
+    def is_current_thread(self) -> bool:
+        """Whether this is the thread of the server."""
+        return threading.current_thread() is self._thread
+
     def start(self) -> None:
         """Start the server; it listens when this returns."""
         self._thread.start()
@@ -154,8 +166,10 @@ class ServerThread:
         """Run a coroutine on the server's loop, from another thread, and return its result.
 
         Raises:
-            RuntimeError: The server does not run, or was stopped meanwhile.
+            RuntimeError: The server does not run, was stopped meanwhile, or this is its own thread.
         """
+        if self.is_current_thread:
+            raise RuntimeError("The server's own thread must not wait for itself.")
         with self._handing:
             if self._stopped or not self._thread.is_alive():
                 raise RuntimeError("The server is not running.")
@@ -171,7 +185,7 @@ class ServerThread:
     def _run(self) -> None:
         try:
             # Not the loop of the policy, which may be one that behaves in other ways.
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            with asyncio.Runner(loop_factory=RealTimeLoop) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - told to whoever waits for the server
             self._tell(error)

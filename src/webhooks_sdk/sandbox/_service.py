@@ -1,76 +1,116 @@
-"""The service as a state machine in memory: subscriptions, events, delivery attempts. No I/O."""
+"""The rules of the service for one tenant: subscriptions, events, attempts, retries.
+
+What happens is decided here and in the pure modules below; the rows are in the store.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from attrs import Factory, define, evolve
+from attrs import evolve
 
+from webhooks_sdk.sandbox._changes import Changes as ChangeSignal
+from webhooks_sdk.sandbox._clock import microseconds, moment
 from webhooks_sdk.sandbox._outgoing import compose, receives
-from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Event, Subscription
+from webhooks_sdk.sandbox._records import (
+    Delivery,
+    DeliveryAttempt,
+    Event,
+    Outcome,
+    PendingRetry,
+    Subscription,
+)
 from webhooks_sdk.sandbox._refusals import not_found, unprocessable
 from webhooks_sdk.sandbox._rules import matches
+from webhooks_sdk.sandbox._schedule import next_retry
+from webhooks_sdk.sandbox._store import Begun, Store
+from webhooks_sdk.sandbox._timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from webhooks_sdk.sandbox._records import Outcome
+    from webhooks_sdk.sandbox._database import Database
+    from webhooks_sdk.sandbox._records import Account, KnownEvent
     from webhooks_sdk.sandbox._rules import Changes
+    from webhooks_sdk.sandbox._timeline import Clock
+    from webhooks_sdk.sandbox._variants import Variants
 
 MAX_ACTIVE = 10
-MAX_LISTED = 1000
-
-
-@define
-class _Hook:
-    """A subscription with what has been delivered to it.
-
-    Attributes:
-        subscription: As it is now.
-        events: Every event of it, which can all be redelivered.
-        recent: Where its latest attempts stand among all attempts, oldest first.
-    """
-
-    subscription: Subscription
-    events: dict[UUID, Event] = Factory(dict[UUID, Event])
-    recent: deque[int] = Factory(lambda: deque[int](maxlen=MAX_LISTED))
+LOST = Outcome(error="the sandbox ended before an answer came")
 
 
 class Service:
-    """The rules of the service over its state.
+    """The service, as one tenant sees it.
 
-    One thread calls it. Only `attempts` may be read by any: it is a list that grows at its end and
-    whose items are replaced, so that copying it is atomic.
+    What changes something is called in one thread, or before and after that one runs.
 
     Args:
-        now: Returns the time, aware and in UTC.
+        database: Where everything is kept.
+        account: Whose it is.
+        clock: The real time.
         new_id: Returns a UUID that is new.
+
+    Attributes:
+        account: Who the tenant is.
+        timeline: What time it is for the tenant.
+        changes: Tells of every change.
+        is_closed: Whether the tenant was forgotten.
     """
 
-    def __init__(self, *, now: Callable[[], datetime], new_id: Callable[[], UUID]) -> None:
-        self._now = now
+    def __init__(
+        self, database: Database, account: Account, *, clock: Clock, new_id: Callable[[], UUID]
+    ) -> None:
+        self.account: Account = account
+        self.changes: ChangeSignal = ChangeSignal()
+        self.is_closed: bool = False
         self._new_id = new_id
-        self._owner_id = new_id()
-        self._tenant_id = new_id()
-        self._hooks: dict[UUID, _Hook] = {}
-        self._attempts: list[DeliveryAttempt] = []
+        self._store = Store(database, account)
+        stepped, ran = self._store.time()
+        self.timeline: Timeline = Timeline(clock, stepped=stepped, ran=ran)
+        self._variants = self._store.variants()
 
     @property
-    def tenant_id(self) -> UUID:
-        """The one tenant of this service."""
-        return self._tenant_id
+    def variants(self) -> Variants:
+        """How it answers where the documentation leaves it open."""
+        return self._variants
+
+    @variants.setter
+    def variants(self, variants: Variants) -> None:
+        self._store.keep_variants(variants)
+        self._variants = variants
+        self.changes.notify()
+
+    @property
+    def now(self) -> datetime:
+        """The time by the tenant's clock."""
+        return moment(self.timeline.now())
 
     @property
     def attempts(self) -> tuple[DeliveryAttempt, ...]:
         """Every delivery attempt so far, in the order in which they began."""
-        return tuple(self._attempts)
+        return tuple(self._store.attempts())
+
+    @property
+    def pending_retries(self) -> tuple[PendingRetry, ...]:
+        """The retries to come, the next one first."""
+        to_come = self.timeline.now() - self.timeline.position
+        return tuple(
+            PendingRetry(
+                event_id=UUID(event_id),
+                hook_id=UUID(hook_id),
+                event=name,
+                retry=retry,
+                due_at=moment(to_come + due),
+            )
+            for event_id, hook_id, name, retry, due in self._store.pending()
+        )
 
     def list_subscriptions(self) -> tuple[Subscription, ...]:
         """Return all subscriptions, oldest first."""
-        return tuple(hook.subscription for hook in self._hooks.values())
+        return tuple(self._store.subscriptions())
 
     def get_subscription(self, hook_id: UUID) -> Subscription:
         """Return one subscription.
@@ -78,7 +118,10 @@ class Service:
         Raises:
             RequestRefusedError: 404, it is not known.
         """
-        return self._hook(hook_id).subscription
+        subscription = self._store.subscription(hook_id)
+        if subscription is None:
+            raise not_found("There is no such subscription.")
+        return subscription
 
     def create_subscription(self, changes: Changes) -> Subscription:
         """Make a subscription.
@@ -88,7 +131,7 @@ class Service:
         """
         if "url" not in changes:
             raise unprocessable("url is missing.")
-        now = self._now()
+        now = self.now
         subscription = Subscription(
             id=self._new_id(),
             active=changes.get("active", False),
@@ -96,13 +139,14 @@ class Service:
             url=changes["url"],
             secret=changes.get("secret"),
             header=changes.get("header"),
-            owner_id=self._owner_id,
-            tenant_id=self._tenant_id,
+            owner_id=self.account.owner_id,
+            tenant_id=self.account.id,
             created_at=now,
             updated_at=now,
         )
         self._check_active(subscription, was_active=False)
-        self._hooks[subscription.id] = _Hook(subscription)
+        self._store.add_subscription(subscription)
+        self.changes.notify()
         return subscription
 
     def update_subscription(self, hook_id: UUID, changes: Changes) -> Subscription:
@@ -111,37 +155,56 @@ class Service:
         Raises:
             RequestRefusedError: 404, it is not known; 422, it must not be active.
         """
-        hook = self._hook(hook_id)
-        changed = evolve(hook.subscription, **changes, updated_at=self._now())
-        self._check_active(changed, was_active=hook.subscription.active)
-        hook.subscription = changed
+        before = self.get_subscription(hook_id)
+        changed = evolve(before, **changes, updated_at=self.now)
+        self._check_active(changed, was_active=before.active)
+        self._store.change_subscription(changed)
+        self.changes.notify()
         return changed
 
     def delete_subscription(self, hook_id: UUID) -> None:
-        """Forget a subscription and its events.
+        """Forget a subscription: its events cannot be redelivered, and nothing is tried again.
 
         Raises:
             RequestRefusedError: 404, it is not known.
         """
-        self._hook(hook_id)
-        del self._hooks[hook_id]
+        self.get_subscription(hook_id)
+        self._store.delete_subscription(hook_id)
+        self.changes.notify()
 
-    def list_attempts(self, hook_id: UUID) -> tuple[DeliveryAttempt, ...]:
-        """Return the latest delivery attempts of a subscription, most recent first.
+    def list_attempts(self, hook_id: UUID) -> Sequence[DeliveryAttempt]:
+        """Return the latest delivery attempts of a subscription, as the variants say.
 
         Raises:
             RequestRefusedError: 404, it is not known.
         """
-        return tuple(self._attempts[position] for position in reversed(self._hook(hook_id).recent))
+        self.get_subscription(hook_id)
+        variants = self._variants
+        attempts = self._store.recent(
+            hook_id, variants.listed, latest_of_event=variants.rows == "events"
+        )
+        if variants.order == "oldest_first":
+            attempts.reverse()
+        elif variants.order == "shuffled":
+            attempts.sort(key=_shuffled)
+        return attempts
 
     def publish(self, event: str, body: bytes) -> tuple[Delivery, ...]:
         """Begin the delivery of an event to every subscription that receives it."""
-        now = self._now()
-        return tuple(
-            self._begin(hook, Event(id=self._new_id(), name=event, body=body, enqueued_at=now))
-            for hook in self._hooks.values()
-            if receives(hook.subscription) and matches(hook.subscription.events, event)
-        )
+        now = self.now
+        receivers = [
+            one
+            for one in self._store.subscriptions()
+            if receives(one) and matches(one.events, event)
+        ]
+        with self._store.transaction():
+            deliveries: list[Delivery] = []
+            for one in receivers:
+                happened = Event(id=self._new_id(), name=event, body=body, enqueued_at=now)
+                known = self._store.add_event(one.id, happened)
+                deliveries.append(self._begin(one, known, retry=0))
+        self.changes.notify()
+        return tuple(deliveries)
 
     def redeliver(self, hook_id: UUID, event_id: UUID) -> Delivery:
         """Begin the redelivery of an event.
@@ -149,52 +212,127 @@ class Service:
         Raises:
             RequestRefusedError: 404, the subscription or its event is not known.
         """
-        hook = self._hook(hook_id)
-        event = hook.events.get(event_id)
-        if event is None:
+        subscription = self.get_subscription(hook_id)
+        known = self._store.event(event_id, hook_id)
+        if known is None:
             raise not_found("The subscription has no such event.")
-        return self._begin(hook, event)
+        with self._store.transaction():
+            delivery = self._begin(subscription, known, retry=None)
+        self.changes.notify()
+        return delivery
+
+    def retry_next(self, until: int) -> Delivery | None:
+        """Begin the next retry that is due, stepping the clock to where it stands.
+
+        Args:
+            until: Where on the schedule it stands at the latest.
+
+        Returns:
+            The retry; None if none is due until then.
+        """
+        with self._store.transaction():
+            taken = self._store.take_due(until)
+            if taken is None:
+                return None
+            due, known = taken
+            self._step_to(due)
+            subscription = self.get_subscription(known.hook_id)
+            delivery = self._begin(subscription, known, retry=known.retry)
+        self.changes.notify()
+        return delivery
+
+    def step_to(self, position: int) -> None:
+        """Step the clock until the schedule stands at a position."""
+        self._step_to(position)
+        self.changes.notify()
+
+    def end(self) -> None:
+        """Stop the flow of time, and write down where it stands."""
+        if self.timeline.flows:
+            self.timeline.stop()
+            self._keep_time()
 
     def finish(self, delivery: Delivery, outcome: Outcome) -> DeliveryAttempt:
-        """Record how a delivery ended, and return its attempt."""
+        """Record how a delivery ended, schedule what follows, and return its attempt."""
+        now = self.timeline.now()
         attempt = evolve(
-            self._attempts[delivery.position],
-            finished_at=self._now(),
+            delivery.attempt,
+            finished_at=moment(now),
             status=outcome.status,
             duration_ms=outcome.duration_ms,
             error=outcome.error,
         )
-        self._attempts[delivery.position] = attempt
+        self._end(attempt, delivery.event_number, outcome, now)
+        self.changes.notify()
         return attempt
 
-    def _hook(self, hook_id: UUID) -> _Hook:
-        try:
-            return self._hooks[hook_id]
-        except KeyError:
-            raise not_found("There is no such subscription.") from None
+    def recover(self) -> None:
+        """End the attempts that were under way when an earlier sandbox was cut off."""
+        for attempt, event_number in self._store.unfinished():
+            self._end(attempt, event_number, LOST, self.timeline.now())
+
+    def body(self, event_id: UUID) -> bytes | None:
+        """Return the body of an event, None if there is no such event."""
+        known = self._store.event(event_id)
+        return None if known is None else known.event.body
+
+    def reset(self) -> None:
+        """Forget everything but the account and its tokens, and go back to the real time."""
+        self._store.clear()
+        self.timeline.reset()
+        self.changes.notify()
+
+    def _end(self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int) -> None:
+        wait = (
+            None
+            if attempt.retry is None
+            else next_retry(attempt.retry, delivered=attempt.delivered)
+        )
+        with self._store.transaction():
+            self._store.finish(attempt.position, outcome, at)
+            if wait is not None and attempt.retry is not None:
+                self._keep_time()
+                due = self.timeline.position + microseconds(wait)
+                self._store.schedule(event_number, attempt.retry + 1, due)
+
+    def _step_to(self, position: int) -> None:
+        self.timeline.step_to(position)
+        self._keep_time()
+
+    def _keep_time(self) -> None:
+        self._store.keep_time(self.timeline.stepped, self.timeline.ran)
 
     def _check_active(self, subscription: Subscription, *, was_active: bool) -> None:
         if not subscription.active:
             return
         if not subscription.events:
             raise unprocessable("A subscription can be active only with at least one event.")
-        count = sum(hook.subscription.active for hook in self._hooks.values())
-        if not was_active and count >= MAX_ACTIVE:
+        if not was_active and self._store.count_active() >= MAX_ACTIVE:
             raise unprocessable(f"At most {MAX_ACTIVE} subscriptions can be active.")
 
-    def _begin(self, hook: _Hook, event: Event) -> Delivery:
+    def _begin(
+        self, subscription: Subscription, known: KnownEvent, *, retry: int | None
+    ) -> Delivery:
+        event = known.event
+        delivery_id, now = self._new_id(), self.timeline.now()
+        request = compose(subscription, event, delivery_id)
+        headers = () if request is None else request.headers
+        begun = Begun(retry=retry, url=subscription.url, headers=headers, at=now)
         attempt = DeliveryAttempt(
+            position=self._store.begin(known, delivery_id, begun),
             event_id=event.id,
-            delivery_id=self._new_id(),
-            hook_id=hook.subscription.id,
+            delivery_id=delivery_id,
+            hook_id=subscription.id,
             event=event.name,
-            redelivery=event.id in hook.events,
+            number=known.attempts + 1,
+            retry=retry,
             enqueued_at=event.enqueued_at,
-            started_at=self._now(),
+            started_at=moment(now),
+            url=subscription.url,
+            request_headers=headers,
         )
-        position = len(self._attempts)
-        self._attempts.append(attempt)
-        hook.events[event.id] = event
-        hook.recent.append(position)
-        request = compose(hook.subscription, event, attempt.delivery_id)
-        return Delivery(position=position, request=request)
+        return Delivery(attempt=attempt, event_number=known.number, request=request)
+
+
+def _shuffled(attempt: DeliveryAttempt) -> bytes:
+    return hashlib.blake2b(attempt.delivery_id.bytes, digest_size=8).digest()

@@ -6,19 +6,21 @@ import base64
 import binascii
 import hmac
 import secrets
-from datetime import datetime, timedelta
 from email.parser import BytesParser
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 from attrs import field, frozen
 
-from webhooks_sdk.sandbox._refusals import oauth_error, unauthorized
+from webhooks_sdk.sandbox._refusals import oauth_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from webhooks_sdk.sandbox._database import Database
+    from webhooks_sdk.sandbox._records import Account
+    from webhooks_sdk.sandbox._timeline import Clock
 
 GRANT_TYPE = "client_credentials"
 
@@ -64,6 +66,14 @@ def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> T
     return TokenRequest(grant_type, credentials, basic is not None)
 
 
+def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
+    """Return the client id in a token request, whatever else is wrong with it; None without one."""
+    basic = _read_basic(headers.get("authorization", ""))
+    if basic is not None:
+        return basic[0]
+    return _read_form(headers.get("content-type", ""), body).get("client_id")
+
+
 def _read_form(content_type: str, body: bytes) -> dict[str, str]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
@@ -97,19 +107,25 @@ def _read_basic(authorization: str) -> Pair | None:
 
 
 class TokenOffice:
-    """Issues access tokens for one client's credentials, and knows which are valid."""
+    """Issues access tokens, and knows whose they are and which are valid. Their time is real.
 
-    def __init__(
-        self, client_id: str, client_secret: str, *, lifetime: int, now: Callable[[], datetime]
-    ) -> None:
-        self._credentials = (client_id, client_secret)
+    Args:
+        database: Where they are kept.
+        clock: The real time.
+        lifetime: Seconds for which a token is valid.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, lifetime: int) -> None:
+        self._database = database
+        self._clock = clock
         self._lifetime = lifetime
-        self._now = now
-        self._uid = str(uuid4())
-        self._valid_until: dict[str, datetime] = {}
 
-    def issue(self, request: TokenRequest) -> dict[str, object]:
+    def issue(self, request: TokenRequest, account: Account | None) -> dict[str, object]:
         """Return the answer to a token request, with a new access token.
+
+        Args:
+            request: The request.
+            account: Whose client id it names; None if it names nobody's of the environment.
 
         Raises:
             RequestRefusedError: 400, the grant is not client credentials; 401, the credentials
@@ -123,7 +139,7 @@ class TokenOffice:
                 "unsupported_grant_type",
                 f"grant_type must be {GRANT_TYPE}.",
             )
-        if request.credentials is None or not self._knows(request.credentials):
+        if account is None or not _knows(account, request.credentials):
             challenge = {"WWW-Authenticate": 'Basic realm="sandbox"'} if request.basic else None
             raise oauth_error(
                 HTTPStatus.UNAUTHORIZED,
@@ -131,42 +147,40 @@ class TokenOffice:
                 "Client id or secret is wrong.",
                 challenge,
             )
-        return self._answer(self._new_token())
+        return self._answer(self._new_token(account), account)
 
-    def check(self, authorization: str) -> None:
-        """Check the `Authorization` header of an API call.
-
-        Raises:
-            RequestRefusedError: 401, it has no valid access token.
-        """
+    def holder(self, authorization: str) -> Holder | None:
+        """Return whose token an `Authorization` header has, valid or not; None for nobody's."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            raise unauthorized("The call needs an access token: Authorization: Bearer ...")
-        valid_until = self._valid_until.get(token.strip())
-        if valid_until is None or valid_until <= self._now():
-            raise unauthorized("The access token is unknown or has expired.")
+            return None
+        sql = "SELECT tenant, valid_until FROM tokens WHERE token = ?"
+        row = self._database.row(sql, (token.strip(),))
+        return None if row is None else Holder(row[0], is_valid=row[1] > self._clock.now())
 
-    def expire_all(self) -> None:
-        """Refuse from now on every access token issued so far."""
-        self._valid_until = {}
+    def expire(self, account: Account) -> None:
+        """Refuse from now on every access token that the tenant has got so far."""
+        self._database.write(
+            "UPDATE tokens SET valid_until = 0 WHERE tenant = ?", (account.number,)
+        )
 
-    def _knows(self, credentials: Pair) -> bool:
-        pairs = zip(credentials, self._credentials, strict=True)
-        return all(hmac.compare_digest(given.encode(), own.encode()) for given, own in pairs)
-
-    def _new_token(self) -> str:
+    def _new_token(self, account: Account) -> str:
         token = secrets.token_urlsafe(32)
-        self._valid_until[token] = self._now() + timedelta(seconds=self._lifetime)
+        valid_until = self._clock.now() + self._lifetime * 1_000_000
+        self._database.write(
+            "INSERT INTO tokens (token, tenant, valid_until) VALUES (?, ?, ?)",
+            (token, account.number, valid_until),
+        )
         return token
 
-    def _answer(self, token: str) -> dict[str, object]:
+    def _answer(self, token: str, account: Account) -> dict[str, object]:
         return {
             "access_token": token,
             "token_type": "bearer",
             "expires_in": self._lifetime,
             "refresh_token": secrets.token_urlsafe(32),
             "scope": "",
-            "uid": self._uid,
+            "uid": str(account.owner_id),
             "info": {
                 "name": "Sandbox Client",
                 "email": None,
@@ -174,3 +188,23 @@ class TokenOffice:
                 "last_name": "Client",
             },
         }
+
+
+@frozen
+class Holder:
+    """Whose an access token is.
+
+    Attributes:
+        tenant: The number of the tenant's account.
+        is_valid: Whether the token has not expired.
+    """
+
+    tenant: int
+    is_valid: bool
+
+
+def _knows(account: Account, credentials: Pair | None) -> bool:
+    if credentials is None:
+        return False
+    pairs = zip(credentials, (account.client_id, account.client_secret), strict=True)
+    return all([hmac.compare_digest(given.encode(), own.encode()) for given, own in pairs])  # noqa: C419 - both

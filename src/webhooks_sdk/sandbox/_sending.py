@@ -15,48 +15,29 @@ import h11
 from webhooks_sdk.sandbox._records import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator
     from ssl import SSLContext
 
-    from webhooks_sdk.sandbox._records import (
-        Address,
-        Delivery,
-        DeliveryAttempt,
-        OutgoingRequest,
-    )
-    from webhooks_sdk.sandbox._service import Service
+    from webhooks_sdk.sandbox._records import Address, OutgoingRequest
 
 _CHUNK = 65_536
-_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its url is not valid")
 
 
-class Deliverer:
-    """Carries out the deliveries that the service has begun.
+class Sender:
+    """Sends deliveries, and sees what comes of them.
 
     Args:
-        service: The service, which is told how each delivery ended.
         connect_timeout: Seconds within which the connection must open.
         answer_timeout: Seconds within which the whole answer must then come.
     """
 
-    def __init__(self, service: Service, *, connect_timeout: float, answer_timeout: float) -> None:
-        self._service = service
+    def __init__(self, *, connect_timeout: float, answer_timeout: float) -> None:
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._tls: SSLContext | None = None
 
-    async def deliver_all(self, deliveries: Iterable[Delivery]) -> tuple[DeliveryAttempt, ...]:
-        """Send deliveries at the same time; return their attempts in the same order."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.deliver(delivery)) for delivery in deliveries]
-        return tuple(task.result() for task in tasks)
-
-    async def deliver(self, delivery: Delivery) -> DeliveryAttempt:
-        """Send a delivery, whatever comes of it, and return its attempt."""
-        outcome = _NOT_SENT if delivery.request is None else await self._send(delivery.request)
-        return self._service.finish(delivery, outcome)
-
-    async def _send(self, request: OutgoingRequest) -> Outcome:
+    async def send(self, request: OutgoingRequest) -> Outcome:
+        """Send a delivery and return what came of it, whatever that is."""
         started = asyncio.get_running_loop().time()
         try:
             status = await self._exchange(request)

@@ -1,0 +1,237 @@
+"""A tenant of the sandbox as its user sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
+from webhooks_sdk.sandbox._rules import is_event_name
+from webhooks_sdk.sandbox._variants import Variants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+    from types import TracebackType
+    from typing import Self
+    from uuid import UUID
+
+    from webhooks_sdk.sandbox._changes import Changes
+    from webhooks_sdk.sandbox._records import (
+        DeliveryAttempt,
+        PendingRetry,
+        ReceivedRequest,
+        Subscription,
+    )
+    from webhooks_sdk.sandbox._routes import EnvironmentName
+    from webhooks_sdk.sandbox._service import Service
+    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox._variants import VariantsLike
+
+
+class Tenant:
+    """A customer of the service, with a state of its own; `Sandbox.add_tenant` makes them.
+
+    Nothing that one tenant does can be seen by another: subscriptions, events, attempts, tokens,
+    clock, retries and variants are its own. A context manager; leaving it closes it.
+
+    Its methods can be called from any thread. In async code call `publish` and `advance` in a
+    worker thread (`asyncio.to_thread`), for they block.
+    """
+
+    def __init__(self, site: Site, service: Service) -> None:
+        self._site = site
+        self._held_service = service
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        account = self._held_service.account
+        return f"<{type(self).__name__} {account.client_id!r}, {account.environment}>"
+
+    @property
+    def client_id(self) -> str:
+        """The client id with which its clients ask for access tokens."""
+        return self._held_service.account.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The secret that belongs to it."""
+        return self._held_service.account.client_secret
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The `tenant_id` of its subscriptions and events."""
+        return self._held_service.account.id
+
+    @property
+    def environment(self) -> EnvironmentName:
+        """The environment in which its access tokens are valid: `"production"` or `"staging"`."""
+        return self._held_service.account.environment
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of its environment's API, such as `"http://127.0.0.1:53211"`."""
+        self._site.running()
+        return self._site.root_url + PREFIXES[self.environment]
+
+    @property
+    def token_url(self) -> str:
+        """The token URL of its environment."""
+        return self.base_url + TOKEN_PATH
+
+    @property
+    def now(self) -> datetime:
+        """The time by its clock: real time and all steps of `advance`; aware, in UTC."""
+        return self._service.now
+
+    @property
+    def variants(self) -> Variants:
+        """How it is answered where the documentation leaves it open. Set it at any time.
+
+        Set it to `Variants`, to one of `Variants.names()`, or to a seed.
+        """
+        return self._service.variants
+
+    @variants.setter
+    def variants(self, variants: VariantsLike) -> None:
+        self._service.variants = Variants.of(variants)
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Its subscriptions, oldest first."""
+        return self._service.list_subscriptions()
+
+    @property
+    def attempts(self) -> tuple[DeliveryAttempt, ...]:
+        """Every delivery attempt so far, also those under way, in the order they began."""
+        return self._service.attempts
+
+    @property
+    def pending_retries(self) -> tuple[PendingRetry, ...]:
+        """The automatic retries that are to come, the next one first."""
+        return self._service.pending_retries
+
+    @property
+    def requests(self) -> tuple[ReceivedRequest, ...]:
+        """Every HTTP request of its clients so far, token requests included, in order.
+
+        Whose a request is shows in its access token or client id. The sandbox's own tenant has
+        those, too, that are nobody's.
+        """
+        return self._site.log.requests(self._service.account)
+
+    @property
+    def token_requests(self) -> int:
+        """How many access tokens its clients have asked for, whether or not one was issued."""
+        return self._site.log.count_token_requests(self._service.account)
+
+    @property
+    def changes(self) -> Changes:
+        """Tells of every change of its state."""
+        return self._service.changes
+
+    def publish(self, event: str, payload: Mapping[str, object]) -> tuple[DeliveryAttempt, ...]:
+        """Let an event happen, and deliver it to every subscription that receives it.
+
+        A delivery that fails is tried again as time goes by: see `advance`.
+
+        Args:
+            event: What happens, as `subject:action` or `subject`.
+            payload: What the deliveries carry, sent as JSON.
+
+        Returns:
+            One attempt for each of those subscriptions, when all of them have ended, well or not.
+
+        Raises:
+            ValueError: `event` is no such name, or `payload` has a value that JSON lacks.
+            TypeError: As above.
+            RuntimeError: The sandbox is not running, or the tenant was closed.
+        """
+        if not is_event_name(event):
+            raise ValueError(f"event must be such as 'subject:action', not {event!r}.")
+        body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
+        service, courier = self._service, self._site.courier
+
+        async def publish() -> tuple[DeliveryAttempt, ...]:
+            return await courier.publish(service, service.publish(event, body))
+
+        return self._site.run(publish)
+
+    def advance(self, step: timedelta) -> tuple[DeliveryAttempt, ...]:
+        """Step the clock, and make the automatic retries that come due on the way.
+
+        They are made one after the other, each at its time; one that fails has the next one
+        scheduled, which may come due in the same step. Deliveries that go on in the background are
+        waited for first. Timeouts and durations run in real time, and so do access tokens.
+
+        Args:
+            step: By how much; `timedelta(0)` makes what is due now.
+
+        Returns:
+            The attempts that were made, in order, when all of them have ended.
+
+        Raises:
+            ValueError: The step goes back, or leads beyond the year 9999.
+            RuntimeError: The sandbox is not running, or the tenant was closed.
+        """
+        service, courier = self._service, self._site.courier
+        return self._site.run(lambda: courier.advance(service, step))
+
+    def event_body(self, event_id: UUID) -> bytes:
+        """Return what each delivery of an event carries.
+
+        Args:
+            event_id: The event, as in an attempt.
+
+        Raises:
+            LookupError: There is no such event.
+        """
+        body = self._service.body(event_id)
+        if body is None:
+            raise LookupError(f"There is no event {event_id}.")
+        return body
+
+    def expire_tokens(self) -> None:
+        """Refuse from now on every access token issued so far, with 401."""
+        self._site.tokens.expire(self._service.account)
+
+    def reset(self) -> None:
+        """Forget all subscriptions, events, attempts, retries and requests, and all steps of time.
+
+        Credentials, access tokens and variants stay.
+        """
+        service, courier = self._service, self._site.courier
+
+        def reset() -> None:
+            courier.forget(service)
+            service.reset()
+
+        self._site.call(reset)
+
+    def close(self) -> None:
+        """Forget the tenant and all its state; its access tokens are refused. Can be repeated."""
+        service, site = self._held_service, self._site
+        if service.is_closed:
+            return
+
+        def close() -> None:
+            site.courier.forget(service)
+            site.registry.remove(service)
+
+        site.call(close)
+
+    @property
+    def _service(self) -> Service:
+        if self._held_service.is_closed:
+            raise RuntimeError("The tenant was closed: its state is forgotten.")
+        return self._held_service
