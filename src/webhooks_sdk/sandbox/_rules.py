@@ -119,7 +119,7 @@ def _secret(value: object) -> str | None:
 
 
 def _header(value: object) -> str | None:
-    if value is None or value == "":
+    if value is None:
         return None
     parts = split_header(value) if isinstance(value, str) else None
     if not isinstance(value, str) or parts is None:
