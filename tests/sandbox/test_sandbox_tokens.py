@@ -78,6 +78,12 @@ def basic(user: str) -> str:
             TokenRequest("password", None, basic=False),
         ),
         (
+            {"content-type": FORM},
+            "grant_type=client_credentials",
+            b"client_id=a&client_secret=b",
+            TokenRequest(None, ("a", "b"), basic=False),
+        ),
+        (
             {"content-type": "application/json"},
             "",
             b'{"grant_type": "client_credentials"}',

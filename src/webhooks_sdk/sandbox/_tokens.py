@@ -47,7 +47,8 @@ def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> T
 
     Args:
         headers: The request's headers, looked up in lower case.
-        query: Its query string, in which the grant type can stand, and nothing else.
+        query: Its query string, in which the grant type can stand, and nothing else. Beside a form
+            with the credentials it does not count: there the grant type belongs in the form.
         body: Its body.
 
     Raises:
@@ -57,15 +58,15 @@ def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> T
     form = _read_form(headers.get("content-type", ""), body)
     basic = _read_basic(headers.get("authorization", ""))
     grants = (pair for pair in parse_qsl(query) if pair[0] == "grant_type")
-    grant_type = _only("grant_type", (*form, *grants))
+    grant_type, grant_in_form = _only("grant_type", (*form, *grants)), _only("grant_type", form)
     client_id, client_secret = _only("client_id", form), _only("client_secret", form)
     if basic is not None:
         if client_secret is not None:
             raise _invalid("The credentials must be sent one way only.")
         return TokenRequest(grant_type, basic, basic=True)
-    if client_id is None or client_secret is None:
-        return TokenRequest(grant_type, None, basic=False)
-    return TokenRequest(grant_type, (client_id, client_secret), basic=False)
+    complete = client_id is not None and client_secret is not None
+    credentials = (client_id, client_secret) if complete else None
+    return TokenRequest(grant_in_form, credentials, basic=False)
 
 
 def _only(name: str, pairs: Iterable[Pair]) -> str | None:
