@@ -140,7 +140,7 @@ def test_a_course_of_operations_answers_as_the_document_says(stage: Stage) -> No
         def before_call(self, case: Case[Any]) -> None:
             stage.lead_here(case)
 
-        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002 - overrides
             return stage.options
 
         def after_call(self, response: Response, case: Case[Any]) -> None:
