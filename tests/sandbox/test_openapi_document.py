@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import httpx
@@ -42,12 +42,13 @@ NAMES = {
 """What the document calls the operations of the SDK."""
 
 
-def nodes(node: Any) -> Iterator[dict[str, Any]]:
+def nodes(node: object) -> Iterator[dict[str, Any]]:
     """Yield every object in the document."""
     if isinstance(node, dict):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, dict | list):
+        yield cast("dict[str, Any]", node)
+        node = list(cast("dict[str, Any]", node).values())
+    if isinstance(node, list):
+        for child in cast("list[object]", node):
             yield from nodes(child)
 
 

@@ -64,8 +64,9 @@ def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> T
         if client_secret is not None:
             raise _invalid("The credentials must be sent one way only.")
         return TokenRequest(grant_type, basic, basic=True)
-    complete = client_id is not None and client_secret is not None
-    credentials = (client_id, client_secret) if complete else None
+    credentials = None
+    if client_id is not None and client_secret is not None:
+        credentials = (client_id, client_secret)
     return TokenRequest(grant_in_form, credentials, basic=False)
 
 
