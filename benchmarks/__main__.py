@@ -1,4 +1,4 @@
-"""Measures the SDK beside httpx, svix and openai and prints what it found.
+"""Measures the SDK beside httpx, svix and openai, and its sandbox, and prints what it found.
 
 The exit status says whether everything could run, not whether a target was reached: timings are
 noisy, and a test that fails now and then is believed by nobody.
@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 from benchmarks.contenders import RIVALS, async_contenders, importable, sync_contenders
 from benchmarks.deliveries import delivery_contenders
 from benchmarks.imports import import_contenders, net_of_startup
-from benchmarks.report import print_delivery_figures, print_figures, print_import_figures
+from benchmarks.redeliveries import AIM, measure_redeliveries
+from benchmarks.report import (
+    print_delivery_figures,
+    print_figures,
+    print_import_figures,
+    print_rates,
+)
 from benchmarks.rounds import alternate
 from benchmarks.server import SERVERS, running_server
 
@@ -39,6 +45,7 @@ def main() -> None:
         print(f"{arguments.rounds} alternating rounds of {arguments.calls} calls; medians\n")
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
     measure_deliveries(arguments.rounds, arguments.calls)
+    measure_sandbox(arguments.rounds)
     measure_imports(arguments.rounds)
 
 
@@ -52,6 +59,11 @@ def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int)
 def measure_deliveries(rounds: int, calls: int) -> None:
     figures = alternate(delivery_contenders(calls), rounds)
     print_delivery_figures("receiving 300 KB: CPU of one delivery", figures)
+
+
+def measure_sandbox(rounds: int) -> None:
+    rates = measure_redeliveries(rounds)
+    print_rates("sandbox: redeliveries to a local Subscriber, on one core", rates, AIM)
 
 
 def measure_imports(rounds: int) -> None:

@@ -10,6 +10,7 @@ from benchmarks.rounds import ratios
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.redeliveries import Rate
     from benchmarks.rounds import Figures
 
 BASELINE = "httpx by hand"
@@ -43,6 +44,22 @@ def print_delivery_figures(title: str, figures: Figures) -> None:
 
 def print_import_figures(title: str, figures: Figures) -> None:
     print_table(title, figures, IMPORT_BASELINE, MILLISECONDS)
+
+
+def print_rates(title: str, rates: Sequence[Rate], aim: float) -> None:
+    of_wall = [rate.wall for rate in rates]
+    of_cpu = [rate.cpu for rate in rates]
+    print(f"{title}\n  {'':34}{'median':>10}  {'middle half':<16}  target")
+    print(
+        f"  {'of all the time that passed':34}{rate_row(of_wall)}  at least {aim:.0f} of one core: "
+        f"{'reached' if statistics.median(of_wall) >= aim else 'NOT reached'}"
+    )
+    print(f"  {'of the CPU time that it took':34}{rate_row(of_cpu)}\n", flush=True)
+
+
+def rate_row(rates: Sequence[float]) -> str:
+    low, _, high = statistics.quantiles([*rates, *rates], n=4, method="inclusive")
+    return f"{statistics.median(rates):8.0f}/s  {f'{low:.0f} to {high:.0f}':<16}"
 
 
 def print_table(title: str, figures: Figures, baseline: str, unit: tuple[float, str]) -> None:

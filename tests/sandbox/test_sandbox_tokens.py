@@ -291,3 +291,18 @@ def test_tokens_can_be_expired_at_once() -> None:
         assert status(renewed["access_token"]) == 200
         assert status(answer["access_token"]) == 401
         assert sandbox.token_requests == 2
+
+
+def test_a_token_can_be_had_without_a_request() -> None:
+    with Sandbox() as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.issue_token()}"}
+        assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 200
+        assert sandbox.token_requests == 0
+        sandbox.expire_tokens()
+        assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("lifetime", [0, -1])
+def test_a_token_lives_at_least_a_second(lifetime: int) -> None:
+    with pytest.raises(ValueError, match="token_lifetime"):
+        Sandbox(token_lifetime=lifetime)

@@ -14,6 +14,8 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 try:
     from webhooks_sdk.sandbox._database import SandboxDatabaseError
     from webhooks_sdk.sandbox._records import (
+        AttemptCount,
+        AttemptsPage,
         DeliveryAttempt,
         PendingRetry,
         ReceivedDelivery,
@@ -33,6 +35,8 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 __all__ = [
+    "AttemptCount",
+    "AttemptsPage",
     "DeliveryAttempt",
     "PendingRetry",
     "ReceivedDelivery",

@@ -53,7 +53,7 @@ class Database:
         with self._lock:
             if self._connection is not None:
                 return self._connection.execute(sql, parameters).fetchall()
-            with self._explained(), closing(self._connect()) as connection:
+            with self._explained(), closing(self._connect(mode="rw")) as connection:
                 return connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
@@ -105,12 +105,10 @@ class Database:
                 raise
             return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, mode: str = "rwc") -> sqlite3.Connection:
+        place = IN_MEMORY if self._path is None else f"{self._path.absolute().as_uri()}?mode={mode}"
         return sqlite3.connect(
-            self._path or IN_MEMORY,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=0,
+            place, uri=True, isolation_level=None, check_same_thread=False, timeout=0
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

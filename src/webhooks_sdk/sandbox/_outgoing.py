@@ -41,14 +41,13 @@ def read_address(url: str) -> Address | None:
 
 def receives(subscription: Subscription) -> bool:
     """Return whether the subscription is in a state to receive events."""
-    ready = subscription.active and bool(subscription.events)
-    return ready and read_address(subscription.url) is not None
+    return _address_of(subscription) is not None
 
 
 def compose(subscription: Subscription, event: Event, delivery_id: UUID) -> OutgoingRequest | None:
     """Return what to send for one delivery attempt; None if the subscription cannot receive."""
-    address = read_address(subscription.url)
-    if address is None or not receives(subscription):
+    address = _address_of(subscription)
+    if address is None:
         return None
     headers = [
         ("Host", address.authority),
@@ -64,3 +63,9 @@ def compose(subscription: Subscription, event: Event, delivery_id: UUID) -> Outg
     if subscription.header and (static := split_header(subscription.header)):
         headers.append(static)
     return OutgoingRequest(address=address, headers=tuple(headers), body=event.body)
+
+
+def _address_of(subscription: Subscription) -> Address | None:
+    """Return where a subscription receives, None if it does not."""
+    ready = subscription.active and subscription.events
+    return read_address(subscription.url) if ready else None

@@ -205,6 +205,36 @@ class PendingRetry:
 
 
 @frozen(kw_only=True)
+class AttemptsPage:
+    """Some of the attempts of a tenant, newest first.
+
+    Attributes:
+        attempts: The attempts.
+        next_before: What to give as `before` for the page that follows; None if this is the last.
+    """
+
+    attempts: tuple[DeliveryAttempt, ...]
+    next_before: int | None
+
+
+@frozen(kw_only=True)
+class AttemptCount:
+    """How many attempts began in a span of time.
+
+    Attributes:
+        start: When the span begins, by the clock of the tenant.
+        delivered: How many were delivered.
+        failed: How many failed.
+        under_way: How many have not ended.
+    """
+
+    start: datetime
+    delivered: int
+    failed: int
+    under_way: int
+
+
+@frozen(kw_only=True)
 class ReceivedRequest:
     """One HTTP request that the sandbox received.
 

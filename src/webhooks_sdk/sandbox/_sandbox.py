@@ -57,8 +57,8 @@ class Sandbox(Tenant):
         allow_remote: Whether `host` may be one that other machines can reach.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are not known, or a credential is
-            empty or another tenant's of the database.
+        ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
+            not positive, or a credential is empty or another tenant's of the database.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -82,6 +82,8 @@ class Sandbox(Tenant):
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
+        if token_lifetime < 1:
+            raise ValueError(f"token_lifetime must be 1 second or more, not {token_lifetime}.")
         self._address = (host, port)
         self._real_time = real_time
         opened, clock = Database(database), RealClock()
@@ -106,7 +108,7 @@ class Sandbox(Tenant):
 
     def __enter__(self) -> Self:
         site = self._site
-        if site.server is not None:
+        if site.server is not None or site.has_ended:
             raise RuntimeError("A Sandbox can be entered once: make a new one.")
         try:
             listener = bind(*self._address)
@@ -161,8 +163,11 @@ class Sandbox(Tenant):
         return Tenant(site, site.registry.add(environment, client_id, client_secret))
 
     def close(self) -> None:
-        """End the sandbox, as leaving the `with` block does."""
-        self.__exit__(None, None, None)
+        """End the sandbox as leaving the `with` block does, or let go of its database unused."""
+        if self._site.server is None:
+            self._site.end()
+        else:
+            self.__exit__(None, None, None)
 
     def join(self) -> None:
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""

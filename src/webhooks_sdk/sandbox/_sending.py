@@ -76,13 +76,13 @@ async def _converse(
     request: OutgoingRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> int:
     connection = h11.Connection(h11.CLIENT)
-    for part in (
+    parts = (
         h11.Request(method="POST", target=request.address.target, headers=list(request.headers)),
         h11.Data(data=request.body),
         h11.EndOfMessage(),
-    ):
-        # Not drained: a subscriber may answer before it has read the whole body.
-        writer.write(connection.send(part) or b"")
+    )
+    # One write is one packet; not drained, for a subscriber may answer before it has read all.
+    writer.write(b"".join(connection.send(part) or b"" for part in parts))
     status = 0
     while True:
         event = connection.next_event()

@@ -247,7 +247,8 @@ class Service:
         self.changes.notify()
 
     def end(self) -> None:
-        """Stop the flow of time, and write down where it stands."""
+        """End what is under way, stop the flow of time, and write down where it stands."""
+        self.recover()
         if self.timeline.flows:
             self.timeline.stop()
             self._keep_time()
@@ -267,7 +268,7 @@ class Service:
         return attempt
 
     def recover(self) -> None:
-        """End the attempts that were under way when an earlier sandbox was cut off."""
+        """End the attempts that are under way with nobody left to see what comes of them."""
         for attempt, event_number in self._store.unfinished():
             self._end(attempt, event_number, LOST, self.timeline.now())
 
@@ -283,17 +284,16 @@ class Service:
         self.changes.notify()
 
     def _end(self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int) -> None:
-        wait = (
-            None
-            if attempt.retry is None
-            else next_retry(attempt.retry, delivered=attempt.delivered)
-        )
+        retry = attempt.retry
+        wait = None if retry is None else next_retry(retry, delivered=attempt.delivered)
+        if retry is None or wait is None:
+            self._store.finish(attempt.position, outcome, at)
+            return
         with self._store.transaction():
             self._store.finish(attempt.position, outcome, at)
-            if wait is not None and attempt.retry is not None:
-                self._keep_time()
-                due = self.timeline.position + microseconds(wait)
-                self._store.schedule(event_number, attempt.retry + 1, due)
+            self._keep_time()
+            due = self.timeline.position + microseconds(wait)
+            self._store.schedule(event_number, retry + 1, due)
 
     def _step_to(self, position: int) -> None:
         self.timeline.step_to(position)

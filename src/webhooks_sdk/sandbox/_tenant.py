@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from webhooks_sdk.sandbox._history import History, Which
 from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox._rules import is_event_name
 from webhooks_sdk.sandbox._variants import Variants
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._changes import Changes
+    from webhooks_sdk.sandbox._history import AttemptOutcome
     from webhooks_sdk.sandbox._records import (
+        AttemptCount,
+        AttemptsPage,
         DeliveryAttempt,
         PendingRetry,
         ReceivedRequest,
@@ -181,7 +185,7 @@ class Tenant:
             The attempts that were made, in order, when all of them have ended.
 
         Raises:
-            ValueError: The step goes back, or leads beyond the year 9999.
+            ValueError: The step goes back, or leads beyond the year 9998.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
         service, courier = self._service, self._site.courier
@@ -200,6 +204,60 @@ class Tenant:
         if body is None:
             raise LookupError(f"There is no event {event_id}.")
         return body
+
+    def attempts_page(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        hook_id: UUID | None = None,
+        event_id: UUID | None = None,
+        outcome: AttemptOutcome | None = None,
+    ) -> AttemptsPage:
+        """Return some attempts, newest first: for those who have ten thousand of them.
+
+        Args:
+            before: Only those that began before the one with this `position`.
+            limit: How many at most, 1 or more.
+            hook_id: Only those of this subscription.
+            event_id: Only those of this event.
+            outcome: Only `"delivered"`, `"failed"` or `"under_way"` ones.
+
+        Raises:
+            ValueError: `limit` is less than 1.
+        """
+        which = Which(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
+        return self._history.page(which, limit)
+
+    def attempt(self, position: int) -> DeliveryAttempt:
+        """Return one attempt by its `position`.
+
+        Raises:
+            LookupError: There is no such attempt.
+        """
+        found = self._history.page(Which(before=position + 1), 1).attempts
+        if not found or found[0].position != position:
+            raise LookupError(f"There is no attempt {position}.")
+        return found[0]
+
+    def count_attempts(
+        self, start: datetime, width: timedelta, buckets: int
+    ) -> tuple[AttemptCount, ...]:
+        """Return how many attempts began in each of some spans of time, one after the other.
+
+        Args:
+            start: When the first one begins, by the clock of the tenant; aware.
+            width: How long each is.
+            buckets: How many there are.
+
+        Raises:
+            ValueError: `width` or `buckets` is not positive.
+        """
+        return self._history.count(start, width, buckets)
+
+    def issue_token(self) -> str:
+        """Return a new access token, as the token URL issues them."""
+        return self._site.tokens.new_token(self._service.account)
 
     def expire_tokens(self) -> None:
         """Refuse from now on every access token issued so far, with 401."""
@@ -229,6 +287,10 @@ class Tenant:
             site.registry.remove(service)
 
         site.call(close)
+
+    @property
+    def _history(self) -> History:
+        return History(self._site.database, self._service.account)
 
     @property
     def _service(self) -> Service:

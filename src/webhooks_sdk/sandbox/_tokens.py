@@ -163,7 +163,17 @@ class TokenOffice:
                 "Client id or secret is wrong.",
                 challenge,
             )
-        return self._answer(self._new_token(account), account)
+        return self._answer(self.new_token(account), account)
+
+    def new_token(self, account: Account) -> str:
+        """Return a new access token of a tenant."""
+        token = secrets.token_urlsafe(32)
+        valid_until = self._clock.now() + self._lifetime * 1_000_000
+        self._database.write(
+            "INSERT INTO tokens (token, tenant, valid_until) VALUES (?, ?, ?)",
+            (token, account.number, valid_until),
+        )
+        return token
 
     def holder(self, authorization: str) -> Holder | None:
         """Return whose token an `Authorization` header has, valid or not; None for nobody's."""
@@ -179,15 +189,6 @@ class TokenOffice:
         self._database.write(
             "UPDATE tokens SET valid_until = 0 WHERE tenant = ?", (account.number,)
         )
-
-    def _new_token(self, account: Account) -> str:
-        token = secrets.token_urlsafe(32)
-        valid_until = self._clock.now() + self._lifetime * 1_000_000
-        self._database.write(
-            "INSERT INTO tokens (token, tenant, valid_until) VALUES (?, ?, ?)",
-            (token, account.number, valid_until),
-        )
-        return token
 
     def _answer(self, token: str, account: Account) -> dict[str, object]:
         return {
