@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -24,6 +25,8 @@ from webhooks_sdk._auth import token_operation
 from webhooks_sdk._signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
 from webhooks_sdk.sandbox import Sandbox
 from webhooks_sdk.sandbox._openapi import read_document
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._rules import read_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +79,16 @@ def test_its_examples_are_valid() -> None:
     for schema, example in found:
         whole = {**schema, "components": DOCUMENT["components"]}
         OAS31Validator(whole, format_checker=oas31_format_checker).validate(example)
+
+
+@pytest.mark.parametrize("name", ["url", "header", "events"])
+@pytest.mark.parametrize("text", ["\x1f", "\x85", "\ufeff", " ", "", "a b", "x: \ny", "a:", "*:b"])
+def test_it_forbids_what_the_sandbox_refuses(name: str, text: str) -> None:
+    value = [text] if name == "events" else text
+    whole = {**SCHEMAS["SubscriptionChanges"], "components": DOCUMENT["components"]}
+    allowed = OAS31Validator(whole).is_valid({name: value})
+    with nullcontext() if allowed else pytest.raises(RequestRefusedError):
+        read_changes({name: value})
 
 
 def test_it_reads_well() -> None:

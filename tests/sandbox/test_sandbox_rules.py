@@ -93,6 +93,7 @@ def test_null_clears_secret_and_header_and_an_empty_secret_is_none() -> None:
         {"url": 1},
         {"url": ""},
         {"url": " \t"},
+        {"url": "\x1f\x85\u3000\ufeff"},
         {"secret": 1},
         {"header": 1},
         {"header": ""},

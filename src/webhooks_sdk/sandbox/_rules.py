@@ -20,6 +20,9 @@ _read_header = re.compile(
     r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>(?:[!-~\x80-\xff][ \t]*)*)"
 ).fullmatch
 
+# What is white space to Python or to JavaScript, whose expressions JSON Schema speaks.
+_is_blank = re.compile(r"[\s\ufeff]*").fullmatch
+
 # What the service itself says in a delivery, or what would break the delivery's framing.
 _RESERVED_HEADERS = frozenset(
     name.lower()
@@ -107,7 +110,7 @@ def _entry(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and not _is_blank(value):
         return value
     raise unprocessable("url must be a string that is not blank.")
 
