@@ -48,8 +48,8 @@ class OverheardSandbox(Sandbox):
         super().__init__(**options)
         self.exchanges: list[Exchange] = []
 
-    def _stack(self) -> ASGIApp:
-        app = super()._stack()
+    def _stack(self, *parts: Any) -> ASGIApp:
+        app = super()._stack(*parts)
 
         async def overhear(scope: Scope, receive: Receive, send: Send) -> None:
             received: list[Message] = []
