@@ -50,10 +50,14 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_with_its_plugin_and_nothing_else(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     assert "webhooks_sdk/py.typed" in names
-    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"webhooks_sdk", "pytest_webhooks_sdk.py"}
-    in_tree = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == in_tree
+    in_tree = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    # Data as well as code.
+    assert {"webhooks_sdk/sandbox/openapi.json", "pytest_webhooks_sdk.py"} <= in_tree
+    assert {name for name in names if ".dist-info" not in name} == in_tree
 
 
 def test_the_sdist_holds_what_its_tests_need(dist: Path) -> None:

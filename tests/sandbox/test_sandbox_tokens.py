@@ -78,6 +78,12 @@ def basic(user: str) -> str:
             TokenRequest("password", None, basic=False),
         ),
         (
+            {"content-type": FORM},
+            "grant_type=client_credentials",
+            b"client_id=a&client_secret=b",
+            TokenRequest(None, ("a", "b"), basic=False),
+        ),
+        (
             {"content-type": "application/json"},
             "",
             b'{"grant_type": "client_credentials"}',
@@ -99,6 +105,31 @@ def test_credentials_must_come_one_way_only() -> None:
         read_token_request(headers, "", b"client_id=a&client_secret=b")
     assert caught.value.status == 400
     assert caught.value.body["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [
+        ("grant_type=password", b"grant_type=client_credentials&client_id=a&client_secret=b"),
+        ("grant_type=password&grant_type=client_credentials", b"client_id=a&client_secret=b"),
+        ("", b"grant_type=client_credentials&client_id=a&client_id=b&client_secret=b"),
+        ("", b"grant_type=client_credentials&client_id=a&client_secret=b&client_secret=c"),
+    ],
+)
+def test_a_parameter_with_two_values_is_refused(query: str, form: bytes) -> None:
+    with pytest.raises(RequestRefusedError) as caught:
+        read_token_request({"content-type": FORM}, query, form)
+    assert caught.value.status == 400
+    assert caught.value.body["error"] == "invalid_request"
+
+
+def test_a_parameter_that_is_repeated_or_empty_does_no_harm() -> None:
+    form = b"grant_type=client_credentials&client_id=a&client_id=&client_secret=b"
+    request = read_token_request({"content-type": FORM}, "grant_type=client_credentials", form)
+    assert request == TokenRequest(GRANT, ("a", "b"), basic=False)
+    headers = {"authorization": basic("a:b"), "content-type": FORM}
+    request = read_token_request(headers, "grant_type=client_credentials", b"client_secret=")
+    assert request == TokenRequest(GRANT, ("a", "b"), basic=True)
 
 
 def test_a_token_request_hides_its_credentials() -> None:

@@ -20,6 +20,9 @@ _read_header = re.compile(
     r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>(?:[!-~\x80-\xff][ \t]*)*)"
 ).fullmatch
 
+# What is white space to Python or to JavaScript, whose expressions JSON Schema speaks.
+_is_blank = re.compile(r"[\s\ufeff]*").fullmatch
+
 # What the service itself says in a delivery, or what would break the delivery's framing.
 _RESERVED_HEADERS = frozenset(
     name.lower()
@@ -117,7 +120,7 @@ def _entry(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and not _is_blank(value):
         return value
     raise unprocessable("url must be a string that is not blank.")
 
@@ -129,7 +132,7 @@ def _secret(value: object) -> str | None:
 
 
 def _header(value: object) -> str | None:
-    if value is None or value == "":
+    if value is None:
         return None
     parts = split_header(value) if isinstance(value, str) else None
     if not isinstance(value, str) or parts is None:

@@ -12,6 +12,7 @@ from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._front import Front
 from webhooks_sdk.sandbox._guard import Guard, is_loopback
 from webhooks_sdk.sandbox._injector import FaultInjector, FaultPlans
+from webhooks_sdk.sandbox._openapi import DocumentServer
 from webhooks_sdk.sandbox._random import id_source
 from webhooks_sdk.sandbox._reception import Reception
 from webhooks_sdk.sandbox._records import Timeouts
@@ -217,7 +218,7 @@ class Sandbox(Tenant):
         site = self._site
         api = FaultInjector(API(site.registry, site.tokens, site.courier), site.faults)
         reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
-        return Front(reception, Control(self), guard)
+        return Front(DocumentServer(reception), Control(self), guard)
 
     def _tell_story(self) -> None:
         """Fill the first tenant, if there is nothing yet."""

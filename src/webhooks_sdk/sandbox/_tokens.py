@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 
 from attrs import field, frozen
 
-from webhooks_sdk.sandbox._refusals import oauth_error
+from webhooks_sdk.sandbox._refusals import RequestRefusedError, oauth_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhooks_sdk.sandbox._database import Database
     from webhooks_sdk.sandbox._records import Account
@@ -47,23 +47,39 @@ def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> T
 
     Args:
         headers: The request's headers, looked up in lower case.
-        query: Its query string, in which the grant type can stand, and nothing else.
+        query: Its query string, in which the grant type can stand, and nothing else. Beside a form
+            with the credentials it does not count: there the grant type belongs in the form.
         body: Its body.
 
     Raises:
-        RequestRefusedError: 400, the credentials stand there twice.
+        RequestRefusedError: 400, the credentials stand there in two ways, or a parameter with two
+            values.
     """
     form = _read_form(headers.get("content-type", ""), body)
     basic = _read_basic(headers.get("authorization", ""))
-    if basic is not None and "client_secret" in form:
-        raise oauth_error(
-            HTTPStatus.BAD_REQUEST, "invalid_request", "The credentials must be sent one way only."
-        )
-    grant_type = form.get("grant_type") or dict(parse_qsl(query)).get("grant_type")
-    credentials = basic
-    if basic is None and "client_id" in form and "client_secret" in form:
-        credentials = (form["client_id"], form["client_secret"])
-    return TokenRequest(grant_type, credentials, basic is not None)
+    grants = (pair for pair in parse_qsl(query) if pair[0] == "grant_type")
+    grant_type, grant_in_form = _only("grant_type", (*form, *grants)), _only("grant_type", form)
+    client_id, client_secret = _only("client_id", form), _only("client_secret", form)
+    if basic is not None:
+        if client_secret is not None:
+            raise _invalid("The credentials must be sent one way only.")
+        return TokenRequest(grant_type, basic, basic=True)
+    credentials = None
+    if client_id is not None and client_secret is not None:
+        credentials = (client_id, client_secret)
+    return TokenRequest(grant_in_form, credentials, basic=False)
+
+
+def _only(name: str, pairs: Iterable[Pair]) -> str | None:
+    """Return a parameter's value; RFC 6749, section 3.2, takes an empty one for none."""
+    values = {value for key, value in pairs if key == name and value}
+    if len(values) > 1:
+        raise _invalid(f"{name} must be sent once only.")
+    return next(iter(values), None)
+
+
+def _invalid(description: str) -> RequestRefusedError:
+    return oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request", description)
 
 
 def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
@@ -71,26 +87,26 @@ def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
     basic = _read_basic(headers.get("authorization", ""))
     if basic is not None:
         return basic[0]
-    return _read_form(headers.get("content-type", ""), body).get("client_id")
+    return dict(_read_form(headers.get("content-type", ""), body)).get("client_id")
 
 
-def _read_form(content_type: str, body: bytes) -> dict[str, str]:
+def _read_form(content_type: str, body: bytes) -> list[Pair]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        return parse_qsl(body.decode(errors="replace"))
     if kind == "multipart/form-data":
         return _read_multipart(content_type, body)
-    return {}
+    return []
 
 
-def _read_multipart(content_type: str, body: bytes) -> dict[str, str]:
+def _read_multipart(content_type: str, body: bytes) -> list[Pair]:
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    fields: dict[str, str] = {}
+    fields: list[Pair] = []
     for part in BytesParser().parsebytes(head + body).walk():
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(content, bytes):
-            fields[name] = content.decode(errors="replace")
+            fields.append((name, content.decode(errors="replace")))
     return fields
 
 
@@ -132,7 +148,7 @@ class TokenOffice:
                 are not the client's.
         """
         if request.grant_type is None:
-            raise oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request", "grant_type is missing.")
+            raise _invalid("grant_type is missing.")
         if request.grant_type != GRANT_TYPE:
             raise oauth_error(
                 HTTPStatus.BAD_REQUEST,
