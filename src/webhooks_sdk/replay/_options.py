@@ -43,8 +43,11 @@ def _count_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
 def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not _SLOWEST <= value <= _FASTEST:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not _SLOWEST <= value <= _FASTEST
+    ):
         raise InvalidArgumentError(
             f"{attribute.name} must be a number of requests a second from 0.000001 to 1000000,"
             f" or None for no limit, not {value!r}."

@@ -200,10 +200,12 @@ class Scheduler:
         event, error = result.event, result.error
         said = event if event is not None else error
         # What is not of the service says no more than that it was not carried out well.
-        known = isinstance(said, WebhookEvent | APIError)
+        signal = Signal.DISTRESS
+        if isinstance(said, WebhookEvent | APIError):
+            signal = signal_of(said, result.elapsed)
         self._window.finished(
             job.ticket,
-            signal_of(said, result.elapsed) if known else Signal.DISTRESS,
+            signal,
             binding=self._pace.binds(now),
             duration_ms=event.response_duration_ms if event and event.delivered else None,
         )
@@ -233,14 +235,18 @@ class Scheduler:
 
     def forget(self, job: Job) -> None:
         """Take a job out that nobody will say more of."""
-        self._under_way.pop(job, None)
+        if job in self._under_way:
+            del self._under_way[job]
+            self._window.finished(job.ticket, Signal.NEUTRAL, binding=False)
 
     def abandon(self) -> Iterator[Job]:
         """Take out what is under way, when nobody waits for it any more; it may take effect."""
-        for job in self._under_way:
+        # One by one, since whoever takes them may fail half-way.
+        while self._under_way:
+            job = next(iter(self._under_way))
+            del self._under_way[job]
             job.abandoned = True
             yield job
-        self._under_way.clear()
 
     def queued(self) -> Iterator[Job]:
         """Take out what was to be sent again, and is not, since the run was stopped."""
