@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from webhooks_sdk.errors import ConfigurationError
-
 _GOOD = frozenset({"delivered", "accepted"})
 _BAD = ("rejected", "failed", "unknown")
 
@@ -16,23 +12,12 @@ class Breaker:
     Once open it stays open, and keeps its reason: those still in flight change nothing.
 
     Args:
-        limit: How many in a row open it; None for never.
-
-    Raises:
-        ConfigurationError: `limit` is no integer of at least 1.
+        limit: How many in a row open it, at least 1; None for never.
     """
 
     __slots__ = ("_counts", "_in_a_row", "_limit")
 
     def __init__(self, limit: int | None) -> None:
-        value = cast("object", limit)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ):
-            raise ConfigurationError(
-                "The breaker's limit must be an integer of at least 1, or None for no limit, "
-                f"not {value!r}."
-            )
         self._limit = limit
         self._in_a_row = 0
         self._counts = dict.fromkeys(_BAD, 0)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from webhooks_sdk._durations import Durations
 from webhooks_sdk._signals import Signal
-from webhooks_sdk.errors import ConfigurationError
 
 _PATIENCE = 8  # rounds that go well before the size that was too much is tried again
 
@@ -24,10 +21,7 @@ class Window:
     stays as it is until a batch of durations shows that it is small enough.
 
     Args:
-        limit: The most that may be in flight.
-
-    Raises:
-        ConfigurationError: `limit` is no integer of at least 1.
+        limit: The most that may be in flight, at least 1.
     """
 
     __slots__ = (
@@ -45,11 +39,6 @@ class Window:
     )
 
     def __init__(self, limit: int) -> None:
-        value = cast("object", limit)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigurationError(
-                f"concurrency must be an integer of at least 1, not {value!r}."
-            )
         self._limit = limit
         self._size = 1
         self._in_flight = 0

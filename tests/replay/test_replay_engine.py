@@ -300,24 +300,3 @@ def test_the_total_of_a_generator_is_not_known(service: Service) -> None:
     told: list[Any] = []
     ReplayFace("sync").collect(service, iter(targets(5)), on_progress=told.append)
     assert (told[-1].total, told[-1].remaining) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("concurrency", 0),
-        ("concurrency", 1.5),
-        ("rate", 0),
-        ("rate", float("nan")),
-        ("rate", "20"),
-        ("max_attempts", 0),
-        ("max_consecutive_failures", 0),
-        ("resend_unknown", "yes"),
-        ("durable", 1),
-        ("on_progress", "print"),
-    ],
-)
-def test_an_option_out_of_its_range_is_refused(service: Service, option: str, value: Any) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"{option} must be"):
-        ReplayFace("sync").collect(service, targets(1), **{option: value})
-    assert service.sent == []

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from webhooks_sdk._window import Window
 
 
+_ROUNDED = 1e-9
+
+
 @dataclass
 class Answer:
     """What comes of a send."""
@@ -97,9 +100,52 @@ class Bucket:
     def __call__(self, now: float) -> Answer:
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if self._tokens < 1:
+        if self._tokens < 1 - _ROUNDED:
             return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
         self._tokens -= 1
+        return Answer(0.1, duration_ms=80.0)
+
+
+class Shared:
+    """An API whose limit is shared with others: its 429s have nothing to do with one's own load.
+
+    Args:
+        share: The part of all requests that it answers so.
+        chance: Returns a number from 0 to 1.
+        retry_after: Seconds that its 429 asks to wait, if it does.
+    """
+
+    def __init__(
+        self, share: float, chance: Callable[[], float], retry_after: float | None = None
+    ) -> None:
+        self._share = share
+        self._chance = chance
+        self._retry_after = retry_after
+
+    def __call__(self, now: float) -> Answer:
+        del now
+        if self._chance() < self._share:
+            return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
+        return Answer(0.1, duration_ms=80.0)
+
+
+class Storm:
+    """An API that answers 429 to the first requests, and then to none.
+
+    Args:
+        number: To how many.
+        retry_after: Seconds that its 429 asks to wait, if it does.
+    """
+
+    def __init__(self, number: int, retry_after: float | None = None) -> None:
+        self._left = number
+        self._retry_after = retry_after
+
+    def __call__(self, now: float) -> Answer:
+        del now
+        if self._left:
+            self._left -= 1
+            return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
         return Answer(0.1, duration_ms=80.0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -19,24 +18,39 @@ DEFAULT_PENDING_GRACE = 120.0
 RECOVER_CONCURRENCY = 8
 RECOVER_RATE = 20.0
 
+_SLOWEST, _FASTEST = 1e-6, 1e6  # requests a second
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
 
 def _count(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidArgumentError(f"{attribute.name} must be an integer from 1, not {value!r}.")
+    if not _is_count(value):
+        raise InvalidArgumentError(
+            f"{attribute.name} must be an integer of at least 1, not {value!r}."
+        )
 
 
 def _count_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None:
-        _count(_, attribute, value)
+    if value is not None and not _is_count(value):
+        raise InvalidArgumentError(
+            f"{attribute.name} must be an integer of at least 1, or None for no limit,"
+            f" not {value!r}."
+        )
 
 
 def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not _SLOWEST <= value <= _FASTEST
+    ):
         raise InvalidArgumentError(
-            f"{attribute.name} must be a number of requests a second greater than 0, or None,"
-            f" not {value!r}."
+            f"{attribute.name} must be a number of requests a second from 0.000001 to 1000000,"
+            f" or None for no limit, not {value!r}."
         )
 
 
@@ -58,7 +72,8 @@ class ReplayOptions:
         journal: The file in which the run is journalled, and from which it can be resumed. None
             for a temporary one, which ends with the run.
         concurrency: How many requests may be under way at once. It begins with one.
-        rate: How many requests a second are sent at most, resends included; None for no limit.
+        rate: How many requests a second are sent at most, from 0.000001 to 1000000, resends
+            included; None for no limit.
         max_attempts: How many requests one event may take, over all runs of the journal.
         max_consecutive_failures: After how many outcomes in a row that are rejected, failed or
             unknown the run is stopped; None for never.

@@ -235,14 +235,18 @@ class Scheduler:
 
     def forget(self, job: Job) -> None:
         """Take a job out that nobody will say more of."""
-        self._under_way.pop(job, None)
+        if job in self._under_way:
+            del self._under_way[job]
+            self._window.finished(job.ticket, Signal.NEUTRAL, binding=False)
 
     def abandon(self) -> Iterator[Job]:
         """Take out what is under way, when nobody waits for it any more; it may take effect."""
-        for job in self._under_way:
+        # One by one, since whoever takes them may fail half-way.
+        while self._under_way:
+            job = next(iter(self._under_way))
+            del self._under_way[job]
             job.abandoned = True
             yield job
-        self._under_way.clear()
 
     def queued(self) -> Iterator[Job]:
         """Take out what was to be sent again, and is not, since the run was stopped."""
