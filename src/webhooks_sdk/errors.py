@@ -28,9 +28,12 @@ __all__ = [
     "DeliveryTooLargeError",
     "InternalServerError",
     "InvalidArgumentError",
+    "JournalError",
+    "JournalLockedError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReplayError",
     "ResponseDecodeError",
     "SignatureVerificationError",
     "UnprocessableEntityError",
@@ -78,6 +81,23 @@ class DeliveryTooLargeError(DeliveryError):
     """413: the body is larger than `max_body_bytes`."""
 
     status = 413
+
+
+class ReplayError(WebhooksError):
+    """A replay as a whole cannot begin or go on. What one event met with is in its outcome."""
+
+
+class JournalError(ReplayError):
+    """A journal cannot be used.
+
+    It cannot be opened, read or written (a full disk, a missing directory), is no journal of this
+    version, or belongs to another environment, subscription or window. What was written to it
+    before is kept.
+    """
+
+
+class JournalLockedError(JournalError):
+    """Another replay is writing the journal, in this process or another."""
 
 
 class APIError(WebhooksError):

@@ -31,6 +31,7 @@ FLOORS = {
         "operations",
     },
     2: {"_async_driver", "_async_http", "_driver", "_sync_driver", "_sync_http"},
+    3: {"replay"},
     4: {"__init__", "_arguments", "_client", "_hooks"},
     5: {"asgi", "sandbox", "wsgi"},
 }
@@ -91,7 +92,7 @@ def test_no_decision_knows_an_http_library(room: str) -> None:
 
 def test_only_named_modules_are_public() -> None:
     public = {room for room in rooms() if not room.startswith("_")}
-    assert public == {"asgi", "errors", "operations", "sandbox", "wsgi"}
+    assert public == {"asgi", "errors", "operations", "replay", "sandbox", "wsgi"}
 
 
 def test_the_headers_of_a_delivery_are_named_in_one_place() -> None:
@@ -110,7 +111,7 @@ def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> N
     )
     loaded = set(done.stdout.split())
     assert "webhooks_sdk" in loaded
-    programs = {f"webhooks_sdk.{room}" for room in FLOORS[5] | {"_receiving"}}
+    programs = {f"webhooks_sdk.{room}" for room in FLOORS[3] | FLOORS[5] | {"_receiving"}}
     assert {name for name in loaded if name.startswith(tuple(programs))} == set()
     assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs"} == set()
 
