@@ -47,6 +47,14 @@ class Database:
         except sqlite3.Error as error:
             raise journal_error(self.path, error) from error
 
+    def add(self, statement: str, *values: object) -> int | None:
+        """Carry out an insert, and return the new row's number; None if it was ignored."""
+        try:
+            cursor = self._execute(statement, values)
+        except sqlite3.Error as error:
+            raise journal_error(self.path, error) from error
+        return cursor.lastrowid if cursor.rowcount else None
+
     def write_many(self, statement: str, values: Iterable[SQLRow]) -> None:
         """Carry out one statement for each row of values."""
         with self._sqlite_errors():

@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from uuid import UUID
 
 from webhooks_sdk.errors import JournalError
 from webhooks_sdk.replay._journal_file import locate, open_for_writing
@@ -30,7 +31,6 @@ from webhooks_sdk.replay._rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
-    from uuid import UUID
 
     from webhooks_sdk.replay._outcomes import OutcomeStatus
     from webhooks_sdk.replay._rows import ErrorRecord
@@ -40,7 +40,7 @@ __all__ = ["JournalWriter", "Plan", "Row", "RowState"]
 _FIND = f"SELECT {COLUMNS} FROM target WHERE request_id = ? AND hook_id = ?"  # noqa: S608 - constants
 _PLACE = "SELECT seq, state, attempts FROM target WHERE request_id = ? AND hook_id = ?"
 _ADD = """
-INSERT INTO target
+INSERT OR IGNORE INTO target
     (request_id, hook_id, state, previous_state, attempts, run, intent_at, open_since)
 VALUES (?, ?, 'in_flight', 'planned', 1, ?, ?, ?)
 """
@@ -69,6 +69,15 @@ VALUES (?, ?, 'planned', 0, 0)
 _NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
 _UNTOUCHED = _NEXT.format("run < ?")
 _UNANSWERED = _NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
+
+
+_Key: TypeAlias = tuple[bytes, bytes]
+
+
+class _Place(NamedTuple):
+    seq: int
+    state: RowState
+    attempts: int
 
 
 class JournalWriter:
@@ -119,6 +128,8 @@ class JournalWriter:
         self._process = os.getpid()
         self._mutex = Lock()
         self._closed = False
+        # No more than there are requests under way: saves looking each of them up.
+        self._in_flight: dict[_Key, _Place] = {}
         self._writer_lock = WriterLock(path)
         try:
             synchronous = "FULL" if durable else "OFF" if self.temporary else "NORMAL"
@@ -227,16 +238,18 @@ class JournalWriter:
             How many requests that makes for this target, over all runs.
         """
         now = time_to_sql(at)
+        key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            place = self._place(hook_id, request_id)
-            if place is None:
-                self._database.write(_ADD, request_id.bytes, hook_id.bytes, self.run, now, now)
-                self._count(None, RowState.IN_FLIGHT)
+            self._check_open()
+            seq = self._database.add(_ADD, *key, self.run, now, now)
+            if seq is not None:
+                self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
                 return 1
-            seq, state, attempts = place
-            self._database.write(_INTEND, self.run, now, now, seq)
-            self._count(state, RowState.IN_FLIGHT)
-            return attempts + 1
+            place = self._place(key)
+            attempts = place.attempts + 1
+            self._database.write(_INTEND, self.run, now, now, place.seq)
+            self._move(key, _Place(place.seq, RowState.IN_FLIGHT, attempts), before=place.state)
+            return attempts
 
     def settle(
         self,
@@ -275,27 +288,30 @@ class JournalWriter:
             *error_to_sql(error),
             state is RowState.UNKNOWN,
         )
+        key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            seq, before, _ = self._known_place(hook_id, request_id)
-            self._database.write(_SETTLE, *values, seq)
-            self._count(before, state)
+            place = self._place(key)
+            self._database.write(_SETTLE, *values, place.seq)
+            self._move(key, _Place(place.seq, state, place.attempts), before=place.state)
 
     def withdraw(self, hook_id: UUID, request_id: UUID) -> None:
         """Take an intent back: nothing was carried out, and the attempt does not count.
 
         The target stands where it stood before the intent. Without one, nothing is done.
         """
+        key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            seq, before, _ = self._known_place(hook_id, request_id)
-            self._database.write(_WITHDRAW, seq)
-            after = self._known_place(hook_id, request_id)[1]
-            self._count(before, after)
+            before = self._place(key)
+            self._database.write(_WITHDRAW, before.seq)
+            self._in_flight.pop(key, None)
+            after = self._place(key)
+            self._move(key, after, before=before.state)
 
     def touch(self, hook_id: UUID, request_id: UUID) -> None:
         """Write that this run has dealt with a target, and nothing else."""
         with self._mutex:
-            seq, _, _ = self._known_place(hook_id, request_id)
-            self._database.write(_TOUCH, self.run, seq)
+            place = self._place((request_id.bytes, hook_id.bytes))
+            self._database.write(_TOUCH, self.run, place.seq)
 
     def untouched(self) -> Iterator[Row]:
         """Yield what this run has not dealt with, in order of insertion.
@@ -327,27 +343,29 @@ class JournalWriter:
         with self._mutex:
             return MappingProxyType({state: self._counts[state] for state in RowState})
 
-    def _count(self, before: RowState | None, after: RowState) -> None:
+    def _move(self, key: _Key, place: _Place, *, before: RowState | None) -> None:
         if before is not None:
             self._counts[before] -= 1
-        self._counts[after] += 1
+        self._counts[place.state] += 1
+        if place.state is RowState.IN_FLIGHT:
+            self._in_flight[key] = place
+        else:
+            self._in_flight.pop(key, None)
 
-    def _known_place(self, hook_id: UUID, request_id: UUID) -> tuple[int, RowState, int]:
-        place = self._place(hook_id, request_id)
-        if place is None:
+    def _place(self, key: _Key) -> _Place:
+        self._check_open()
+        place = self._in_flight.get(key)
+        if place is not None:
+            return place
+        found = self._database.one(_PLACE, *key)
+        if found is None:
+            request_id, hook_id = (UUID(bytes=part) for part in key)
             raise JournalError(
                 f"The journal {str(self.path)!r} does not hold event {request_id} of subscription"
                 f" {hook_id}: intend comes first."
             )
-        return place
-
-    def _place(self, hook_id: UUID, request_id: UUID) -> tuple[int, RowState, int] | None:
-        self._check_open()
-        found = self._database.one(_PLACE, request_id.bytes, hook_id.bytes)
-        if found is None:
-            return None
         seq, state, attempts = found
-        return seq, RowState(state), attempts
+        return _Place(seq, RowState(state), attempts)
 
     def _check_open(self) -> None:
         if self._closed:
