@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -39,6 +40,22 @@ class Database:
                 timeout=_BUSY_TIMEOUT,
             )
         self._execute = self._connection.execute
+        self._process = os.getpid()
+        self._closed = False
+
+    def check_usable(self) -> None:
+        """Check that it is open, and was opened by this process.
+
+        Raises:
+            JournalError: It is not.
+        """
+        if self._closed:
+            raise JournalError(f"The journal {str(self.path)!r} is closed: open it again.")
+        if self._process != os.getpid():
+            raise JournalError(
+                f"The journal {str(self.path)!r} was opened by the parent of this process: open it"
+                " after the fork, or leave it to the parent."
+            )
 
     def write(self, statement: str, *values: object) -> None:
         """Carry out one statement."""
@@ -96,7 +113,10 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a forked child leaves it to its parent."""
+        self._closed = True
+        if self._process != os.getpid():
+            return
         with self._sqlite_errors():
             self._connection.close()
 

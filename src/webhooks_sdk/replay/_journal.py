@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 from webhooks_sdk.errors import JournalError
-from webhooks_sdk.replay._journal_file import locate, open_for_writing
+from webhooks_sdk.replay._journal_file import (
+    locate,
+    open_for_writing,
+    remove_directory,
+    temporary_directory,
+)
 from webhooks_sdk.replay._lock import WriterLock
 from webhooks_sdk.replay._rows import (
     COLUMNS,
@@ -31,6 +33,7 @@ from webhooks_sdk.replay._rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from webhooks_sdk.replay._outcomes import OutcomeStatus
     from webhooks_sdk.replay._rows import ErrorRecord
@@ -113,12 +116,12 @@ class JournalWriter:
         """
         if path is not None:
             return cls(locate(path), base_url=base_url, durable=durable, directory=None)
-        directory = _temporary_directory()
+        directory = temporary_directory()
         try:
             location = locate(directory / "journal.sqlite")
             return cls(location, base_url=base_url, durable=durable, directory=directory)
         except BaseException:
-            _remove(directory)
+            remove_directory(directory)
             raise
 
     def __init__(self, path: Path, *, base_url: str, durable: bool, directory: Path | None) -> None:
@@ -179,13 +182,17 @@ class JournalWriter:
             if self._closed:
                 return
             self._closed = True
-            if self._process != os.getpid():
-                return  # a forked child: all of this is its parent's
             try:
                 self._database.close()
             finally:
-                _remove(self._directory)
-                self._writer_lock.release()
+                self._release()
+
+    def _release(self) -> None:
+        if self._process != os.getpid():
+            return  # a forked child: all of it is the parent's
+        if self._directory is not None:
+            remove_directory(self._directory)
+        self._writer_lock.release()
 
     @property
     def plan(self) -> Plan | None:
@@ -203,7 +210,7 @@ class JournalWriter:
             JournalError: There is a plan, or there are targets without one.
         """
         with self._mutex:
-            self._check_open()
+            self._database.check_usable()
             database = self._database
             if self._plan is not None or database.one("SELECT 1 FROM target LIMIT 1"):
                 raise JournalError(
@@ -222,7 +229,7 @@ class JournalWriter:
     def find(self, hook_id: UUID, request_id: UUID) -> Row | None:
         """Return what is known of a target, None if the journal does not hold it."""
         with self._mutex:
-            self._check_open()
+            self._database.check_usable()
             found = self._database.one(_FIND, request_id.bytes, hook_id.bytes)
         return None if found is None else row_from_sql(found)
 
@@ -240,7 +247,7 @@ class JournalWriter:
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            self._check_open()
+            self._database.check_usable()
             seq = self._database.add(_ADD, *key, self.run, now, now)
             if seq is not None:
                 self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
@@ -331,7 +338,7 @@ class JournalWriter:
         seq = 0
         while True:
             with self._mutex:
-                self._check_open()
+                self._database.check_usable()
                 found = self._database.one(following, seq, self.run)
             if found is None:
                 return
@@ -353,7 +360,7 @@ class JournalWriter:
             self._in_flight.pop(key, None)
 
     def _place(self, key: _Key) -> _Place:
-        self._check_open()
+        self._database.check_usable()
         place = self._in_flight.get(key)
         if place is not None:
             return place
@@ -366,24 +373,3 @@ class JournalWriter:
             )
         seq, state, attempts = found
         return _Place(seq, RowState(state), attempts)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise JournalError(f"The journal {str(self.path)!r} is closed: open it again.")
-        if self._process != os.getpid():
-            raise JournalError(
-                f"The journal {str(self.path)!r} belongs to the process that opened it, and this"
-                " is a forked child: leave the journal to the parent."
-            )
-
-
-def _temporary_directory() -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix="webhooks-replay-"))
-    except OSError as error:
-        raise JournalError(f"There is no place for a temporary journal: {error}") from error
-
-
-def _remove(directory: Path | None) -> None:
-    if directory is not None:
-        shutil.rmtree(directory, ignore_errors=True)

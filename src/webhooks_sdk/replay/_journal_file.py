@@ -7,7 +7,10 @@ that SQLite holds on the file for others in this process.
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import stat
+import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,6 +129,76 @@ def open_for_writing(path: Path, *, synchronous: str) -> Database:
         database.close()
         raise
     return database
+
+
+def open_for_reading(path: Path) -> tuple[Database, Path | None]:
+    """Open a journal that is there, whether or not it is being written.
+
+    Args:
+        path: The file, as `locate` returned it.
+
+    Returns:
+        The database, and the directory to be removed after it if that is a copy.
+
+    Raises:
+        JournalError: It cannot be opened, or is no journal of this version.
+    """
+    if check_kind(path) is None:
+        raise JournalError(f"There is no journal {str(path)!r}.")
+    _check_header(path)
+    try:
+        # Only who may write can leave nothing beside the file. No row is ever changed.
+        return _open_checked(path, "mode=rw"), None
+    except JournalError as error:
+        if not _cannot_share(error):
+            raise
+    # Nothing can be made beside it, so that nobody writes it either.
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        return _open_checked(path, "mode=ro&immutable=1"), None
+    directory = temporary_directory()
+    try:
+        with os_errors(path):
+            for file in (path, log):
+                shutil.copyfile(file, directory / file.name)
+        return _open_checked(directory / path.name, "mode=rw"), directory
+    except BaseException:
+        remove_directory(directory)
+        raise
+
+
+def _open_checked(path: Path, query: str) -> Database:
+    database = Database(path, query)
+    try:
+        database.pragma("query_only = 1")
+        check_format(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _cannot_share(error: JournalError) -> bool:
+    cause = error.__cause__
+    code = cause.sqlite_errorcode & 0xFF if isinstance(cause, sqlite3.OperationalError) else None
+    return code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
+def temporary_directory() -> Path:
+    """Make a directory that only its owner can read.
+
+    Raises:
+        JournalError: There is no place for one.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="webhooks-replay-"))
+    except OSError as error:
+        raise JournalError(f"There is no place for a temporary journal: {error}") from error
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove what `temporary_directory` made, as far as that is possible."""
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _create(path: Path) -> None:
