@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from webhooks_sdk.replay._database import SQLRow
     from webhooks_sdk.replay._outcomes import OutcomeStatus
     from webhooks_sdk.replay._rows import ErrorRecord
 
@@ -73,6 +74,8 @@ _NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT
 _UNTOUCHED = _NEXT.format("run < ?")
 _UNANSWERED = _NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
 
+
+_MOST_SEEN = 1_000
 
 _Key: TypeAlias = tuple[bytes, bytes]
 
@@ -131,8 +134,10 @@ class JournalWriter:
         self._process = os.getpid()
         self._mutex = Lock()
         self._closed = False
-        # No more than there are requests under way: saves looking each of them up.
+        # What is under way, and what was read last and is likely to be written next: saves looking
+        # them up.
         self._in_flight: dict[_Key, _Place] = {}
+        self._seen: dict[_Key, _Place] = {}
         self._writer_lock = WriterLock(path)
         try:
             synchronous = "FULL" if durable else "OFF" if self.temporary else "NORMAL"
@@ -231,7 +236,7 @@ class JournalWriter:
         with self._mutex:
             self._database.check_usable()
             found = self._database.one(_FIND, request_id.bytes, hook_id.bytes)
-        return None if found is None else row_from_sql(found)
+            return None if found is None else self._see(found)
 
     def intend(self, hook_id: UUID, request_id: UUID, at: datetime) -> int:
         """Write that a request is about to be sent.
@@ -248,10 +253,11 @@ class JournalWriter:
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
             self._database.check_usable()
-            seq = self._database.add(_ADD, *key, self.run, now, now)
-            if seq is not None:
-                self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
-                return 1
+            if key not in self._seen:
+                seq = self._database.add(_ADD, *key, self.run, now, now)
+                if seq is not None:
+                    self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
+                    return 1
             place = self._place(key)
             attempts = place.attempts + 1
             self._database.write(_INTEND, self.run, now, now, place.seq)
@@ -311,6 +317,7 @@ class JournalWriter:
             before = self._place(key)
             self._database.write(_WITHDRAW, before.seq)
             self._in_flight.pop(key, None)
+            self._seen.pop(key, None)
             after = self._place(key)
             self._move(key, after, before=before.state)
 
@@ -340,10 +347,19 @@ class JournalWriter:
             with self._mutex:
                 self._database.check_usable()
                 found = self._database.one(following, seq, self.run)
-            if found is None:
-                return
-            seq = found[0]
-            yield row_from_sql(found)
+                if found is None:
+                    return
+                seq = found[0]
+                row = self._see(found)
+            yield row
+
+    def _see(self, found: SQLRow) -> Row:
+        row = row_from_sql(found)
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        key = row.request_id.bytes, row.hook_id.bytes
+        self._seen[key] = _Place(found[0], row.state, row.attempts)
+        return row
 
     def counts(self) -> Mapping[RowState, int]:
         """Return how many targets stand where; every state is a key."""
@@ -354,6 +370,7 @@ class JournalWriter:
         if before is not None:
             self._counts[before] -= 1
         self._counts[place.state] += 1
+        self._seen.pop(key, None)
         if place.state is RowState.IN_FLIGHT:
             self._in_flight[key] = place
         else:
@@ -361,7 +378,7 @@ class JournalWriter:
 
     def _place(self, key: _Key) -> _Place:
         self._database.check_usable()
-        place = self._in_flight.get(key)
+        place = self._in_flight.get(key) or self._seen.get(key)
         if place is not None:
             return place
         found = self._database.one(_PLACE, *key)

@@ -115,6 +115,8 @@ def open_for_writing(path: Path, *, synchronous: str) -> Database:
             f"{str(path)!r} has further names (hard links), by which others could write it: copy"
             " it, and name the copy."
         )
+    if found is not None and not _may_write(path):
+        raise JournalError(f"The journal {str(path)!r} may not be written: give yourself access.")
     with os_errors(path):
         if found is None:
             _create(path)
@@ -146,14 +148,16 @@ def open_for_reading(path: Path) -> tuple[Database, Path | None]:
     if check_kind(path) is None:
         raise JournalError(f"There is no journal {str(path)!r}.")
     _check_header(path)
-    try:
-        # Only who may write can leave nothing beside the file. No row is ever changed.
-        return _open_checked(path, "mode=rw"), None
-    except JournalError as error:
-        if not _cannot_share(error):
-            raise
-    # Nothing can be made beside it, so that nobody writes it either.
     log = path.with_name(f"{path.name}-wal")
+    index = path.with_name(f"{path.name}-shm")
+    # What SQLite shares a file by, only who may write the journal may make: they would stay beside
+    # it, and be in the writer's way. No row is ever changed.
+    if (log.exists() and index.exists()) or (_may_write(path) and _may_write(path.parent)):
+        try:
+            return _open_checked(path, "mode=rw"), None
+        except JournalError as error:
+            if not _cannot_share(error):
+                raise
     if not log.exists() or log.stat().st_size == 0:
         return _open_checked(path, "mode=ro&immutable=1"), None
     directory = temporary_directory()
@@ -176,6 +180,10 @@ def _open_checked(path: Path, query: str) -> Database:
         database.close()
         raise
     return database
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _cannot_share(error: JournalError) -> bool:
