@@ -17,7 +17,7 @@ from webhooks_sdk.replay import Plan
 from webhooks_sdk.replay._journal import JournalWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 BASE_URL = "https://hookshot.example"
 HOOK, EVENT, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -48,7 +48,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 @contextmanager
-def process(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def process(script: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
     """A Python process of its own, which is killed at the end if it still runs."""
     with subprocess.Popen(  # noqa: S603 - this interpreter
         [sys.executable, "-c", script, *map(str, arguments)],
@@ -83,7 +83,7 @@ with JournalWriter.open(path, base_url="https://hookshot.example") as journal:
 
 
 @contextmanager
-def unprivileged() -> Iterator[None]:
+def unprivileged() -> Generator[None]:
     """Let permissions count also where the tests are run by root."""
     if os.geteuid() != 0:
         yield
@@ -99,7 +99,7 @@ _NOBODY = 65_534
 
 
 @contextmanager
-def unwritable_directory(*files: Path) -> Iterator[Path]:
+def unwritable_directory(*files: Path) -> Generator[Path]:
     """A directory with copies of files, of which whoever is `unprivileged` can write only these."""
     directory = Path(tempfile.mkdtemp())
     try:

@@ -81,7 +81,9 @@ def test_an_entry_says_what_became_of_an_event(path: Path) -> None:
 def fill(path: Path) -> dict[OutcomeStatus, UUID]:
     """Write an event of each status, one in flight after a rejection, and one that was planned."""
     statuses = [status for status in OutcomeStatus if status is not OutcomeStatus.SKIPPED]
-    event_of = {status: UUID(int=n) for n, status in enumerate(statuses, start=10)}
+    event_of: dict[OutcomeStatus, UUID] = {
+        status: UUID(int=n) for n, status in enumerate(statuses, start=10)
+    }
     with opened(path) as journal:
         journal.write_plan(PLAN, [(HOOK, EVENT)])
         for status, event in event_of.items():
@@ -147,9 +149,9 @@ def test_a_reader_sees_what_is_written_meanwhile(path: Path) -> None:
 
 def test_every_entry_comes_once_however_many_pages(path: Path) -> None:
     events = [UUID(int=n) for n in range(3_001, 0, -1)]
+    found: list[UUID] = []
     with opened(path) as journal, Journal(path) as reader:
         journal.write_plan(PLAN, [(HOOK, event) for event in events])
-        found = []
         for entry in reader:
             found.append(entry.request_id)
             if len(found) % 100 == 0:

@@ -43,6 +43,11 @@ class Database:
         self._process = os.getpid()
         self._closed = False
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this process is a forked child of the one that opened it."""
+        return self._process != os.getpid()
+
     def check_usable(self) -> None:
         """Check that it is open, and was opened by this process.
 
@@ -51,7 +56,7 @@ class Database:
         """
         if self._closed:
             raise JournalError(f"The journal {str(self.path)!r} is closed: open it again.")
-        if self._process != os.getpid():
+        if self.inherited:
             raise JournalError(
                 f"The journal {str(self.path)!r} was opened by the parent of this process: open it"
                 " after the fork, or leave it to the parent."
@@ -115,7 +120,7 @@ class Database:
     def close(self) -> None:
         """Close the file; a forked child leaves it to its parent."""
         self._closed = True
-        if self._process != os.getpid():
+        if self.inherited:
             return
         with self._sqlite_errors():
             self._connection.close()

@@ -131,7 +131,6 @@ class JournalWriter:
         self.path = path
         self.temporary = directory is not None
         self._directory = directory
-        self._process = os.getpid()
         self._mutex = Lock()
         self._closed = False
         # What is under way, and what was read last and is likely to be written next: saves looking
@@ -193,11 +192,11 @@ class JournalWriter:
                 self._release()
 
     def _release(self) -> None:
-        if self._process != os.getpid():
-            return  # a forked child: all of it is the parent's
+        if self._database.inherited:
+            return
+        self._writer_lock.release()
         if self._directory is not None:
             remove_directory(self._directory)
-        self._writer_lock.release()
 
     @property
     def plan(self) -> Plan | None:

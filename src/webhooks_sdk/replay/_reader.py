@@ -111,7 +111,7 @@ class Journal:
         """Close the file. Closing twice does no harm."""
         with self._mutex:
             self._database.close()
-            if self._copy is not None:
+            if self._copy is not None and not self._database.inherited:
                 remove_directory(self._copy)
 
     @property
@@ -134,7 +134,7 @@ class Journal:
     @property
     def counts(self) -> Mapping[str, int]:
         """How many events stand where: by status, `"planned"` (never sent) and `"in_flight"`."""
-        found = dict(self._all("SELECT state, count(*) FROM target GROUP BY state"))
+        found: dict[str, int] = dict(self._all("SELECT state, count(*) FROM target GROUP BY state"))
         return MappingProxyType({state.value: found.get(state.value, 0) for state in RowState})
 
     def __len__(self) -> int:
