@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -31,6 +30,7 @@ from webhooks_sdk.replay._rows import (
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
