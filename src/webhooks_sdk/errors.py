@@ -92,15 +92,26 @@ class JournalError(ReplayError):
     """The journal of a replay cannot be used: the message says why, and what to do."""
 
 
-class JournalLockedError(JournalError):
-    """Another replay is writing the journal."""
-
-
 class ReplayStoppedError(ReplayError):
     """A replay stopped by itself: nothing worked, or the credentials were refused.
 
     The message says how to resume it. `__cause__` is the error of the last request, if it had one.
     """
+
+    """A replay as a whole cannot begin or go on. What one event met with is in its outcome."""
+
+
+class JournalError(ReplayError):
+    """A journal cannot be used.
+
+    It cannot be opened, read or written (a full disk, a missing directory), is no journal of this
+    version, or belongs to another environment, subscription or window. What was written to it
+    before is kept.
+    """
+
+
+class JournalLockedError(JournalError):
+    """Another replay is writing the journal, in this process or another."""
 
 
 class APIError(WebhooksError):

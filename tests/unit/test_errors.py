@@ -36,6 +36,9 @@ OTHER_ERRORS: list[type[errors.WebhooksError]] = [
     errors.DecodeError,
     errors.DeliveryError,
     errors.DeliveryTooLargeError,
+    errors.JournalError,
+    errors.JournalLockedError,
+    errors.ReplayError,
     errors.SignatureVerificationError,
 ]
 ATTRIBUTES: dict[str, Any] = {
@@ -100,6 +103,8 @@ def test_the_fields_of_a_token_endpoint_survive_a_pickle() -> None:
         (errors.InvalidArgumentError, (errors.WebhooksError, ValueError)),
         (errors.DecodeError, (errors.WebhooksError, ValueError)),
         (errors.ClientClosedError, (errors.WebhooksError, RuntimeError)),
+        (errors.JournalError, (errors.ReplayError,)),
+        (errors.JournalLockedError, (errors.JournalError,)),
         (errors.APIConnectionError, (errors.APIError,)),
         (errors.APITimeoutError, (errors.APIConnectionError,)),
         (errors.APIStatusError, (errors.APIError,)),

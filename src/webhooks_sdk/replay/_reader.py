@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from attrs import frozen
 
-from webhooks_sdk.errors import JournalError
+from webhooks_sdk.errors import InvalidArgumentError
+from webhooks_sdk.replay._journal_file import locate, open_for_reading, remove_directory
 from webhooks_sdk.replay._outcomes import OutcomeStatus
-from webhooks_sdk.replay._rows import (
-    APPLICATION_ID,
-    COLUMNS,
-    FORMAT,
-    Plan,
-    Row,
-    RowState,
-    read_plan_text,
-    read_row,
-    rebuild_error,
-)
+from webhooks_sdk.replay._rows import COLUMNS, Plan, RowState, plan_from_sql, row_from_sql
+
+if TYPE_CHECKING:
+    from webhooks_sdk.replay._database import SQLRow
 
 _PAGE = 500
 _UNSETTLED = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})
@@ -35,22 +27,26 @@ _UNSETTLED = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})
 
 @frozen(kw_only=True)
 class JournalEntry:
-    """What a journal knows of one target.
+    """What a journal knows of one event.
+
+    What is said of the outcome is that of the last request whose outcome is known to the journal:
+    while the event is in flight again, that of the attempt before.
 
     Attributes:
         hook_id: The subscription.
         request_id: The event.
-        status: What its last request made of it; None if none has ended.
-        in_flight: Whether a request was begun of which no end is written down: it is under way, or
-            was when the process died.
-        attempts: How many requests were sent for it, over all runs.
-        response_status: The HTTP status with which the subscriber answered, None if that is not
-            known.
+        status: What became of it; None if it was never sent, or is in flight. Never `skipped`.
+        in_flight: Whether a request for it is under way, or was when a run died: it may have been
+            delivered.
+        attempts: How many requests were sent for it, over all runs. Those that the service put off
+            do not count.
+        response_status: What the subscriber answered, None if it did not or that is not known.
         response_duration_ms: Milliseconds until that answer, None as above.
-        delivery_id: The delivery attempt that this was, None as above.
-        error: Why its last request failed, None if it did not.
-        intended_at: When its last request was begun, None if none was.
-        settled_at: When that had ended, None if it has not.
+        delivery_id: The delivery attempt, None if it is not known.
+        error: The error of the request, as `"NotFoundError: ..."`; None if there was none.
+        intended_at: When the last request was about to be sent, None if there was none. Aware and
+            in UTC.
+        settled_at: When the outcome was written, None if there is none.
     """
 
     hook_id: UUID
@@ -67,63 +63,35 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal of a replay, to be read: also while a run is on, and after one was killed.
+    """The journal of a replay, for reading: while the replay runs, after it, and after a crash.
 
-    A context manager. Iterating over it yields a `JournalEntry` for each target, in the order in
-    which they were first written; page by page, so that rows which change meanwhile can be seen as
-    they were or as they are.
+    ```python
+    with Journal("outage.sqlite") as journal:
+        for entry in journal.entries("rejected", "unknown"):
+            print(entry.request_id, entry.response_status, entry.error)
+    ```
+
+    Iterating yields a `JournalEntry` for each event, in the order in which they came, with as
+    little memory for a million as for a thousand. They are read 500 at a time: each 500 are of one
+    moment; what is written in between shows in those that follow, so that the replay never waits
+    for its readers. No event comes twice.
+
+    A reader changes no entry and keeps no writer off. The last to close a journal, reader or
+    writer, tidies up the files beside it. Where nothing may be written, the journal is read as it
+    is when it is opened. A reader may be used by all threads of the process that opened it.
 
     Args:
         path: The file.
 
     Raises:
-        JournalError: It is not there, cannot be read, or is no journal.
+        JournalError: There is none, it is no journal of this version, or it cannot be read. The
+            latter also from whatever is used later.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = locate(path)
         self._mutex = Lock()
-        if not self._path.is_file():
-            raise JournalError(f"There is no journal {self._path}.")
-        self._connection = self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
-        problem: sqlite3.Error | None = None
-        # Where no file can be made beside it, SQLite reads it only on the word that it is at rest.
-        at_rest = not self._path.with_name(f"{self._path.name}-wal").exists()
-        for options in ("", "&immutable=1") if at_rest else ("",):
-            connection = sqlite3.connect(
-                address + options, uri=True, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._check(connection)
-            except sqlite3.OperationalError as error:
-                connection.close()
-                problem = error
-            except sqlite3.Error:
-                connection.close()
-                raise self._no_journal() from None
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                return connection
-        raise JournalError(f"The journal {self._path} cannot be read: {problem}.") from problem
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        (owner,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if owner != APPLICATION_ID:
-            raise self._no_journal()
-        if version != FORMAT:
-            raise JournalError(
-                f"{self._path} is of another version of the SDK (format {version}): read it with"
-                " that one."
-            )
-
-    def _no_journal(self) -> JournalError:
-        return JournalError(f"{self._path} is no journal of a replay.")
+        self._database, self._copy = open_for_reading(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -136,73 +104,78 @@ class Journal:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Closing twice does no harm."""
         with self._mutex:
-            self._connection.close()
+            self._database.close()
+            if self._copy is not None and not self._database.inherited:
+                remove_directory(self._copy)
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self._path
 
     @property
     def base_url(self) -> str:
-        """The environment that it belongs to."""
-        return str(self._meta("base_url"))
+        """The base URL of the API that the journal belongs to."""
+        [(base_url,)] = self._all("SELECT base_url FROM journal")
+        return str(base_url)
 
     @property
     def plan(self) -> Plan | None:
-        """What a recovery was to send; None for a journal of `redeliver_many`."""
-        text = self._meta("plan")
-        return None if text is None else read_plan_text(text)
+        """What a recovery was to send; None if that is not written, or the targets were given."""
+        [(plan,)] = self._all("SELECT plan FROM journal")
+        return None if plan is None else plan_from_sql(plan)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many targets stand where: by status, and `planned` (never sent) or `in_flight`."""
-        found = dict(self._all("SELECT state, count(*) FROM targets GROUP BY state"))
+        """How many events stand where: by status, `"planned"` (never sent) and `"in_flight"`."""
+        found: dict[str, int] = dict(self._all("SELECT state, count(*) FROM target GROUP BY state"))
         return MappingProxyType({state.value: found.get(state.value, 0) for state in RowState})
 
     def __len__(self) -> int:
-        return int(self._all("SELECT count(*) FROM targets")[0][0])
+        [(total,)] = self._all("SELECT count(*) FROM target")
+        return int(total)
 
     def __iter__(self) -> Iterator[JournalEntry]:
         return self.entries()
 
     def entries(self, *statuses: OutcomeStatus | str) -> Iterator[JournalEntry]:
-        """Yield an entry for each target, or for those whose last request ended so.
+        """Yield the events that ended so, or all if no status is given.
 
         Args:
-            *statuses: Such as `"rejected"`; none for all targets.
+            *statuses: Such as `"rejected"` or `OutcomeStatus.REJECTED`.
 
         Raises:
-            ValueError: There is no such status.
-            JournalError: The file cannot be read.
+            InvalidArgumentError: There is no such status.
         """
-        wanted = [OutcomeStatus(status).value for status in statuses]
-        choice = f"AND state IN ({', '.join('?' * len(wanted))})" if wanted else ""
-        statement = (
-            f"SELECT {COLUMNS} FROM targets WHERE seq > ? {choice} ORDER BY seq LIMIT {_PAGE}"  # noqa: S608 - constants
-        )
-        return self._pages(statement, wanted)
-
-    def _pages(self, statement: str, wanted: list[str]) -> Iterator[JournalEntry]:
-        seq = 0
-        while rows := self._all(statement, seq, *wanted):
-            for values in rows:
-                row = read_row(values)
-                seq = row.seq
-                yield _entry(row)
-
-    def _meta(self, name: str) -> str | None:
-        rows = self._all("SELECT value FROM meta WHERE name = ?", name)
-        return str(rows[0][0]) if rows else None
-
-    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:
-            with self._mutex:
-                return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise JournalError(f"The journal {self._path} cannot be read: {error}.") from error
+            wanted = [OutcomeStatus(status).value for status in statuses]
+        except ValueError as error:
+            known = ", ".join(OutcomeStatus)
+            raise InvalidArgumentError(f"{error}: a status is one of {known}.") from None
+        return self._pages(wanted)
+
+    def _pages(self, states: list[str]) -> Iterator[JournalEntry]:
+        chosen = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
+        page = f"SELECT {COLUMNS} FROM target WHERE seq > ? {chosen} ORDER BY seq LIMIT {_PAGE}"  # noqa: S608 - constants and placeholders
+        last = 0
+        while found := self._all(page, last, *states):
+            last = found[-1][0]
+            yield from map(_entry, found)
+
+    def _all(self, statement: str, *values: object) -> list[SQLRow]:
+        with self._mutex:
+            self._database.check_usable()
+            return self._database.all(statement, *values)
 
 
-def _entry(row: Row) -> JournalEntry:
-    error = rebuild_error(row)
+def _entry(values: SQLRow) -> JournalEntry:
+    row = row_from_sql(values)
     return JournalEntry(
         hook_id=row.hook_id,
         request_id=row.request_id,
@@ -212,7 +185,7 @@ def _entry(row: Row) -> JournalEntry:
         response_status=row.response_status,
         response_duration_ms=row.duration_ms,
         delivery_id=row.delivery_id,
-        error=None if error is None else str(error.args[0]),
-        intended_at=row.intended_at,
+        error=None if row.error is None else f"{row.error.kind}: {row.error.message}",
+        intended_at=row.intent_at,
         settled_at=row.settled_at,
     )

@@ -35,7 +35,7 @@ def check_plan(journal: JournalWriter, recovery: Recovery | None) -> None:
             )
         return
     if plan is None:
-        if not journal.empty:
+        if any(journal.counts().values()):
             raise JournalError(
                 f"{journal.path} is a journal of redeliver_many: give recover another file."
             )

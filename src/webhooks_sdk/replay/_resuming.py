@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhooks_sdk.replay._errors import rebuild_error
 from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, is_gone
-from webhooks_sdk.replay._rows import RowState, rebuild_error
+from webhooks_sdk.replay._rows import RowState
 
 if TYPE_CHECKING:
     from webhooks_sdk.replay._rows import Row
@@ -38,10 +39,11 @@ def outcome_without_sending(
 
 
 def _outcome(row: Row, status: OutcomeStatus) -> Outcome:
+    error = None if status is OutcomeStatus.SKIPPED else row.error
     return Outcome(
         hook_id=row.hook_id,
         request_id=row.request_id,
         status=status,
-        error=None if status is OutcomeStatus.SKIPPED else rebuild_error(row),
+        error=None if error is None else rebuild_error(error, row),
         attempts=row.attempts,
     )

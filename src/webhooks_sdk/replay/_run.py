@@ -17,6 +17,7 @@ from webhooks_sdk._call import Clock
 from webhooks_sdk._pace import Pace
 from webhooks_sdk._window import Window
 from webhooks_sdk.errors import ReplayStoppedError
+from webhooks_sdk.replay._errors import record_of
 from webhooks_sdk.replay._journal import JournalWriter
 from webhooks_sdk.replay._outcomes import OutcomeStatus
 from webhooks_sdk.replay._recovery import check_plan, coverage_of, make_plan
@@ -95,7 +96,9 @@ class Run:
         self._grace_ends = inf
         self._finished = False
         self.gave_up_on_some = False
-        self._journal = JournalWriter(options.journal, base_url=base_url, durable=options.durable)
+        self._journal = JournalWriter.open(
+            options.journal, base_url=base_url, durable=options.durable
+        )
         try:
             check_plan(self._journal, recovery)
         except BaseException:
@@ -121,7 +124,7 @@ class Run:
     def to_look_up(self) -> dict[UUID, list[Row]]:
         """Return what earlier runs left unknown, by the subscription that is to be listed."""
         rows_of: defaultdict[UUID, list[Row]] = defaultdict(list)
-        for row in self._journal.unanswered():
+        for row in tuple(self._journal.unanswered()):
             if row.state is RowState.IN_FLIGHT:
                 # Its run is over: it is under way no more.
                 self._settle(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
@@ -132,8 +135,8 @@ class Run:
         """Note which of these the list shows to be delivered after all."""
         listed = tuple(listed)
         for row in rows:
-            assert row.intended_at is not None
-            attempt = delivered_since(listed, row.request_id, row.intended_at)
+            assert row.open_since is not None
+            attempt = delivered_since(listed, row.request_id, row.open_since)
             if attempt is not None:
                 target = Target(row.hook_id, row.request_id)
                 self._settle(target, OutcomeStatus.DELIVERED, attempt)
@@ -153,7 +156,7 @@ class Run:
             response_status=None if event is None else event.response_status,
             duration_ms=None if event is None else event.response_duration_ms,
             delivery_id=None if event is None else event.delivery_id,
-            error=error,
+            error=None if error is None else record_of(error),
         )
 
     def begin(self) -> None:
