@@ -85,19 +85,6 @@ class DeliveryTooLargeError(DeliveryError):
 
 
 class ReplayError(WebhooksError):
-    """A replay, many redeliveries in one run, could not be carried out."""
-
-
-class JournalError(ReplayError):
-    """The journal of a replay cannot be used: the message says why, and what to do."""
-
-
-class ReplayStoppedError(ReplayError):
-    """A replay stopped by itself: nothing worked, or the credentials were refused.
-
-    The message says how to resume it. `__cause__` is the error of the last request, if it had one.
-    """
-
     """A replay as a whole cannot begin or go on. What one event met with is in its outcome."""
 
 
@@ -112,6 +99,13 @@ class JournalError(ReplayError):
 
 class JournalLockedError(JournalError):
     """Another replay is writing the journal, in this process or another."""
+
+
+class ReplayStoppedError(ReplayError):
+    """A replay stopped by itself: nothing worked, or the credentials were refused.
+
+    The message says how to resume it. `__cause__` is the error of the last request, if it had one.
+    """
 
 
 class APIError(WebhooksError):
