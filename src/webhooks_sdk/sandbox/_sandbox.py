@@ -18,6 +18,7 @@ from webhooks_sdk.sandbox._server import ServerThread, bind
 from webhooks_sdk.sandbox._site import Site
 from webhooks_sdk.sandbox._tenant import Tenant
 from webhooks_sdk.sandbox._tokens import TokenOffice
+from webhooks_sdk.sandbox.inspector import Inspector
 
 if TYPE_CHECKING:
     import os
@@ -171,7 +172,9 @@ class Sandbox(Tenant):
         """Return what answers HTTP requests, from the inside out."""
         site = self._site
         api = API(site.registry, site.tokens, site.courier)
-        return Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
+        reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
+        # Outside of the reception: who looks at the sandbox is no client of the API.
+        return Inspector(reception, site)
 
 
 def is_loopback(host: str) -> bool:

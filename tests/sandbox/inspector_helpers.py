@@ -1,0 +1,109 @@
+"""What the inspector's tests share: databases with a history, written as the service writes it."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from webhooks_sdk.sandbox._records import Delivery
+    from webhooks_sdk.sandbox._service import Service
+
+SUBSCRIBERS = (
+    ("https://hooks.example.com/webhooks/quotes", ("application_form", "quote_request"), 0.02),
+    ("https://crm.example.net/inbound/events?source=hookshot", ("*",), 0.5),
+    ("http://127.0.0.1:9/analytics", ("question_set:completed",), 0.05),
+)
+NAMES = (
+    "application_form:quoted",
+    "application_form:inactive",
+    "quote_request:completed",
+    "quote_request:failed",
+    "question_set:completed",
+)
+
+
+class SetClock:
+    """A clock that shows what it is set to."""
+
+    def __init__(self, start: datetime) -> None:
+        self.time = microseconds(start)
+
+    def now(self) -> int:
+        return self.time
+
+    def running(self) -> int:
+        return self.time
+
+
+def write_history(path: Path, *, events: int, seed: int = 1) -> None:
+    """Write a database in which events were published over the last three days."""
+    draw = random.Random(seed)
+    clock = SetClock(datetime.now(UTC) - timedelta(days=3))
+    step = microseconds(timedelta(days=3)) // (events + 1)
+    with closing(Database(path)) as database:
+        registry = Registry(
+            database, clock=clock, new_id=lambda: UUID(int=draw.getrandbits(128), version=4)
+        )
+        service = registry.add("production", "demo-client", "demo-client-secret")
+        rates: dict[UUID, float] = {}
+        for number, (url, entries, rate) in enumerate(SUBSCRIBERS):
+            subscription = service.create_subscription(
+                {
+                    "url": url,
+                    "events": entries,
+                    "active": True,
+                    "secret": None if number == 2 else f"whsec-{number}",
+                    "header": "Authorization: Bearer opaque-value" if number == 1 else None,
+                }
+            )
+            rates[subscription.id] = rate
+        service.create_subscription({"url": "https://old.example.com/hooks", "events": ("carrier",)})
+        with database.transaction():
+            pass
+        for number in range(events):
+            clock.time += step
+            body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
+            for delivery in service.publish(draw.choice(NAMES), body):
+                _end(service, clock, delivery, draw, rates)
+            # Real time brings the retries about.
+            _retry(service, clock, draw, rates, step * (number + 1))
+
+
+def _retry(
+    service: Service, clock: SetClock, draw: random.Random, rates: dict[UUID, float], until: int
+) -> None:
+    made = 0
+    while made < 2 and (delivery := service.retry_next(until)) is not None:
+        made += 1
+        _end(service, clock, delivery, draw, rates)
+
+
+def _end(
+    service: Service,
+    clock: SetClock,
+    delivery: Delivery,
+    draw: random.Random,
+    rates: dict[UUID, float],
+) -> None:
+    took = int(draw.lognormvariate(4.6, 0.5))
+    clock.time += took * 1000
+    fails = draw.random() < rates[delivery.attempt.hook_id]
+    if not fails:
+        outcome = Outcome(status=draw.choice((200, 200, 202, 204)), duration_ms=took)
+    elif draw.random() < 0.3:
+        outcome = Outcome(error="the connection did not open within 5 s")
+    else:
+        outcome = Outcome(status=draw.choice((500, 503, 503, 404)), duration_ms=took)
+    service.finish(delivery, outcome)
