@@ -45,7 +45,7 @@ def main() -> None:
         print(f"{arguments.rounds} alternating rounds of {arguments.calls} calls; medians\n")
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
     measure_deliveries(arguments.rounds, arguments.calls)
-    measure_sandbox(arguments.rounds, arguments.calls)
+    measure_sandbox(arguments.rounds)
     measure_imports(arguments.rounds)
 
 
@@ -61,8 +61,8 @@ def measure_deliveries(rounds: int, calls: int) -> None:
     print_delivery_figures("receiving 300 KB: CPU of one delivery", figures)
 
 
-def measure_sandbox(rounds: int, calls: int) -> None:
-    rates = measure_redeliveries(rounds, calls)
+def measure_sandbox(rounds: int) -> None:
+    rates = measure_redeliveries(rounds)
     print_rates("sandbox: redeliveries to a local Subscriber, on one core", rates, AIM)
 
 

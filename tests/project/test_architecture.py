@@ -35,6 +35,17 @@ FLOORS = {
     5: {"asgi", "sandbox", "wsgi"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+PURE_IN_SANDBOX = {
+    "_outgoing",
+    "_refusals",
+    "_routes",
+    "_rows",
+    "_rules",
+    "_schedule",
+    "_timeline",
+    "_variants",
+}
+IMPURE = {"asyncio", "h11", "socket", "sqlite3", "ssl", "starlette", "threading", "time", "uvicorn"}
 HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}
 
 
@@ -87,6 +98,12 @@ def test_no_circle() -> None:
 def test_no_decision_knows_an_http_library(room: str) -> None:
     used = {name.split(".")[0] for path in rooms()[room] for name in imports(path)}
     assert used & HTTP_LIBRARIES == set()
+
+
+@pytest.mark.parametrize("room", sorted(PURE_IN_SANDBOX))
+def test_the_rules_of_the_sandbox_do_no_io(room: str) -> None:
+    path = SOURCE / "sandbox" / f"{room}.py"
+    assert {name.split(".")[0] for name in imports(path)} & IMPURE == set()
 
 
 def test_only_named_modules_are_public() -> None:

@@ -141,6 +141,17 @@ def test_a_sandbox_that_cannot_listen_lets_go_of_the_file(file: Path) -> None:
         pass
 
 
+def test_a_sandbox_that_is_not_wanted_lets_go_of_the_file(file: Path) -> None:
+    sandbox = Sandbox(database=file)
+    sandbox.close()
+    with pytest.raises(RuntimeError, match="once"):
+        sandbox.__enter__()
+    with Sandbox(database=file) as other:
+        other.close()
+        with Sandbox(database=file):
+            pass
+
+
 def test_the_database_of_another_program_is_refused_and_left_alone(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE tenants (name)")

@@ -11,18 +11,27 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
-from webhooks_sdk.sandbox import Sandbox, Subscriber
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
+from webhooks_sdk.sandbox._clock import RealClock
+from webhooks_sdk.sandbox._courier import Courier
+from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._registry import Registry
+from webhooks_sdk.sandbox._sending import Sender
 from webhooks_sdk.sandbox._server import ServerThread, bind
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from webhooks_sdk.sandbox._records import Outcome
 
 PROMPT = 2.0  # seconds; on an idle machine it is milliseconds
 
@@ -258,6 +267,52 @@ def test_what_the_loop_reports_is_a_failure() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         server.close(during=None)
     assert [type(error) for error in caught.value.exceptions] == [LookupError]
+
+
+def test_a_failure_in_the_background_is_raised_at_the_end() -> None:
+    class Broken(Sender):
+        def __init__(self) -> None:
+            pass
+
+        async def send(self, request: object, timeouts: object = None) -> Outcome:
+            raise LookupError((request, timeouts))
+
+    database = Database()
+    registry = Registry(database, clock=RealClock(), new_id=uuid4)
+    service = registry.add("production", None, None)
+    hook = service.create_subscription({"url": "http://h/", "active": True, "events": ("*",)})
+    (delivery,) = service.publish(EVENT, b"{}")
+    service.variants = Variants.named("answers_early")
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    server = ServerThread(app, bind("127.0.0.1", 0))
+    server.start()
+    courier = Courier(Broken())
+    server.run(lambda: courier.redeliver(service, hook.id, delivery.attempt.event_id))
+    server.run(lambda: courier.advance(service, timedelta()))
+    with pytest.raises(ExceptionGroup) as caught:
+        server.close(during=None)
+    assert [type(error) for error in caught.value.exceptions] == [LookupError]
+
+
+def test_the_servers_own_thread_cannot_wait_for_itself() -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    server = ServerThread(app, bind("127.0.0.1", 0))
+    server.start()
+
+    async def nothing() -> None:
+        pass
+
+    async def wait() -> None:
+        with pytest.raises(RuntimeError, match="own thread"):
+            server.run(nothing)
+
+    server.run(wait)
+    server.close(during=None)
 
 
 def test_a_server_that_cannot_start_says_so() -> None:

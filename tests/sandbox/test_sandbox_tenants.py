@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -139,6 +141,22 @@ def test_a_closed_tenant_is_forgotten(sandbox: Sandbox) -> None:
     with pytest.raises(RuntimeError, match="closed"):
         tenant.publish(EVENT, {})
     sandbox.add_tenant(client_id=tenant.client_id)
+
+
+def test_a_request_of_a_tenant_that_is_closed_meanwhile_is_refused(sandbox: Sandbox) -> None:
+    tenant = sandbox.add_tenant()
+    head = (
+        "POST /hooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n"
+        f"Authorization: Bearer {tenant.issue_token()}\r\n\r\n"
+    )
+    parts = urlsplit(sandbox.base_url)
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        connection.sendall(head.encode())
+        while not tenant.requests:
+            SandboxClient(sandbox).close()
+        tenant.close()
+        connection.sendall(b"{}")
+        assert connection.recv(12) == b"HTTP/1.1 401"
 
 
 def test_a_reset_tenant_has_its_credentials_and_nothing_else(sandbox: Sandbox) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -305,3 +307,32 @@ def test_an_attempt_says_what_was_sent_and_why_it_failed(
     assert bad.failure == bad.error is not None
     client.subscribe(subscriber.url)
     assert sandbox.publish(EVENT, {})[1].signature is None
+
+
+def test_at_the_end_of_the_calendar_everything_still_works(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    sandbox.advance(datetime(9999, 1, 1, tzinfo=UTC) - sandbox.now - TOLERANCE)
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.started_at.year == 9998
+    assert [one.retry for one in sandbox.pending_retries] == [1]
+    with pytest.raises(ValueError, match="9998"):
+        sandbox.advance(THREE_WEEKS)
+
+
+def test_steps_from_several_threads_make_each_retry_once(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    for _ in range(4):
+        sandbox.publish(EVENT, {})
+    with ThreadPoolExecutor(4) as pool:
+        made = [*pool.map(sandbox.advance, [timedelta(days=1)] * 4)]
+    attempts = [one for some in made for one in some]
+    assert len(sandbox.attempts) == 4 + len(attempts)
+    made_twice = Counter((one.event_id, one.retry) for one in attempts)
+    assert set(made_twice.values()) == {1}
+    assert abs(sandbox.now - datetime.now(UTC) - timedelta(days=4)) < TOLERANCE

@@ -189,6 +189,25 @@ def test_an_early_answer_does_not_wait_for_the_subscriber(subscriber: Subscriber
     assert "cut off" in (sandbox.attempts[1].error or "")
 
 
+def test_a_redelivery_in_the_background_is_cut_off_with_its_tenant(subscriber: Subscriber) -> None:
+    with Sandbox() as sandbox:
+        tenant = sandbox.add_tenant()
+        for one in (sandbox, tenant):
+            one.variants = "answers_early"
+            with SandboxClient(one) as client:
+                client.subscribe(subscriber.url)
+                (attempt,) = one.publish(EVENT, {})
+                subscriber.delay = 600
+                client.redeliver(attempt)
+                subscriber.delay = 0
+        subscriber.wait_for(4)
+        tenant.close()
+        sandbox.reset()
+        assert sandbox.attempts == ()
+        # Nothing is left to wait for.
+        assert sandbox.advance(timedelta()) == ()
+
+
 # Which variants there are.
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, assert_type
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, assert_type
 from uuid import UUID
 
 import httpx
@@ -36,6 +37,7 @@ from webhooks_sdk import (
     verify_signature,
     wsgi,
 )
+from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox, Tenant, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,6 +175,23 @@ def receive(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) -> i
 
 wsgi_application: WSGIApplication = wsgi.DeliveryApp(router, secret="secret")
 asgi_application = asgi.DeliveryApp(router, secret=None, allow_unsigned=False, max_body_bytes=1)
+
+
+def in_the_sandbox(sandbox: Sandbox) -> None:
+    """What a user's tests say to the sandbox."""
+    with sandbox.add_tenant("staging", client_id="a") as tenant:
+        assert_type(tenant, Tenant)
+        assert_type(tenant.environment, Literal["production", "staging"])
+    assert_type(sandbox.publish("carrier:bridged", {"id": 1}), tuple[DeliveryAttempt, ...])
+    assert_type(sandbox.advance(timedelta(weeks=3)), tuple[DeliveryAttempt, ...])
+    assert_type(sandbox.attempts[0].retry, int | None)
+    assert_type(sandbox.pending_retries[0].due_at, datetime)
+    sandbox.variants = "shuffled"
+    sandbox.variants = 7
+    sandbox.variants = Variants(order="oldest_first")
+    assert_type(sandbox.variants, Variants)
+    Variants(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - which?
+    Sandbox(variants="answers_early", database=Path("sandbox.sqlite"), real_time=True)
 
 
 def handle(error: WebhooksError) -> str | None:

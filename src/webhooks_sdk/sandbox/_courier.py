@@ -73,7 +73,7 @@ class Courier:
         Retries go one after the other, so that a subscriber sees them in the same order always.
 
         Raises:
-            ValueError: The step goes back, or beyond the year 9999.
+            ValueError: The step goes back, or beyond the year 9998.
         """
         async with self._advancing.setdefault(service, asyncio.Lock()):
             await self._settle(service)

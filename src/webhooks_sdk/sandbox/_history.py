@@ -8,8 +8,8 @@ from uuid import UUID
 from attrs import frozen
 
 from webhooks_sdk.sandbox._clock import microseconds, moment
+from webhooks_sdk.sandbox._mapping import ATTEMPT, read_attempt
 from webhooks_sdk.sandbox._records import AttemptCount, AttemptsPage
-from webhooks_sdk.sandbox._store import ATTEMPT, read_attempt
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

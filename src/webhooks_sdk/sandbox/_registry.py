@@ -40,7 +40,7 @@ class Registry:
             "SELECT number, id, owner_id, environment, client_id, client_secret FROM tenants"
             " ORDER BY number"
         ):
-            self._open(
+            found = self._open(
                 Account(
                     number=row[0],
                     id=UUID(row[1]),
@@ -50,6 +50,7 @@ class Registry:
                     client_secret=row[5],
                 )
             )
+            found.recover()
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -91,31 +92,34 @@ class Registry:
             known = " or ".join(map(repr, PREFIXES))
             raise ValueError(f"environment must be {known}, not {environment!r}.")
         client_id, client_secret = _credentials(client_id, client_secret)
-        if self.with_client_id(environment, client_id) is not None:
-            raise _taken(client_id)
         id_, owner_id = self._new_id(), self._new_id()
-        cursor = self._database.write(
-            "INSERT INTO tenants (id, owner_id, environment, client_id, client_secret, variants)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                str(id_),
-                str(owner_id),
-                environment,
-                client_id,
-                client_secret,
-                json.dumps(asdict(Variants())),
-            ),
-        )
-        return self._open(
-            Account(
-                number=cursor.lastrowid or 0,
-                id=id_,
-                owner_id=owner_id,
-                environment=environment,
-                client_id=client_id,
-                client_secret=client_secret,
+        # Two threads may have the same idea.
+        with self._database.transaction():
+            if self.with_client_id(environment, client_id) is not None:
+                raise _taken(client_id)
+            cursor = self._database.write(
+                "INSERT INTO tenants"
+                " (id, owner_id, environment, client_id, client_secret, variants)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    str(id_),
+                    str(owner_id),
+                    environment,
+                    client_id,
+                    client_secret,
+                    json.dumps(asdict(Variants())),
+                ),
             )
-        )
+            return self._open(
+                Account(
+                    number=cursor.lastrowid or 0,
+                    id=id_,
+                    owner_id=owner_id,
+                    environment=environment,
+                    client_id=client_id,
+                    client_secret=client_secret,
+                )
+            )
 
     def ensure_first(self, client_id: str | None, client_secret: str | None) -> Service:
         """Return the first tenant, made if there is none, with the credentials that are given.
@@ -149,7 +153,6 @@ class Registry:
 
     def _open(self, account: Account) -> Service:
         service = Service(self._database, account, clock=self._clock, new_id=self._new_id)
-        service.recover()
         self._services[account.number] = service
         return service
 

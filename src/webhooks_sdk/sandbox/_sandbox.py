@@ -106,7 +106,7 @@ class Sandbox(Tenant):
 
     def __enter__(self) -> Self:
         site = self._site
-        if site.server is not None:
+        if site.server is not None or site.has_ended:
             raise RuntimeError("A Sandbox can be entered once: make a new one.")
         try:
             listener = bind(*self._address)
@@ -161,8 +161,11 @@ class Sandbox(Tenant):
         return Tenant(site, site.registry.add(environment, client_id, client_secret))
 
     def close(self) -> None:
-        """End the sandbox, as leaving the `with` block does."""
-        self.__exit__(None, None, None)
+        """End the sandbox as leaving the `with` block does, or let go of its database unused."""
+        if self._site.server is None:
+            self._site.end()
+        else:
+            self.__exit__(None, None, None)
 
     def join(self) -> None:
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""

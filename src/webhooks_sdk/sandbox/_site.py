@@ -31,6 +31,7 @@ class Site:
         courier: Who carries deliveries out.
         server: The server; None until the sandbox is entered.
         root_url: Where it listens.
+        has_ended: Whether it is over.
     """
 
     database: Database
@@ -40,6 +41,7 @@ class Site:
     courier: Courier
     server: ServerThread | None = None
     root_url: str = ""
+    has_ended: bool = False
 
     def running(self) -> ServerThread:
         """Return the server.
@@ -73,6 +75,7 @@ class Site:
 
     def end(self) -> None:
         """Write down what is to be found again, and let go of the database."""
+        self.has_ended = True
         for service in self.registry.services:
             service.end()
         self.database.close()

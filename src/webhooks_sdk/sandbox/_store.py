@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from attrs import asdict, frozen
 
-from webhooks_sdk.sandbox._clock import microseconds, moment
-from webhooks_sdk.sandbox._records import (
-    DeliveryAttempt,
-    Event,
-    KnownEvent,
-    Subscription,
+from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._mapping import (
+    ATTEMPT,
+    EVENT,
+    SUBSCRIPTION,
+    read_attempt,
+    read_event,
+    read_subscription,
+    subscription_fields,
 )
+from webhooks_sdk.sandbox._records import KnownEvent
 from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from uuid import UUID
 
     from webhooks_sdk.sandbox._database import Database, Row
-    from webhooks_sdk.sandbox._records import Account, Outcome
-
-_SUBSCRIPTION = """
-    s.id, s.active, s.events, s.url, s.secret, s.header, t.owner_id, t.id, s.created_at,
-    s.updated_at
-    FROM subscriptions s JOIN tenants t ON t.number = s.tenant
-"""
-_EVENT = "number, hook_id, attempts, retry, id, name, body, enqueued_at FROM events"
-ATTEMPT = """
-    a.number, e.id, a.delivery_id, a.hook_id, e.name, a.ordinal, a.retry, e.enqueued_at,
-    a.started_at, a.finished_at, a.url, a.headers, a.status, a.duration_ms, a.error
-    FROM attempts a JOIN events e ON e.number = a.event
-"""
+    from webhooks_sdk.sandbox._records import (
+        Account,
+        DeliveryAttempt,
+        Event,
+        Outcome,
+        Subscription,
+    )
 
 
 class Store:
@@ -54,14 +52,14 @@ class Store:
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions, oldest first."""
-        sql = f"SELECT {_SUBSCRIPTION} WHERE s.tenant = ? ORDER BY s.number"
-        return [_subscription(row) for row in self._database.rows(sql, (self._tenant,))]
+        sql = f"SELECT {SUBSCRIPTION} WHERE s.tenant = ? ORDER BY s.number"
+        return [read_subscription(row) for row in self._database.rows(sql, (self._tenant,))]
 
     def subscription(self, hook_id: UUID) -> Subscription | None:
         """Return one subscription; None if the tenant has no such."""
-        sql = f"SELECT {_SUBSCRIPTION} WHERE s.id = ? AND s.tenant = ?"
+        sql = f"SELECT {SUBSCRIPTION} WHERE s.id = ? AND s.tenant = ?"
         row = self._database.row(sql, (str(hook_id), self._tenant))
-        return None if row is None else _subscription(row)
+        return None if row is None else read_subscription(row)
 
     def count_active(self) -> int:
         """Return how many subscriptions are active."""
@@ -76,7 +74,7 @@ class Store:
             " (active, events, url, secret, header, updated_at, id, tenant, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *_fields(subscription),
+                *subscription_fields(subscription),
                 str(subscription.id),
                 self._tenant,
                 microseconds(subscription.created_at),
@@ -88,7 +86,7 @@ class Store:
         self._database.write(
             "UPDATE subscriptions SET active = ?, events = ?, url = ?, secret = ?, header = ?,"
             " updated_at = ? WHERE id = ?",
-            (*_fields(subscription), str(subscription.id)),
+            (*subscription_fields(subscription), str(subscription.id)),
         )
 
     def delete_subscription(self, hook_id: UUID) -> None:
@@ -118,11 +116,11 @@ class Store:
 
     def event(self, event_id: UUID, hook_id: UUID | None = None) -> KnownEvent | None:
         """Return an event; None if the tenant, or the given subscription, has no such."""
-        sql = f"SELECT {_EVENT} WHERE id = ? AND tenant = ?"
+        sql = f"SELECT {EVENT} WHERE id = ? AND tenant = ?"
         row = self._database.row(sql, (str(event_id), self._tenant))
         if row is None or (hook_id is not None and row[1] != str(hook_id)):
             return None
-        return _event(row)
+        return read_event(row)
 
     def take_due(self, until: int) -> tuple[int, KnownEvent] | None:
         """Take the next retry off the schedule.
@@ -134,14 +132,14 @@ class Store:
             Where it stands, and its event; None if there is none.
         """
         sql = (
-            f"SELECT due, {_EVENT} WHERE tenant = ? AND due IS NOT NULL AND due <= ?"
+            f"SELECT due, {EVENT} WHERE tenant = ? AND due IS NOT NULL AND due <= ?"
             " ORDER BY due, number LIMIT 1"
         )
         row = self._database.row(sql, (self._tenant, until))
         if row is None:
             return None
         self._database.write("UPDATE events SET due = NULL WHERE number = ?", (row[1],))
-        return row[0], _event(row[1:])
+        return row[0], read_event(row[1:])
 
     def schedule(self, event_number: int, retry: int, due: int) -> None:
         """Put the next retry of an event on the schedule, unless its subscription is gone."""
@@ -266,61 +264,3 @@ class Begun:
     url: str
     headers: tuple[tuple[str, str], ...]
     at: int
-
-
-def read_attempt(row: Row) -> DeliveryAttempt:
-    """Return a row of `ATTEMPT` as the noun that it is."""
-    finished_at = row[9]
-    return DeliveryAttempt(
-        position=row[0],
-        event_id=UUID(row[1]),
-        delivery_id=UUID(row[2]),
-        hook_id=UUID(row[3]),
-        event=row[4],
-        number=row[5],
-        retry=row[6],
-        enqueued_at=moment(row[7]),
-        started_at=moment(row[8]),
-        finished_at=None if finished_at is None else moment(finished_at),
-        url=row[10],
-        request_headers=tuple((name, value) for name, value in json.loads(row[11])),
-        status=row[12],
-        duration_ms=row[13],
-        error=row[14],
-    )
-
-
-def _subscription(row: Row) -> Subscription:
-    return Subscription(
-        id=UUID(row[0]),
-        active=bool(row[1]),
-        events=tuple(json.loads(row[2])),
-        url=row[3],
-        secret=row[4],
-        header=row[5],
-        owner_id=UUID(row[6]),
-        tenant_id=UUID(row[7]),
-        created_at=moment(row[8]),
-        updated_at=moment(row[9]),
-    )
-
-
-def _fields(subscription: Subscription) -> tuple[object, ...]:
-    return (
-        subscription.active,
-        json.dumps(subscription.events),
-        subscription.url,
-        subscription.secret,
-        subscription.header,
-        microseconds(subscription.updated_at),
-    )
-
-
-def _event(row: Row) -> KnownEvent:
-    return KnownEvent(
-        number=row[0],
-        hook_id=UUID(row[1]),
-        attempts=row[2],
-        retry=row[3],
-        event=Event(id=UUID(row[4]), name=row[5], body=row[6], enqueued_at=moment(row[7])),
-    )

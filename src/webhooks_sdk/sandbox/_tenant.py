@@ -185,7 +185,7 @@ class Tenant:
             The attempts that were made, in order, when all of them have ended.
 
         Raises:
-            ValueError: The step goes back, or leads beyond the year 9999.
+            ValueError: The step goes back, or leads beyond the year 9998.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
         service, courier = self._service, self._site.courier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from webhooks_sdk.sandbox._clock import microseconds
@@ -9,8 +10,8 @@ from webhooks_sdk.sandbox._clock import microseconds
 if TYPE_CHECKING:
     from datetime import timedelta
 
-LAST_YEAR_ENDS = 253_402_300_799_000_000
-"""The last second that a datetime can express, in microseconds since 1970."""
+END_OF_TIME = microseconds(datetime(9999, 1, 1, tzinfo=UTC))
+"""A year before what a datetime can express, which leaves room for what is scheduled then."""
 
 
 class Clock(Protocol):
@@ -90,13 +91,13 @@ class Timeline:
         """Return where the schedule stands after a step.
 
         Raises:
-            ValueError: The step goes back, or beyond the year 9999.
+            ValueError: The step goes back, or beyond the year 9998.
         """
         span = microseconds(step)
         if span < 0:
             raise ValueError(f"Time goes forward only: the step must not be {step!r}.")
-        if self.now() + span > LAST_YEAR_ENDS:
-            raise ValueError("The step leads beyond the year 9999.")
+        if self.now() + span > END_OF_TIME:
+            raise ValueError("The step leads beyond the year 9998.")
         return self.position + span
 
     def step_to(self, position: int) -> None:
