@@ -248,6 +248,9 @@ def test_what_is_no_http_is_no_failure_of_the_sandbox(
         connection.sendall(b"\x16\x03\x01\x00 hello\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 400"
     with socket.create_connection((parts.hostname, parts.port)) as connection:
-        connection.sendall(b"POST /auth/token?%ff HTTP/1.1\r\nHost: [\r\nContent-Length: 0\r\n\r\n")
+        host = parts.netloc.encode()
+        connection.sendall(
+            b"POST /auth/token?%ff HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 0\r\n\r\n"
+        )
         assert connection.recv(12) == b"HTTP/1.1 400"
     assert client.get("/hooks").status_code == 200

@@ -33,6 +33,9 @@ def test_it_prints_what_to_paste_and_ends_cleanly(number: signal.Signals) -> Non
             "WEBHOOKS_CLIENT_ID",
             "WEBHOOKS_CLIENT_SECRET",
         ]
+        inspector, control = process.stdout.readline(), process.stdout.readline()
+        assert inspector == f"# Inspector: {settings['WEBHOOKS_BASE_URL']}/\n"
+        assert control == f"# Control API: {settings['WEBHOOKS_BASE_URL']}/_sandbox/\n"
         form = {
             "grant_type": "client_credentials",
             "client_id": settings["WEBHOOKS_CLIENT_ID"],

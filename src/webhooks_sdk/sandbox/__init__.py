@@ -13,6 +13,7 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 
 try:
     from webhooks_sdk.sandbox._database import SandboxDatabaseError
+    from webhooks_sdk.sandbox._faults import Fault
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
         AttemptsPage,
@@ -38,6 +39,7 @@ __all__ = [
     "AttemptCount",
     "AttemptsPage",
     "DeliveryAttempt",
+    "Fault",
     "PendingRetry",
     "ReceivedDelivery",
     "ReceivedRequest",

@@ -8,10 +8,24 @@ import sys
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.sandbox import Sandbox
+from webhooks_sdk.sandbox import Fault, Sandbox, SandboxDatabaseError, Variants
+from webhooks_sdk.sandbox._control import CONTROL_PATH
+from webhooks_sdk.sandbox._faults import KINDS, OPERATIONS
+from webhooks_sdk.sandbox._guard import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_EPILOG = f"""\
+A fault is a kind and settings, such as
+  --fault 'rate_limited operation=redeliver times=3 retry_after=2'
+kinds: {", ".join(KINDS)}
+operations: {", ".join(OPERATIONS)}
+settings of all kinds: operation, times, probability; of some: seconds, status, retry_after,
+processed, size. docs/sandbox.md says more.
+
+variants: {", ".join(Variants.names())}, or a number as a seed
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,39 +39,143 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        sandbox = Sandbox(host=options.host, port=options.port, allow_remote=options.allow_remote)
-    except ValueError:
+    if not options.allow_remote and not is_loopback(options.host):
         parser.error(
             f"{options.host} is no loopback address, so other machines could reach the sandbox:"
             " use 127.0.0.1, or add --allow-remote if that is meant."
         )
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
-        with sandbox:
-            sys.stdout.write(_greeting(sandbox))
-            sys.stdout.flush()
-            sandbox.join()
+        return _run(options)
     except KeyboardInterrupt:
         return 0
+    except SandboxDatabaseError as error:
+        sys.stderr.write(f"{error}\n")
+    except ValueError as error:
+        parser.error(str(error))
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"Cannot listen on {options.host}, port {options.port}: {error}\n")
-        return 1
+    return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    sandbox = Sandbox(
+        host=options.host,
+        port=options.port,
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        database=options.database,
+        variants=options.variant,
+        seed=options.seed,
+        seed_demo=options.seed_demo,
+        real_time=not options.manual_time,
+        token_lifetime=options.token_lifetime,
+        connect_timeout=options.connect_timeout,
+        answer_timeout=options.answer_timeout,
+        allow_remote=options.allow_remote,
+        allowed_hosts=options.allow_host,
+    )
+    sandbox.inject(*options.fault)
+    with sandbox:
+        sys.stdout.write(_greeting(sandbox))
+        sys.stdout.flush()
+        sandbox.join()
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m webhooks_sdk.sandbox",
-        description="Run a stand-in for the webhook service on this machine, with nothing in it.",
+        description="Run a stand-in for the webhook service on this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="0 for any free (%(default)s)")
-    parser.add_argument(
-        "--allow-remote", action="store_true", help="allow a host that other machines can reach"
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    add("--port", type=int, default=8080, help="0 for any free (%(default)s)")
+    add("--allow-remote", action="store_true", help="allow a host that other machines can reach")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which it is addressed, such as that of its container",
+    )
+    add("--database", metavar="FILE", help="keep everything in this file (else in memory)")
+    add("--client-id", metavar="ID", help="the client id (generated, or the database's)")
+    add("--client-secret", metavar="SECRET", help="its secret (likewise)")
+    add("--seed-demo", action="store_true", help="fill it, if it is empty, with a story to look at")
+    add(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="'KIND SETTING=...'",
+        help="let requests go wrong; can be given several times",
+    )
+    add(
+        "--variant",
+        type=_variants,
+        metavar="NAME|SEED",
+        help="how to answer where the documentation leaves it open",
+    )
+    add("--seed", type=int, help="make everything random but credentials and tokens repeatable")
+    add(
+        "--manual-time",
+        action="store_true",
+        help="make automatic retries only when the clock is stepped",
+    )
+    add(
+        "--token-lifetime",
+        type=_lifetime,
+        default=43_200,
+        metavar="S",
+        help="seconds (%(default)s)",
+    )
+    add(
+        "--connect-timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="S",
+        help="seconds, of deliveries (%(default)s)",
+    )
+    add(
+        "--answer-timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds, of deliveries (%(default)s)",
     )
     return parser
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _variants(text: str) -> Variants:
+    try:
+        return Variants.of(int(text) if text.removeprefix("-").isdecimal() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
+        raise argparse.ArgumentTypeError(f"{text} must be above 0, and at most a day")
+    return seconds
+
+
+def _lifetime(text: str) -> int:
+    seconds = int(text)
+    if not 0 < seconds <= 10**9:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 to 1000000000")
+    return seconds
 
 
 def _greeting(sandbox: Sandbox) -> str:
@@ -67,6 +185,8 @@ def _greeting(sandbox: Sandbox) -> str:
         f"export WEBHOOKS_TOKEN_URL={quote(sandbox.token_url)}\n"
         f"export WEBHOOKS_CLIENT_ID={quote(sandbox.client_id)}\n"
         f"export WEBHOOKS_CLIENT_SECRET={quote(sandbox.client_secret)}\n"
+        f"# Inspector: {sandbox.base_url}/\n"
+        f"# Control API: {sandbox.base_url}{CONTROL_PATH}\n"
     )
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
+from webhooks_sdk.sandbox._answer import Answer, refuse
 from webhooks_sdk.sandbox._reception import REQUEST
-from webhooks_sdk.sandbox._refusals import RequestRefusedError, error_body, unauthorized
+from webhooks_sdk.sandbox._refusals import RequestRefusedError, unauthorized
 from webhooks_sdk.sandbox._rows import event_row, subscription_row
 from webhooks_sdk.sandbox._rules import read_changes, read_object
 from webhooks_sdk.sandbox._tokens import read_client_id, read_token_request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -25,39 +22,6 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._registry import Registry
     from webhooks_sdk.sandbox._routes import OperationName
     from webhooks_sdk.sandbox._tokens import TokenOffice
-
-_NO_HEADERS: Mapping[str, str] = {}
-
-
-@frozen
-class Answer:
-    """An answer of the API.
-
-    Attributes:
-        status: The HTTP status.
-        content: What its body says, as JSON; None for no body.
-        headers: Headers beside those that say what the body is.
-    """
-
-    status: int
-    content: object = None
-    headers: Mapping[str, str] = _NO_HEADERS
-
-    async def send(self, send: Send) -> None:
-        """Send it as an ASGI application does."""
-        body = b""
-        headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in self.headers.items()
-        ]
-        if self.content is not None:
-            body = json.dumps(
-                self.content, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            ).encode()
-            headers.append((b"content-type", b"application/json"))
-            headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
 
 class API:
@@ -90,7 +54,7 @@ class API:
         try:
             answer = await self._answer(scope[REQUEST])
         except RequestRefusedError as refusal:
-            answer = Answer(refusal.status, refusal.body, refusal.headers or _NO_HEADERS)
+            answer = Answer(refusal.status, refusal.body, refusal.headers or {})
         finally:
             # An unexpected failure goes on to the server, which tells of it.
             await answer.send(send)
@@ -148,7 +112,4 @@ class API:
         return Answer(HTTPStatus.OK, row)
 
 
-_FAILED = Answer(
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "The sandbox itself failed."),
-)
+_FAILED = refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The sandbox itself failed.")

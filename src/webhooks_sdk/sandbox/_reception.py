@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from starlette.requests import ClientDisconnect
 
+from webhooks_sdk.sandbox._answer import Answer
+from webhooks_sdk.sandbox._bodies import read_body
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
 from webhooks_sdk.sandbox._routes import Route, find_route
 from webhooks_sdk.sandbox._service import Service
 from webhooks_sdk.sandbox._tokens import read_client_id
@@ -70,7 +72,17 @@ class Reception:
         route = find_route(scope["method"], scope["path"])
         service, is_authorized = self._holder(route, headers)
         number = self._log.begin(service, scope["method"], scope["path"])
-        body = await _read(receive)
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._log.finish(number, message["status"])
+            await send(message)
+
+        try:
+            body = await read_body(receive, headers)
+        except RequestRefusedError as refusal:
+            await Answer(refusal.status, refusal.body).send(send_recorded)
+            return
         query = scope["query_string"].decode("latin-1")
         if route.is_token:
             service = self._applicant(route, headers, body)
@@ -83,12 +95,6 @@ class Reception:
             query=query,
             body=body,
         )
-
-        async def send_recorded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._log.finish(number, message["status"])
-            await send(message)
-
         await self._app(scope, receive, send_recorded)
 
     def _holder(self, route: Route, headers: Mapping[str, str]) -> tuple[Service, bool]:
@@ -104,14 +110,3 @@ class Reception:
         client_id = read_client_id(headers, body)
         service = self._registry.with_client_id(route.environment, client_id or "")
         return service or self._registry.first
-
-
-async def _read(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)

@@ -6,21 +6,31 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-_CODES = {
+# Not the names of HTTPStatus, of which some differ between versions of Python.
+_CODES: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "bad_request",
     HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.CONFLICT: "conflict",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_long",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    HTTPStatus.MISDIRECTED_REQUEST: "misdirected_request",
     HTTPStatus.UNPROCESSABLE_ENTITY: "unprocessable_entity",
+    HTTPStatus.TOO_MANY_REQUESTS: "too_many_requests",
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal_server_error",
+    HTTPStatus.BAD_GATEWAY: "bad_gateway",
+    HTTPStatus.SERVICE_UNAVAILABLE: "service_unavailable",
+    HTTPStatus.GATEWAY_TIMEOUT: "gateway_timeout",
 }
 
 
 def error_body(status: int, message: str) -> dict[str, str]:
     """Return the JSON body of an error of the API."""
-    return {"error": _CODES[HTTPStatus(status)], "message": message}
+    return {"error": _CODES.get(status, "server_error"), "message": message}
 
 
 class RequestRefusedError(Exception):

@@ -56,8 +56,8 @@ def split_header(header: str) -> tuple[str, str] | None:
     return None if match is None else (match["name"], match["value"].rstrip())
 
 
-def read_object(body: bytes) -> dict[str, object]:
-    """Read the body of a request as a JSON object.
+def read_json(body: bytes) -> object:
+    """Read the body of a request as JSON.
 
     Raises:
         RequestRefusedError: 400, it is none.
@@ -68,6 +68,16 @@ def read_object(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         # UnicodeEncodeError is a ValueError too: half a surrogate pair can be stored, never sent.
         raise bad_request("The body is no JSON.") from None
+    return data
+
+
+def read_object(body: bytes) -> dict[str, object]:
+    """Read the body of a request as a JSON object.
+
+    Raises:
+        RequestRefusedError: 400, it is none.
+    """
+    data = read_json(body)
     if not isinstance(data, dict):
         raise bad_request("The body is no JSON object.")
     return cast("dict[str, object]", data)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from webhooks_sdk.sandbox._app import API
 from webhooks_sdk.sandbox._clock import RealClock
+from webhooks_sdk.sandbox._control import CONTROL_PATH, Control
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._front import Front
+from webhooks_sdk.sandbox._guard import Guard, is_loopback
+from webhooks_sdk.sandbox._injector import FaultInjector, FaultPlans
+from webhooks_sdk.sandbox._random import id_source
 from webhooks_sdk.sandbox._reception import Reception
 from webhooks_sdk.sandbox._registry import Registry
 from webhooks_sdk.sandbox._request_log import RequestLog
 from webhooks_sdk.sandbox._sending import Sender
 from webhooks_sdk.sandbox._server import ServerThread, bind
 from webhooks_sdk.sandbox._site import Site
+from webhooks_sdk.sandbox._story import tell_story
 from webhooks_sdk.sandbox._tenant import Tenant
+from webhooks_sdk.sandbox._timeline import Timeline
 from webhooks_sdk.sandbox._tokens import TokenOffice
 from webhooks_sdk.sandbox.inspector import Inspector
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
@@ -49,12 +55,19 @@ class Sandbox(Tenant):
             it; made if it is not there. None keeps everything in memory.
         variants: How the first tenant is answered where the documentation leaves it open:
             `Variants`, one of `Variants.names()`, or a seed. None for what the database says.
+        seed: What everything random follows from, so that it can be repeated: ids, and which
+            requests a fault with a probability strikes. Credentials and access tokens never do.
+            None for what nobody can repeat.
+        seed_demo: Whether a first tenant that has nothing yet gets a story to look at, when the
+            sandbox is entered: subscriptions, and five days of events and attempts.
         real_time: Whether automatic retries also come due as real time goes by, and not in
             `advance` alone.
         token_lifetime: Seconds of real time for which an access token is valid.
         connect_timeout: Seconds within which a subscriber must accept the connection.
         answer_timeout: Seconds within which it must then have answered.
         allow_remote: Whether `host` may be one that other machines can reach.
+        allowed_hosts: Names other than `host` and those of loopback under which it is addressed,
+            such as `"sandbox"` or `"sandbox:8080"`; others are refused with 421.
 
     Raises:
         ValueError: `host` is not a loopback address, `variants` are not known, or a credential is
@@ -71,11 +84,14 @@ class Sandbox(Tenant):
         client_secret: str | None = None,
         database: str | os.PathLike[str] | None = None,
         variants: VariantsLike | None = None,
+        seed: int | None = None,
+        seed_demo: bool = False,
         real_time: bool = False,
         token_lifetime: int = 43_200,
         connect_timeout: float = 5.0,
         answer_timeout: float = 60.0,
         allow_remote: bool = False,
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         if not allow_remote and not is_loopback(host):
             raise ValueError(
@@ -83,10 +99,13 @@ class Sandbox(Tenant):
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
         self._address = (host, port)
+        self._allowed_hosts = frozenset(allowed_hosts)
         self._real_time = real_time
+        self._seed = seed
+        self._seed_demo = seed_demo
         opened, clock = Database(database), RealClock()
         try:
-            registry = Registry(opened, clock=clock, new_id=uuid4)
+            registry = Registry(opened, clock=clock, new_id=id_source(seed, opened))
             first = registry.ensure_first(client_id, client_secret)
             site = Site(
                 database=opened,
@@ -96,6 +115,7 @@ class Sandbox(Tenant):
                 courier=Courier(
                     Sender(connect_timeout=connect_timeout, answer_timeout=answer_timeout)
                 ),
+                faults=FaultPlans(seed),
             )
             super().__init__(site, first)
             if variants is not None:
@@ -112,7 +132,10 @@ class Sandbox(Tenant):
             listener = bind(*self._address)
             host, port = self._address[0], listener.getsockname()[1]
             site.root_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            site.server = ServerThread(self._stack(), listener)
+            guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
+            site.server = ServerThread(self._stack(guard), listener)
+            if self._seed_demo:
+                self._tell_story()
             site.server.start()
         except BaseException:
             site.end()
@@ -171,18 +194,25 @@ class Sandbox(Tenant):
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""
         self._site.running().join()
 
-    def _stack(self) -> ASGIApp:
+    def _stack(self, guard: Guard) -> ASGIApp:
         """Return what answers HTTP requests, from the inside out."""
         site = self._site
-        api = API(site.registry, site.tokens, site.courier)
+        api = FaultInjector(API(site.registry, site.tokens, site.courier), site.faults)
         reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
         # Outside of the reception: who looks at the sandbox is no client of the API.
-        return Inspector(reception, site)
+        return Front(Inspector(reception, site), Control(self), guard)
 
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach the host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    def _tell_story(self) -> None:
+        """Fill the first tenant, if there is nothing yet."""
+        if self.subscriptions or self.attempts_page(limit=1).attempts:
+            return
+        database, service, clock = self._site.database, self._service, RealClock()
+        ran = tell_story(
+            database,
+            service.account,
+            now=clock.now(),
+            url=f"{self._site.root_url}{CONTROL_PATH}subscriber/",
+            seed=self._seed or 0,
+            new_id=id_source(self._seed, database),
+        )
+        service.timeline = Timeline(clock, ran=ran)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import ClientDisconnect
 from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from webhooks_sdk.sandbox._clock import RealTimeLoop
+from webhooks_sdk.sandbox._connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -81,7 +81,7 @@ class _PromptServer(Server):
         for server in self.servers:
             server.close()
         for connection in tuple(self.server_state.connections):
-            if isinstance(connection, H11Protocol):
+            if isinstance(connection, Connection):
                 connection.transport.abort()
         # Lets the protocols see that their connections are lost before their requests end.
         await asyncio.sleep(0)
@@ -205,7 +205,7 @@ class ServerThread:
             self._guarded,
             loop="none",
             interface="asgi3",
-            http=H11Protocol,
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,

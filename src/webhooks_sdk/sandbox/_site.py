@@ -8,6 +8,7 @@ from attrs import define
 
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._injector import FaultPlans
 from webhooks_sdk.sandbox._registry import Registry
 from webhooks_sdk.sandbox._request_log import RequestLog
 from webhooks_sdk.sandbox._server import ServerThread
@@ -29,6 +30,7 @@ class Site:
         tokens: Who issues access tokens.
         log: Where requests are recorded.
         courier: Who carries deliveries out.
+        faults: What is to go wrong.
         server: The server; None until the sandbox is entered.
         root_url: Where it listens.
         has_ended: Whether it is over.
@@ -39,6 +41,7 @@ class Site:
     tokens: TokenOffice
     log: RequestLog
     courier: Courier
+    faults: FaultPlans
     server: ServerThread | None = None
     root_url: str = ""
     has_ended: bool = False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._changes import Changes
+    from webhooks_sdk.sandbox._faults import Fault
     from webhooks_sdk.sandbox._history import AttemptOutcome
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
@@ -37,7 +38,7 @@ class Tenant:
     """A customer of the service, with a state of its own; `Sandbox.add_tenant` makes them.
 
     Nothing that one tenant does can be seen by another: subscriptions, events, attempts, tokens,
-    clock, retries and variants are its own. A context manager; leaving it closes it.
+    clock, retries, variants and faults are its own. A context manager; leaving it closes it.
 
     Its methods can be called from any thread. In async code call `publish` and `advance` in a
     worker thread (`asyncio.to_thread`), for they block.
@@ -259,19 +260,42 @@ class Tenant:
         """Return a new access token, as the token URL issues them."""
         return self._site.tokens.new_token(self._service.account)
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that can still strike, oldest first; `times` says how often."""
+        return self._site.faults.of(self._service).faults
+
+    def inject(self, *faults: Fault) -> None:
+        """Let requests of its clients go wrong from now on, as the faults say.
+
+        Whose a request is shows in its access token or client id; the sandbox's own tenant has
+        those that are nobody's. Where several strike the same request, all latencies add up, and
+        of the others the oldest has it for itself. Faults are not kept in the database.
+
+        Args:
+            faults: What goes wrong, and how often.
+        """
+        plan = self._site.faults.of(self._service)
+        self._site.call(lambda: plan.inject(faults))
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._site.call(self._site.faults.of(self._service).clear)
+
     def expire_tokens(self) -> None:
         """Refuse from now on every access token issued so far, with 401."""
         self._site.tokens.expire(self._service.account)
 
     def reset(self) -> None:
-        """Forget all subscriptions, events, attempts, retries and requests, and all steps of time.
+        """Forget all subscriptions, events, attempts, retries, requests, faults and steps of time.
 
         Credentials, access tokens and variants stay.
         """
-        service, courier = self._service, self._site.courier
+        service, site = self._service, self._site
 
         def reset() -> None:
-            courier.forget(service)
+            site.courier.forget(service)
+            site.faults.forget(service)
             service.reset()
 
         self._site.call(reset)
@@ -284,6 +308,7 @@ class Tenant:
 
         def close() -> None:
             site.courier.forget(service)
+            site.faults.forget(service)
             site.registry.remove(service)
 
         site.call(close)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._store import ATTEMPT, read_attempt
+from webhooks_sdk.sandbox._mapping import ATTEMPT, read_attempt
 from webhooks_sdk.sandbox.inspector._chart import Count
 
 if TYPE_CHECKING:
