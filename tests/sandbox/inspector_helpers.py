@@ -25,6 +25,7 @@ SUBSCRIBERS = (
     ("https://crm.example.net/inbound/events?source=hookshot", ("*",), 0.5),
     ("http://127.0.0.1:9/analytics", ("question_set:completed",), 0.05),
 )
+HOSTILE = "<img/src=x/onerror=alert(1)>"
 NAMES = (
     "application_form:quoted",
     "application_form:inactive",
@@ -69,25 +70,18 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
                 }
             )
             rates[subscription.id] = rate
-        service.create_subscription({"url": "https://old.example.com/hooks", "events": ("carrier",)})
-        with database.transaction():
-            pass
+        service.create_subscription(
+            {"url": "https://old.example.com/hooks", "events": ("carrier",)}
+        )
+        service.timeline.flow()
         for number in range(events):
             clock.time += step
             body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
             for delivery in service.publish(draw.choice(NAMES), body):
                 _end(service, clock, delivery, draw, rates)
-            # Real time brings the retries about.
-            _retry(service, clock, draw, rates, step * (number + 1))
-
-
-def _retry(
-    service: Service, clock: SetClock, draw: random.Random, rates: dict[UUID, float], until: int
-) -> None:
-    made = 0
-    while made < 2 and (delivery := service.retry_next(until)) is not None:
-        made += 1
-        _end(service, clock, delivery, draw, rates)
+            while (retry := service.retry_next(service.timeline.position)) is not None:
+                _end(service, clock, retry, draw, rates)
+        service.end()
 
 
 def _end(
@@ -98,7 +92,6 @@ def _end(
     rates: dict[UUID, float],
 ) -> None:
     took = int(draw.lognormvariate(4.6, 0.5))
-    clock.time += took * 1000
     fails = draw.random() < rates[delivery.attempt.hook_id]
     if not fails:
         outcome = Outcome(status=draw.choice((200, 200, 202, 204)), duration_ms=took)

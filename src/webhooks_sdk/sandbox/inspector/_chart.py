@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.sandbox.inspector._filters import Range
 
-BARS = 60
+MOST_BARS = 60
+_FEWEST_BARS = 40
 STEP = 10
+HEIGHT = 100
 _BAR = 7
-_ABOVE = 60
-_BELOW = 36
+_MARGIN = 2
 _LEAST = 3.0
-BASELINE = _ABOVE + 2
-HEIGHT = BASELINE + _BELOW + 2
+_TALLEST_ONE = 18.0  # a single attempt is no event of the year
 
 _RANGES: Mapping[Range, timedelta] = {
     "hour": timedelta(hours=1),
@@ -32,9 +33,9 @@ _WIDTHS = tuple(
     microseconds(timedelta(**{unit: count}))
     for unit, counts in (
         ("seconds", (1, 2, 5, 10, 15, 30)),
-        ("minutes", (1, 2, 5, 10, 15, 30)),
-        ("hours", (1, 2, 3, 4, 6, 12)),
-        ("days", (1, 2, 7, 14, 28, 91, 182, 364)),
+        ("minutes", (1, 2, 3, 5, 10, 15, 20, 30, 45)),
+        ("hours", (1, 1.5, 2, 3, 4, 6, 8, 12)),
+        ("days", (1, 2, 3, 7, 14, 28, 91, 182, 364)),
     )
     for count in counts
 )
@@ -52,7 +53,7 @@ class Spans:
 
     start: int
     width: int
-    count: int = BARS
+    count: int
 
     @property
     def end(self) -> int:
@@ -110,6 +111,21 @@ class Bar:
         return _BAR
 
 
+@frozen(kw_only=True)
+class Drawing:
+    """The bars, and where they stand.
+
+    Attributes:
+        bars: The bars, in order of time.
+        baseline: How far down the baseline is, in units of the drawing.
+        width: How wide the drawing is.
+    """
+
+    bars: tuple[Bar, ...]
+    baseline: float
+    width: int
+
+
 def choose_spans(now: int, first: int | None, wanted: Range) -> Spans:
     """Return the spans that the timeline shows; the last one holds the present.
 
@@ -121,19 +137,27 @@ def choose_spans(now: int, first: int | None, wanted: Range) -> Spans:
     fixed = _RANGES.get(wanted)
     length = microseconds(fixed) if fixed else now - (now if first is None else first)
     # The span of the present has only begun.
-    width = next((one for one in _WIDTHS if one * (BARS - 1) >= length), _WIDTHS[-1])
-    return Spans((now // width + 1 - BARS) * width, width)
+    width = next((one for one in _WIDTHS if one * (MOST_BARS - 1) >= length), _WIDTHS[-1])
+    count = min(MOST_BARS, max(_FEWEST_BARS, -(-length // width) + 1))
+    return Spans((now // width + 1 - count) * width, width, count)
 
 
-def draw(spans: Spans, counts: Sequence[Count]) -> tuple[Bar, ...]:
-    """Return the bars of the spans in which anything happened.
+def draw(spans: Spans, counts: Sequence[Count]) -> Drawing:
+    """Return the drawing of what happened.
 
-    All have the same scale; what is there at all can be seen.
+    All bars have the same scale. Heights grow with the square root, so that one failure is seen
+    beside a thousand deliveries.
+
+    Args:
+        spans: What the timeline spans.
+        counts: The spans in which anything happened.
     """
-    above = max((one.delivered + one.under_way for one in counts), default=0)
-    below = max((one.failed for one in counts), default=0)
-    scale = min(_ABOVE / max(above, 1), _BELOW / max(below, 1))
-    return tuple(
+    above = max((sqrt(one.delivered) + sqrt(one.under_way) for one in counts), default=0.0)
+    below = max((sqrt(one.failed) for one in counts), default=0.0)
+    # What is lifted to the least height needs room, too.
+    room = HEIGHT - 2 * _MARGIN - 2 * _LEAST
+    scale = min(room / max(above + below, 1.0), _TALLEST_ONE)
+    bars = tuple(
         Bar(
             count=one,
             since=spans.start + one.number * spans.width,
@@ -144,9 +168,10 @@ def draw(spans: Spans, counts: Sequence[Count]) -> tuple[Bar, ...]:
             failed=_height(one.failed, scale),
         )
         for one in counts
-        if one.total
     )
+    deepest = max((bar.failed for bar in bars), default=0.0)
+    return Drawing(bars=bars, baseline=HEIGHT - _MARGIN - deepest, width=spans.count * STEP)
 
 
 def _height(count: int, scale: float) -> float:
-    return round(max(count * scale, _LEAST), 1) if count else 0.0
+    return round(max(sqrt(count) * scale, _LEAST), 1) if count else 0.0

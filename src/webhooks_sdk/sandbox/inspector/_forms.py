@@ -65,8 +65,12 @@ def read_publication(form: Mapping[str, str]) -> Publication:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise FormError("payload", f"This is no JSON: {error.msg} ({where}).") from None
-    except (ValueError, RecursionError) as error:
-        raise FormError("payload", f"This is no JSON that can be sent: {error}.") from None
+    except UnicodeEncodeError:
+        raise FormError("payload", "It has half a surrogate pair, which cannot be sent.") from None
+    except RecursionError:
+        raise FormError("payload", "This is no JSON that can be read: nested too deep.") from None
+    except ValueError as error:
+        raise FormError("payload", f"This is no JSON: {error}.") from None
     if not isinstance(payload, dict):
         raise FormError("payload", "The payload must be a JSON object: { … }.")
     return Publication(name, body)

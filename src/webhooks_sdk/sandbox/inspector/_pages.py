@@ -95,7 +95,7 @@ class Pages:
             subscriptions=subscriptions,
             names=queries.names(),
             urls={one.id: one.url for one in subscriptions},
-            bars=chart.draw(spans, counts),
+            drawing=chart.draw(spans, counts),
             spans=spans,
             chart=chart,
             samples=SAMPLES,
@@ -151,9 +151,7 @@ class Pages:
             status=status, message=message, version="", live=""
         )
 
-    def _render(
-        self, template: str, service: Service, filters: Filters, **values: object
-    ) -> str:
+    def _render(self, template: str, service: Service, filters: Filters, **values: object) -> str:
         now = service.now
         tenant = service.account.id
         if service is not self._site.registry.first or filters.tenant is not None:

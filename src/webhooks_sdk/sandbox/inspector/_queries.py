@@ -104,9 +104,7 @@ class Queries:
             (self._tenant, *values, limit + 1),
         )
         found = tuple(_event_row(row) for row in rows[:limit])
-        return EventPage(
-            rows=found, next_before=found[-1].number if len(rows) > limit else None
-        )
+        return EventPage(rows=found, next_before=found[-1].number if len(rows) > limit else None)
 
     def event(self, event_id: UUID) -> EventRow | None:
         """Return one event; None if the tenant has no such."""

@@ -26,6 +26,7 @@ _OWN_HEADERS = frozenset(
         *(EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER),
     )
 )
+_LONGEST_URL = 36
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -90,6 +91,14 @@ def duration(milliseconds: int | None) -> str:
     if milliseconds < 10_000:  # noqa: PLR2004 - from here on, milliseconds say nothing
         return f"{milliseconds:,} ms"
     return f"{milliseconds / 1000:,.1f} s"
+
+
+def short_url(url: str) -> str:
+    """Return a URL without its scheme and, if it is long, without its middle."""
+    text = visible(url.partition("://")[2] or url)
+    if len(text) <= _LONGEST_URL:
+        return text
+    return f"{text[: _LONGEST_URL // 2 - 1]}…{text[-_LONGEST_URL // 2 :]}"
 
 
 def size(count: int) -> str:
