@@ -50,7 +50,7 @@ class SetClock:
 
 def write_history(path: Path, *, events: int, seed: int = 1) -> None:
     """Write a database in which events were published over the last three days."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - no secret
     clock = SetClock(datetime.now(UTC) - timedelta(days=3))
     step = microseconds(timedelta(days=3)) // (events + 1)
     with closing(Database(path)) as database:
@@ -78,15 +78,14 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
             clock.time += step
             body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
             for delivery in service.publish(draw.choice(NAMES), body):
-                _end(service, clock, delivery, draw, rates)
+                _end(service, delivery, draw, rates)
             while (retry := service.retry_next(service.timeline.position)) is not None:
-                _end(service, clock, retry, draw, rates)
+                _end(service, retry, draw, rates)
         service.end()
 
 
 def _end(
     service: Service,
-    clock: SetClock,
     delivery: Delivery,
     draw: random.Random,
     rates: dict[UUID, float],

@@ -273,7 +273,7 @@ def test_what_is_no_page_is_said_to_be_none(sandbox: Sandbox, browser: httpx.Cli
     assert [one.path for one in sandbox.requests] == ["/nothing"]
 
 
-def test_every_answer_keeps_to_itself(sandbox: Sandbox, browser: httpx.Client) -> None:
+def test_every_answer_keeps_to_itself(browser: httpx.Client) -> None:
     for path in ("/", "/?state=gone", "/inspector/static/inspector.js", "/inspector/nothing"):
         headers = browser.get(path).headers
         policy = headers["content-security-policy"]

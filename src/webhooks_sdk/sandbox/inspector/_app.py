@@ -76,7 +76,7 @@ class Inspector:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         path: str = scope["path"]
-        if path != "/" and path != ROOT and not path.startswith(f"{ROOT}/"):
+        if path not in ("/", ROOT) and not path.startswith(f"{ROOT}/"):
             await self._app(scope, receive, send)
             return
         try:

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from attrs import evolve, fields_dict, frozen
 
+from webhooks_sdk.sandbox.inspector._words import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhooks_sdk.sandbox.inspector._words import State
 
 Range: TypeAlias = Literal["hour", "day", "week", "all"]
 RANGES: tuple[Range, ...] = get_args(Range)

@@ -15,6 +15,7 @@ Kind: TypeAlias = Literal["key", "string", "number", "word", "mark"]
 
 SHOWN_BYTES = 65_536
 _SHOWN_CHARACTERS = 262_144
+_FOUR_DIGITS = 0xFFFF
 _INDENT = "  "
 # A body can be nested deeper than any page is wide.
 _DEEPEST_INDENT = 24
@@ -53,9 +54,9 @@ class Shown:
 def show(body: bytes) -> Shown:
     """Return a body as it is to be shown.
 
-    JSON gets line breaks and nothing else: numbers, repeated keys and escapes stay as they came. What
-    could deceive the eye (control characters, changes of direction, bytes that are no text) is
-    written as an escape.
+    JSON gets line breaks and nothing else: numbers, repeated keys and escapes stay as they came.
+    What could deceive the eye (control characters, changes of direction, bytes that are no text)
+    is written as an escape.
     """
     text = body[:SHOWN_BYTES].decode("utf-8", "backslashreplace")
     is_cut = len(body) > SHOWN_BYTES
@@ -75,7 +76,7 @@ def visible(text: str) -> str:
 
 def _escape(character: str) -> str:
     number = ord(character)
-    return f"\\u{number:04x}" if number < 0x1_0000 else f"\\U{number:08x}"
+    return f"\\u{number:04x}" if number <= _FOUR_DIGITS else f"\\U{number:08x}"
 
 
 def _is_json(text: str) -> bool:
@@ -94,28 +95,28 @@ def _lay_out(text: str) -> Iterator[Piece]:
     depth = 0
     before = ""
     for match in _tokens(text):
-        kind, token = match.lastgroup, match[0]
-        if token in "]}":
+        kind, part = match.lastgroup, match[0]
+        if part in "]}":
             depth -= 1
             # Nothing stands between the brackets of what is empty.
-            yield Piece("mark", token if before in {"[", "{"} else _line(depth) + token)
+            yield Piece("mark", part if before in {"[", "{"} else _line(depth) + part)
         else:
             if before in {"[", "{"}:
                 yield Piece("mark", _line(depth))
-            if token in "[{":
+            if part in "[{":
                 depth += 1
-            yield _piece(kind, token, depth)
-        before = token
+            yield _piece(kind, part, depth)
+        before = part
 
 
-def _piece(kind: str | None, token: str, depth: int) -> Piece:
+def _piece(kind: str | None, part: str, depth: int) -> Piece:
     match kind:
         case "key" | "string" | "number" | "word":
-            return Piece(kind, visible(token))
-        case _ if token == ":":
+            return Piece(kind, visible(part))
+        case _ if part == ":":
             return Piece("mark", ": ")
         case _:
-            return Piece("mark", token + _line(depth) if token == "," else token)
+            return Piece("mark", part + _line(depth) if part == "," else part)
 
 
 def _line(depth: int) -> str:

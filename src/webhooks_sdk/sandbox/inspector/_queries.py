@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from attrs import frozen
 
 from webhooks_sdk.sandbox._mapping import ATTEMPT, read_attempt
+from webhooks_sdk.sandbox._records import DeliveryAttempt
 from webhooks_sdk.sandbox.inspector._chart import Count
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from webhooks_sdk.sandbox._database import Database, Row
-    from webhooks_sdk.sandbox._records import Account, DeliveryAttempt
+    from webhooks_sdk.sandbox._records import Account
     from webhooks_sdk.sandbox.inspector._chart import Spans
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._words import State

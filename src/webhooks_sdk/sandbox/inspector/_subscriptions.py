@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from attrs import frozen
 
 from webhooks_sdk._redaction import MASK
 from webhooks_sdk.sandbox._outgoing import receives
-from webhooks_sdk.sandbox.inspector._words import shown_static_header
+from webhooks_sdk.sandbox.inspector._words import State, shown_static_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
     from webhooks_sdk.sandbox._records import Subscription
     from webhooks_sdk.sandbox.inspector._queries import Queries
-    from webhooks_sdk.sandbox.inspector._words import State
 
 RECENT = 24
 """Of how many attempts the marks of a subscription tell."""

@@ -26,6 +26,7 @@ _OWN_HEADERS = frozenset(
         *(EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER),
     )
 )
+_NOTHING = "\N{EN DASH}"
 _LONGEST_URL = 36
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -87,7 +88,7 @@ def span(length: timedelta) -> str:
 def duration(milliseconds: int | None) -> str:
     """Return how long an answer took; a dash if there was none."""
     if milliseconds is None:
-        return "–"
+        return _NOTHING
     if milliseconds < 10_000:  # noqa: PLR2004 - from here on, milliseconds say nothing
         return f"{milliseconds:,} ms"
     return f"{milliseconds / 1000:,.1f} s"

@@ -108,8 +108,9 @@ function totals() {
 
 function announce(before, after) {
   const parts = [];
-  if (after.failed !== before.failed) parts.push(`${after.failed} events failed`);
-  if (after.delivered !== before.delivered) parts.push(`${after.delivered} delivered`);
+  const events = (count) => `${count} ${count === 1 ? "event" : "events"}`;
+  if (after.failed !== before.failed) parts.push(`${events(after.failed)} failed`);
+  if (after.delivered !== before.delivered) parts.push(`${events(after.delivered)} delivered`);
   if (parts.length) announcer.textContent = `Updated: ${parts.join(", ")}.`;
 }
 
@@ -118,7 +119,6 @@ function announce(before, after) {
 let running = false;
 let wanted = null;
 let timer = 0;
-let latest = document.body.dataset.version;
 
 async function refresh() {
   if (running || document.hidden || wanted === document.body.dataset.version) return;
