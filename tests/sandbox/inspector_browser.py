@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from playwright.sync_api import sync_playwright
 
@@ -50,9 +50,9 @@ def chromium() -> Generator[Browser]:
 def unnamed_controls(page: Page) -> list[str]:
     """Return the roles of controls that a screen reader could not name, as Chromium reckons it."""
     session = page.context.new_cdp_session(page)
-    nodes: list[dict[str, Any]] = session.send("Accessibility.getFullAXTree")["nodes"]
+    answer = cast("dict[str, list[dict[str, Any]]]", session.send("Accessibility.getFullAXTree"))
     session.detach()
-    controls = [one for one in nodes if one.get("role", {}).get("value") in CONTROLS]
+    controls = [one for one in answer["nodes"] if one.get("role", {}).get("value") in CONTROLS]
     assert controls
     return [
         one["role"]["value"]

@@ -6,6 +6,9 @@ import json
 import random
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,8 +18,6 @@ from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._registry import Registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from webhooks_sdk.sandbox._records import Delivery
     from webhooks_sdk.sandbox._service import Service
 
@@ -46,6 +47,15 @@ class SetClock:
 
     def running(self) -> int:
         return self.time
+
+
+@cache
+def long_history() -> bytes:
+    """Return the database file of a sandbox with more than ten thousand attempts."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.sqlite"
+        write_history(path, events=3_400)
+        return path.read_bytes()
 
 
 def write_history(path: Path, *, events: int, seed: int = 1) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from inspector_browser import chromium, contrast_faults, structure_faults, unnamed_controls
-from inspector_helpers import HOSTILE
+from inspector_helpers import HOSTILE, long_history
 from playwright.sync_api import expect
 from sandbox_helpers import EVENT, SandboxClient
 
@@ -362,9 +362,10 @@ def test_who_wants_no_motion_sees_none(
 
 
 def test_ten_thousand_attempts_are_shown_and_kept_up_with(
-    page: Page, long_history: Path, subscriber: Subscriber
+    page: Page, tmp_path: Path, subscriber: Subscriber
 ) -> None:
-    with Sandbox(database=long_history) as sandbox:
+    (tmp_path / "state.sqlite").write_bytes(long_history())
+    with Sandbox(database=tmp_path / "state.sqlite") as sandbox:
         assert sandbox.attempts_page(limit=1).attempts[0].position > 10_000
         with SandboxClient(sandbox) as client:
             row = client.subscribe(subscriber.url, events=["carrier"])

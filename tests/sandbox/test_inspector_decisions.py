@@ -141,7 +141,8 @@ def test_no_filters_have_no_query() -> None:
     assert Filters().link() == "/"
     assert read_filters("") == read_filters("unknown=1&state=&hook=") == Filters()
     assert not Filters(tenant=uuid4(), range="day", reveal=True, before=3).narrows
-    assert all(Filters(**one).narrows for one in ({"since": 0}, {"event": "a"}))
+    assert Filters(since=0).narrows
+    assert Filters(event="a").narrows
 
 
 @given(st.text())

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from inspector_helpers import HOSTILE, write_history
+from inspector_helpers import HOSTILE, long_history, write_history
 from sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import Sandbox, Subscriber
@@ -220,10 +220,12 @@ def test_attempts_of_one_event_are_in_pages_too(
     assert page(browser, html.unescape(older[1])).count('<details class="attempt') == 11
 
 
-def test_ten_thousand_attempts_make_no_larger_page(tmp_path: Path, long_history: Path) -> None:
+def test_ten_thousand_attempts_make_no_larger_page(tmp_path: Path) -> None:
     sizes: list[int] = []
-    write_history(tmp_path / "state.sqlite", events=150)
-    for path in (tmp_path / "state.sqlite", long_history):
+    short, long = tmp_path / "short.sqlite", tmp_path / "long.sqlite"
+    write_history(short, events=150)
+    long.write_bytes(long_history())
+    for path in (short, long):
         with Sandbox(database=path) as sandbox:
             shown = httpx.get(f"{sandbox.base_url}/", trust_env=False).text
             sizes.append(len(shown))

@@ -28,7 +28,7 @@ async def stream(changes: Changes, run: str, receive: Receive, send: Send) -> No
         receive: The ASGI callable.
         send: Likewise.
     """
-    headers = HEADERS | {"Content-Type": "text/event-stream; charset=utf-8"}
+    headers = {**HEADERS, "Content-Type": "text/event-stream; charset=utf-8"}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": pairs})
     telling = asyncio.get_running_loop().create_task(_tell(changes, run, send))

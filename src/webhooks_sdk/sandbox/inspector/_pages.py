@@ -54,7 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals |= {"token": token, "words": words, "moment": moment}
+        self._templates.globals.update(token=token, words=words, moment=moment)
         self._templates.filters["visible"] = visible
 
     def list(
