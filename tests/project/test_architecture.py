@@ -36,12 +36,16 @@ FLOORS = {
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 PURE_IN_SANDBOX = {
+    "_control_rows",
+    "_faults",
+    "_guard",
     "_outgoing",
     "_refusals",
     "_routes",
     "_rows",
     "_rules",
     "_schedule",
+    "_story_events",
     "_timeline",
     "_variants",
 }

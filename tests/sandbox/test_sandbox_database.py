@@ -148,8 +148,8 @@ def test_a_sandbox_that_is_not_wanted_lets_go_of_the_file(file: Path) -> None:
         sandbox.__enter__()
     with Sandbox(database=file) as other:
         other.close()
-        with Sandbox(database=file):
-            pass
+        third = Sandbox(database=file)
+    third.close()
 
 
 def test_the_database_of_another_program_is_refused_and_left_alone(file: Path) -> None:

@@ -6,12 +6,19 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from webhooks_sdk import Client, RateLimitError, RetryPolicy
 from webhooks_sdk.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "webhooks_sdk.sandbox"]
 
@@ -71,3 +78,78 @@ def test_it_says_if_it_cannot_listen() -> None:
     assert len(ended.stderr.splitlines()) == 1
     assert run("--port", "70000").returncode == 1
     assert run("--host", "192.0.2.1", "--allow-remote").returncode == 1
+
+
+@contextmanager
+def running(*arguments: str) -> Generator[dict[str, str]]:
+    """Run it, and yield what it exports."""
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        [*COMMAND, "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            lines = [process.stdout.readline() for _ in range(7)]
+            words = [shlex.split(line) for line in lines if line.startswith("export ")]
+            yield dict(word.split("=", 1) for _, word in words)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_what_it_prints_is_what_a_client_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--client-id", "me", "--client-secret", "it's mine")
+    with running(*options, "--fault", "rate_limited operation=list retry_after=9") as exported:
+        assert exported["WEBHOOKS_CLIENT_SECRET"] == "it's mine"
+        for name, value in exported.items():
+            monkeypatch.setenv(name, value)
+        with Client.from_env(retry=RetryPolicy.none()) as client:
+            with pytest.raises(RateLimitError) as caught:
+                client.hooks.list()
+            assert caught.value.retry_after == 9
+            assert client.hooks.create(url="http://127.0.0.1:9/").active is False
+
+
+def test_a_demo_in_a_file_is_there_again(tmp_path: Path) -> None:
+    file = str(tmp_path / "sandbox.sqlite")
+    states: list[dict[str, object]] = []
+    for arguments in (("--seed-demo", "--seed", "7", "--variant", "contrary"), ("--manual-time",)):
+        with running("--database", file, *arguments) as exported:
+            answer = httpx.get(f"{exported['WEBHOOKS_BASE_URL']}/_sandbox/state")
+            states.append(answer.json())
+    first, second = states
+    assert first["subscriptions"] == second["subscriptions"] == 4
+    assert first["variants"] == second["variants"]
+    assert first["client_id"] == second["client_id"]
+    with Sandbox(database=file) as sandbox:
+        assert len(sandbox.attempts) > 200
+        assert sandbox.variants.order == "oldest_first"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--fault", "explosion"), "kind must be one of latency"),
+        (("--fault", "latency times"), "'times' in fault"),
+        (("--variant", "odd"), "There are no variants 'odd'"),
+        (("--client-id", ""), "must not be empty"),
+        (("--answer-timeout", "0"), "above 0"),
+        (("--connect-timeout", "soon"), "invalid"),
+        (("--token-lifetime", "-1"), "must be 1 to"),
+        (("--seed", "x"), "invalid int value"),
+    ],
+)
+def test_what_it_cannot_take_it_says(arguments: tuple[str, ...], words: str) -> None:
+    ended = run("--port", "0", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_file_that_is_none_of_its_own_is_refused_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("dear diary, this is no database at all")
+    ended = run("--port", "0", "--database", str(file))
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "no SQLite database" in ended.stderr

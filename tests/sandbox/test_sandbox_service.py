@@ -256,3 +256,26 @@ def test_an_attempt_as_json(service: Service) -> None:
         "response_status": 200,
         "response_duration_ms": 293,
     }
+
+
+def test_what_is_under_way_at_the_end_has_failed_and_is_tried_again(service: Service) -> None:
+    hook = activate(service)
+    (first,) = service.publish("carrier", b"{}")
+    service.redeliver(hook.id, first.attempt.event_id)
+    (done,) = service.publish("carrier", b"{}")
+    service.finish(done, DELIVERED)
+    service.end()
+    lost = [one for one in service.attempts if one.error]
+    assert [one.retry for one in lost] == [0, None]
+    assert all(one.finished_at for one in service.attempts)
+    # A redelivery is not tried again on its own.
+    (pending,) = service.pending_retries
+    assert (pending.event_id, pending.retry) == (first.attempt.event_id, 1)
+
+
+def test_a_delivery_of_a_tenant_that_was_reset_leaves_nothing_behind(service: Service) -> None:
+    activate(service)
+    (delivery,) = service.publish("carrier", b"{}")
+    service.reset()
+    assert not service.finish(delivery, FAILED).delivered
+    assert (service.attempts, service.pending_retries) == ((), ())

@@ -50,14 +50,15 @@ class API:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer the request in the scope."""
-        answer = _FAILED
         try:
             answer = await self._answer(scope[REQUEST])
         except RequestRefusedError as refusal:
             answer = Answer(refusal.status, refusal.body, refusal.headers or {})
-        finally:
-            # An unexpected failure goes on to the server, which tells of it.
-            await answer.send(send)
+        except Exception:
+            await _FAILED.send(send)
+            # The server tells of it.
+            raise
+        await answer.send(send)
 
     async def _answer(self, request: APIRequest) -> Answer:
         operation = request.route.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
     from uvicorn import Config
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
     from uvicorn.server import ServerState
 
 _EXTENSION = "webhooks_sdk.sandbox.connection"
@@ -71,6 +72,11 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP with a JSON error, as everything else."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:
+            # A request whose body is no HTTP may be under way: nothing can answer it any more.
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             # The request has an answer already, or part of one.
             self.transport.close()

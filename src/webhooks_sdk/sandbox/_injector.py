@@ -40,10 +40,13 @@ class FaultPlans:
     def of(self, service: Service) -> FaultPlan:
         """Return the plan of a tenant."""
         number = service.account.number
-        if number not in self._plans:
+        plan = self._plans.get(number)
+        if plan is None:
             seed = None if self._seed is None else f"faults {self._seed} {number}"
-            self._plans[number] = FaultPlan(random.Random(seed).random)  # noqa: S311 - no secret
-        return self._plans[number]
+            plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - no secret
+            # Any thread may ask first, and all must get the same.
+            plan = self._plans.setdefault(number, plan)
+        return plan
 
     def forget(self, service: Service) -> None:
         """Forget the plan of a tenant."""
@@ -86,11 +89,15 @@ class FaultInjector:
         if answer is not None and not fault.processed:
             await answer.send(send)
             return
+        act = _ACTS[fault.kind] if answer is None else None
+        failure: Exception | None = None
         try:
             await self._app(scope, receive, reply.keep)
-        finally:
-            # Whatever becomes of it, the client gets its fault.
-            await (_ACTS[fault.kind](reply, fault) if answer is None else answer.send(send))
+        except Exception as error:  # noqa: BLE001 - raised when the client has got its fault
+            failure = error
+        await (answer.send(send) if act is None else act(reply, fault))
+        if failure is not None:
+            raise failure
 
 
 class Reply:

@@ -70,8 +70,8 @@ class Sandbox(Tenant):
             such as `"sandbox"` or `"sandbox:8080"`; others are refused with 421.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are not known, or a credential is
-            empty or another tenant's of the database.
+        ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
+            not positive, or a credential is empty or another tenant's of the database.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -98,6 +98,8 @@ class Sandbox(Tenant):
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
+        if token_lifetime < 1:
+            raise ValueError(f"token_lifetime must be 1 second or more, not {token_lifetime}.")
         self._address = (host, port)
         self._allowed_hosts = frozenset(allowed_hosts)
         self._real_time = real_time

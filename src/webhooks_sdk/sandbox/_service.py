@@ -247,7 +247,8 @@ class Service:
         self.changes.notify()
 
     def end(self) -> None:
-        """Stop the flow of time, and write down where it stands."""
+        """End what is under way, stop the flow of time, and write down where it stands."""
+        self.recover()
         if self.timeline.flows:
             self.timeline.stop()
             self._keep_time()
@@ -267,7 +268,7 @@ class Service:
         return attempt
 
     def recover(self) -> None:
-        """End the attempts that were under way when an earlier sandbox was cut off."""
+        """End the attempts that are under way with nobody left to see what comes of them."""
         for attempt, event_number in self._store.unfinished():
             self._end(attempt, event_number, LOST, self.timeline.now())
 

@@ -77,7 +77,9 @@ class Site:
             server.run(call)
 
     def end(self) -> None:
-        """Write down what is to be found again, and let go of the database."""
+        """Write down what is to be found again, and let go of the database. Can be repeated."""
+        if self.has_ended:
+            return
         self.has_ended = True
         for service in self.registry.services:
             service.end()

@@ -1,6 +1,7 @@
-"""What has happened in the days before, for a sandbox that is to be looked at. No I/O but the rows.
+"""What has happened in the days before, for a sandbox that is to be looked at.
 
-Nothing is sent: attempts and how they ended are told to the service, which keeps its own rules.
+Nothing is sent and no clock is read: attempts and how they ended are told to the service, which
+keeps its own rules.
 """
 
 from __future__ import annotations
@@ -198,7 +199,10 @@ def _flaky(draw: Draw, _: int) -> Outcome:
 def _down(draw: Draw, before_end: int) -> Outcome:
     if before_end > _OUTAGE:
         return _answered(draw, 204, 60)
-    return _NO_CONNECTION if draw.random() < 0.1 else _answered(draw, 503, 30)  # noqa: PLR2004
+    luck = draw.random()
+    if luck < 0.2:  # noqa: PLR2004
+        return _NO_CONNECTION if luck < 0.1 else _NO_ANSWER  # noqa: PLR2004
+    return _answered(draw, 503, 30)
 
 
 _ROLES: Final = (
