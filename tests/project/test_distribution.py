@@ -51,8 +51,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     assert "webhooks_sdk/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"webhooks_sdk"}
-    in_tree = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == in_tree
+    # Not only the modules: schema, templates, style and script of the sandbox as well.
+    in_tree = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if ".dist-info" not in name} == in_tree
+    assert "webhooks_sdk/sandbox/inspector/templates/list.html" in names
 
 
 def test_the_sdist_holds_what_its_tests_need(dist: Path) -> None:

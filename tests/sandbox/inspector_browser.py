@@ -50,7 +50,10 @@ def chromium() -> Generator[Browser]:
 def unnamed_controls(page: Page) -> list[str]:
     """Return the roles of controls that a screen reader could not name, as Chromium reckons it."""
     session = page.context.new_cdp_session(page)
-    answer = cast("dict[str, list[dict[str, Any]]]", session.send("Accessibility.getFullAXTree"))
+    answer = cast(
+        "dict[str, list[dict[str, Any]]]",
+        session.send("Accessibility.getFullAXTree"),  # pyright: ignore[reportUnknownMemberType] - a bare dict is what it is annotated with
+    )
     session.detach()
     controls = [one for one in answer["nodes"] if one.get("role", {}).get("value") in CONTROLS]
     assert controls

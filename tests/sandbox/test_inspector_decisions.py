@@ -16,7 +16,7 @@ from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
 from webhooks_sdk.sandbox.inspector import _chart as chart
 from webhooks_sdk.sandbox.inspector import _words as words
-from webhooks_sdk.sandbox.inspector._filters import FilterError, Filters, read_filters
+from webhooks_sdk.sandbox.inspector._filters import FilterError, Filters, Range, read_filters
 from webhooks_sdk.sandbox.inspector._notices import Notice, add_notice, read_notice
 from webhooks_sdk.sandbox.inspector._payload import SHOWN_BYTES, show, visible
 from webhooks_sdk.sandbox.inspector._samples import SAMPLES
@@ -134,6 +134,7 @@ def test_filters_survive_their_link() -> None:
     assert read_filters(filters.query) == filters
     assert read_filters(filters.link("/x").partition("?")[2]) == evolve(filters, before=None)
     assert dict(filters.pairs)["event"] == "a:b&c=d"
+    assert read_filters(Filters(event="all").query) == Filters(event="all")
     assert filters.only("tenant") == Filters(tenant=filters.tenant)
 
 
@@ -169,7 +170,7 @@ def test_no_query_string_does_more_than_be_refused(query: str) -> None:
     ],
 )
 def test_the_timeline_reaches_from_the_first_attempt_to_the_present(
-    ago: timedelta | None, wanted: chart.Range, width: timedelta
+    ago: timedelta | None, wanted: Range, width: timedelta
 ) -> None:
     now = microseconds(NOW)
     first = None if ago is None else now - microseconds(ago)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-from attrs import evolve, fields_dict, frozen
+from attrs import fields_dict, frozen
 
 from webhooks_sdk.sandbox.inspector._words import State
 
@@ -68,9 +68,7 @@ class Filters:
             changes: The fields that differ. All but `before` differ from one page to the next, so
                 a change of another one leads to the first page.
         """
-        if "before" not in changes:
-            changes["before"] = None
-        query = _query(evolve(self, **changes))
+        query = _query({**_values(self), "before": None, **changes})
         return f"{path}?{query}" if query else path
 
     def only(self, *names: str) -> Filters:
@@ -80,12 +78,12 @@ class Filters:
     @property
     def query(self) -> str:
         """The query string that expresses it."""
-        return _query(self)
+        return _query(_values(self))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The parameters that express it, such as for the hidden fields of a form."""
-        return tuple(parse_qsl(_query(self)))
+        return tuple(parse_qsl(self.query))
 
 
 def read_filters(query: str) -> Filters:
@@ -117,11 +115,18 @@ def read_filters(query: str) -> Filters:
 _NAMES = tuple(fields_dict(Filters))
 
 
-def _query(filters: Filters) -> str:
-    values = {name: getattr(filters, name) for name in _NAMES}
-    values["reveal"] = "1" if filters.reveal else None
-    values["range"] = None if filters.range == "all" else filters.range
-    return urlencode({name: value for name, value in values.items() if value is not None})
+def _values(filters: Filters) -> dict[str, object]:
+    return {name: getattr(filters, name) for name in _NAMES}
+
+
+def _query(values: Mapping[str, object]) -> str:
+    # What is so without saying is not said.
+    said = {
+        **values,
+        "range": None if values["range"] == "all" else values["range"],
+        "reveal": "1" if values["reveal"] else None,
+    }
+    return urlencode({name: said[name] for name in _NAMES if said[name] is not None})
 
 
 def _uuid(name: str, text: str) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -54,7 +54,8 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(token=token, words=words, moment=moment)
+        shared = cast("dict[str, object]", self._templates.globals)
+        shared.update(token=token, words=words, moment=moment)
         self._templates.filters["visible"] = visible
 
     def list(

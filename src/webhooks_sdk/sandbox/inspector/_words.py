@@ -109,6 +109,11 @@ def size(count: int) -> str:
     return f"{count / 1024:,.1f} KiB"
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def several(count: int, noun: str) -> str:
     """Return a number of things, with the noun in singular or plural."""
     return f"{count:,} {noun if count == 1 else noun + 's'}"
