@@ -159,6 +159,18 @@ def test_updates_leave_the_reader_alone(
     assert_same_page(page)
 
 
+def test_the_focus_is_not_lost_with_the_row_that_had_it(
+    page: Page, sandbox: Sandbox, subscriber: Subscriber
+) -> None:
+    subscriber.status = 500
+    sandbox.publish(EVENT, {})
+    subscriber.status = 200
+    open_live(page, f"{sandbox.base_url}/?state=failed")
+    page.locator("table.events").get_by_role("button").click()
+    expect(page.locator("#events")).to_contain_text("No event passes these filters.")
+    expect(page.locator("#main")).to_be_focused()
+
+
 def test_a_screen_reader_is_told_politely(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:

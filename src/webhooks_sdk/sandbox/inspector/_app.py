@@ -49,11 +49,15 @@ class PageError(Exception):
 
     Attributes:
         status: The HTTP status that says so.
+        headers: Headers that the answer needs.
     """
 
-    def __init__(self, status: HTTPStatus, message: str) -> None:
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
 
 
 class Inspector:
@@ -86,7 +90,8 @@ class Inspector:
                 return
             response = await self._respond(scope, receive)
         except PageError as error:
-            response = self._error(error.status, str(error))
+            html = self._pages.error(error.status, str(error))
+            response = respond(html, "text/html", error.status, error.headers)
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
@@ -94,9 +99,9 @@ class Inspector:
         if method == "POST":
             return await self._act(scope, await self._form(receive))
         if path in _ACTIONS or path.endswith("/redeliver"):
-            raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "This is no page: it takes forms alone.")
+            raise _not_allowed("This is no page: it takes forms alone.", "POST")
         if method not in {"GET", "HEAD"}:
-            raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, f"There is no {method} here.")
+            raise _not_allowed(f"There is no {method} here.", "GET, HEAD")
         if path == ROOT:
             return redirect("/")
         if path.startswith(f"{ROOT}/static/"):
@@ -132,7 +137,7 @@ class Inspector:
     async def _act(self, scope: Scope, form: Mapping[str, str]) -> Response:
         path: str = scope["path"]
         if path not in _ACTIONS and not path.endswith("/redeliver"):
-            raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "This page takes no form.")
+            raise _not_allowed("This page takes no form.", "GET, HEAD")
         if not hmac.compare_digest(form.get("token", "").encode(), self._token.encode()):
             raise PageError(
                 HTTPStatus.FORBIDDEN,
@@ -202,9 +207,6 @@ class Inspector:
         except ValueError:
             raise PageError(HTTPStatus.BAD_REQUEST, "The form cannot be read.") from None
 
-    def _error(self, status: HTTPStatus, message: str) -> Response:
-        return respond(self._pages.error(status, message), "text/html", status)
-
     @property
     def _pages(self) -> Pages:
         if self._made_pages is None:
@@ -216,6 +218,10 @@ class Inspector:
 
 
 _ACTIONS = {f"{ROOT}/publish", f"{ROOT}/advance"}
+
+
+def _not_allowed(message: str, allow: str) -> PageError:
+    return PageError(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allow})
 
 
 def _read_filters(scope: Scope) -> Filters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -54,8 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        shared = cast("dict[str, object]", self._templates.globals)
-        shared.update(token=token, words=words, moment=moment)
+        self._shared = {"token": token, "words": words, "moment": moment}
         self._templates.filters["visible"] = visible
 
     def list(
@@ -82,7 +81,7 @@ class Pages:
             service.timeline.now(), queries.first_attempt(filters.hook), filters.range
         )
         counts = queries.counts(spans, filters.hook)
-        subscriptions = describe(service.list_subscriptions(), queries, reveal=filters.reveal)
+        subscriptions = service.list_subscriptions()
         return self._render(
             "list.html",
             service,
@@ -93,9 +92,11 @@ class Pages:
             events=page.rows,
             next_before=page.next_before,
             totals=queries.totals(filters.hook),
-            subscriptions=subscriptions,
+            subscriptions=describe(subscriptions, queries, reveal=filters.reveal),
+            all_subscriptions=len(subscriptions),
+            active_subscriptions=sum(one.active for one in subscriptions),
             names=queries.names(),
-            urls={one.id: one.url for one in subscriptions},
+            known={one.id for one in subscriptions},
             drawing=chart.draw(spans, counts),
             spans=spans,
             chart=chart,
@@ -149,7 +150,7 @@ class Pages:
             message: Why, and what to do.
         """
         return self._templates.get_template("error.html").render(
-            status=status, message=message, version="", live=""
+            self._shared, status=status, message=message, version="", live=""
         )
 
     def _render(self, template: str, service: Service, filters: Filters, **values: object) -> str:
@@ -158,6 +159,7 @@ class Pages:
         if service is not self._site.registry.first or filters.tenant is not None:
             filters = evolve(filters, tenant=tenant)
         return self._templates.get_template(template).render(
+            self._shared,
             service=service,
             tenants=self._site.registry.services,
             filters=filters,

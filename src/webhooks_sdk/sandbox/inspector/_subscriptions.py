@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Subscription
     from webhooks_sdk.sandbox.inspector._queries import Queries
 
+MOST = 100
+"""How many subscriptions are shown; at most ten can be active."""
 RECENT = 24
 """Of how many attempts the marks of a subscription tell."""
 
@@ -60,7 +62,7 @@ class SubscriptionView:
 def describe(
     subscriptions: Iterable[Subscription], queries: Queries, *, reveal: bool
 ) -> list[SubscriptionView]:
-    """Return subscriptions as they are to be shown, active ones first.
+    """Return subscriptions as they are to be shown, active ones first, and so many at most.
 
     Args:
         subscriptions: The subscriptions.
@@ -78,5 +80,5 @@ def describe(
             header=shown_static_header(one.header, revealed=reveal),
             recent=queries.recent_states(one.id, RECENT),
         )
-        for one in sorted(subscriptions, key=lambda one: not one.active)
+        for one in sorted(subscriptions, key=lambda one: not one.active)[:MOST]
     ]

@@ -96,7 +96,11 @@ function show(html, { notice }) {
     document.title = page.title;
     morph(document.body, page.body);
   });
-  if (focusedId && !focused.isConnected) document.getElementById(focusedId)?.focus({ preventScroll: true });
+  if (focused && !focused.isConnected) {
+    // What had the focus is gone, such as a row that no longer passes the filters.
+    const heir = (focusedId && document.getElementById(focusedId)) || document.getElementById("main");
+    heir.focus({ preventScroll: true });
+  }
   announce(before, totals());
   tick();
 }
