@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -275,7 +275,10 @@ def test_a_sandbox_that_ends_does_not_carry_out_what_is_left() -> None:
             subscriber.delay = 600
             sandbox.inject(Fault("slow_drip", operation="redeliver", seconds=600))
             sandbox.inject(Fault("latency", operation="list", seconds=600))
-            calls = [pool.submit(client.redeliver, attempt), pool.submit(client.get, "/hooks")]
+            calls: list[Future[Any]] = [
+                pool.submit(client.redeliver, attempt),
+                pool.submit(client.get, "/hooks"),
+            ]
             subscriber.wait_for(2)
         for call in calls:
             assert isinstance(call.exception(30), httpx.TransportError)

@@ -89,13 +89,12 @@ class FaultInjector:
         if answer is not None and not fault.processed:
             await answer.send(send)
             return
-        act = _ACTS[fault.kind] if answer is None else None
         failure: Exception | None = None
         try:
             await self._app(scope, receive, reply.keep)
         except Exception as error:  # noqa: BLE001 - raised when the client has got its fault
             failure = error
-        await (answer.send(send) if act is None else act(reply, fault))
+        await (_ACTS[fault.kind](reply, fault) if answer is None else answer.send(send))
         if failure is not None:
             raise failure
 
