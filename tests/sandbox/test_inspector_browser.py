@@ -121,6 +121,8 @@ def test_a_failing_delivery_appears_and_turns_green_when_redelivered(
     expect(page.locator("#subscriptions")).to_contain_text("Healthy")
     expect(page.locator("svg.chart rect.delivered")).to_have_count(1)
     expect(row.get_by_role("button")).to_be_focused()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#notice")).to_be_empty()
     assert_same_page(page)
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(EVENT)
@@ -169,6 +171,22 @@ def test_the_focus_is_not_lost_with_the_row_that_had_it(
     page.locator("table.events").get_by_role("button").click()
     expect(page.locator("#events")).to_contain_text("No event passes these filters.")
     expect(page.locator("#main")).to_be_focused()
+
+
+def test_an_action_far_down_does_not_move_the_page(browser: Browser, story: Sandbox) -> None:
+    with opened(browser, viewport=NARROW) as page:
+        open_live(page, story.base_url)
+        button = page.locator("#publish").get_by_role("button", name="question_set:completed")
+        button.scroll_into_view_if_needed()
+        before = button.bounding_box()
+        button.click()
+        notice = page.locator("#notice")
+        expect(notice).to_contain_text("Published")
+        expect(notice).to_be_in_viewport()
+        after = button.bounding_box()
+        assert before is not None
+        assert after is not None
+        assert abs(after["y"] - before["y"]) < 2
 
 
 def test_a_screen_reader_is_told_politely(
@@ -252,9 +270,9 @@ def test_everything_but_live_updates_works_without_javascript(
         expect(page.locator(".copy").first).to_be_hidden()
         subscriber.status = 500
         page.get_by_role("button", name="question_set:completed").click()
-        expect(page.locator("#notice")).to_have_text("Published: 1 failed.")
+        expect(page.locator("#notice span")).to_have_text("Published: 1 failed.")
         page.get_by_role("button", name="To the next retry, in 15 s").click()
-        expect(page.locator("#notice")).to_have_text("Clock advanced: 1 failed.")
+        expect(page.locator("#notice span")).to_have_text("Clock advanced: 1 failed.")
         page.locator("#own summary").click()
         page.get_by_label("Payload").fill("{")
         page.locator("#own-publish").click()
@@ -263,7 +281,7 @@ def test_everything_but_live_updates_works_without_javascript(
         subscriber.status = 200
         page.get_by_label("Payload").fill('{"own": true}')
         page.locator("#own-publish").click()
-        expect(page.locator("#notice")).to_have_text("Published: 1 delivery made.")
+        expect(page.locator("#notice span")).to_have_text("Published: 1 delivery made.")
         page.get_by_role("link", name=re.compile("^Failed")).click()
         row = page.locator("table.events tbody tr")
         expect(row).to_have_count(1)

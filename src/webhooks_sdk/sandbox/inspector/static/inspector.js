@@ -194,7 +194,6 @@ document.addEventListener("submit", async (event) => {
     const html = await answer.text();
     show(html, { notice: true });
     if (!answer.ok) document.querySelector('[aria-invalid="true"]')?.focus();
-    document.querySelector("[data-notice]")?.scrollIntoView({ block: "nearest" });
   } catch {
     say("The sandbox did not answer. Is it still running?");
   } finally {
@@ -209,9 +208,14 @@ function say(text) {
   document.querySelector("[data-notice]")?.replaceChildren(paragraph);
 }
 
-// Copy buttons
+// Buttons of the page's own
 
 document.addEventListener("click", async (event) => {
+  if (event.target.closest?.("[data-dismiss]")) {
+    document.querySelector("[data-notice]").replaceChildren();
+    document.getElementById("main").focus({ preventScroll: true });
+    return;
+  }
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
