@@ -56,6 +56,14 @@ PURE_IN_SANDBOX = {
     "_story_events",
     "_timeline",
     "_variants",
+    "inspector/_chart",
+    "inspector/_filters",
+    "inspector/_forms",
+    "inspector/_notices",
+    "inspector/_payload",
+    "inspector/_samples",
+    "inspector/_signature",
+    "inspector/_words",
 }
 IMPURE = {"asyncio", "h11", "socket", "sqlite3", "ssl", "starlette", "threading", "time", "uvicorn"}
 HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}

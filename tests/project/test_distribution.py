@@ -58,6 +58,7 @@ def test_the_wheel_holds_the_package_with_its_plugin_and_nothing_else(dist: Path
     # Data as well as code.
     assert {"webhooks_sdk/sandbox/openapi.json", "pytest_webhooks_sdk.py"} <= in_tree
     assert {name for name in names if ".dist-info" not in name} == in_tree
+    assert "webhooks_sdk/sandbox/inspector/templates/list.html" in names
 
 
 def test_the_sdist_holds_what_its_tests_need(dist: Path) -> None:

@@ -25,6 +25,7 @@ from webhooks_sdk.sandbox._story import tell_story
 from webhooks_sdk.sandbox._tenant import Tenant
 from webhooks_sdk.sandbox._timeline import Timeline
 from webhooks_sdk.sandbox._tokens import TokenOffice
+from webhooks_sdk.sandbox.inspector import Inspector
 
 if TYPE_CHECKING:
     import os
@@ -218,7 +219,8 @@ class Sandbox(Tenant):
         site = self._site
         api = FaultInjector(API(site.registry, site.tokens, site.courier), site.faults)
         reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
-        return Front(DocumentServer(reception), Control(self), guard)
+        # Outside of the reception: who looks at the sandbox is no client of the API.
+        return Front(Inspector(DocumentServer(reception), site), Control(self), guard)
 
     def _tell_story(self) -> None:
         """Fill the first tenant, if there is nothing yet."""

@@ -1,0 +1,238 @@
+"""The inspector as an ASGI application: which page or action a request asks for."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from http import HTTPStatus
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from starlette.requests import ClientDisconnect
+
+from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox.inspector._actions import Actions
+from webhooks_sdk.sandbox.inspector._filters import FilterError, read_filters
+from webhooks_sdk.sandbox.inspector._forms import MAX_FORM_BYTES, FormError, read_form
+from webhooks_sdk.sandbox.inspector._live import stream
+from webhooks_sdk.sandbox.inspector._notices import add_notice, read_notice
+from webhooks_sdk.sandbox.inspector._queries import owner_of_event
+from webhooks_sdk.sandbox.inspector._responses import redirect, respond
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from webhooks_sdk.sandbox._service import Service
+    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox.inspector._filters import Filters
+    from webhooks_sdk.sandbox.inspector._pages import Pages
+
+ROOT = "/inspector"
+
+_read_event_path = re.compile(
+    f"{ROOT}/events/(?P<id>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?P<rest>|/body|/redeliver)"
+).fullmatch
+_STATIC: Mapping[str, str] = {
+    "inspector.css": "text/css",
+    "inspector.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+
+class PageError(Exception):
+    """A page cannot be shown, or an action not be done.
+
+    Attributes:
+        status: The HTTP status that says so.
+        headers: Headers that the answer needs.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class Inspector:
+    """Answers what is asked of the inspector, and passes all else on.
+
+    Args:
+        app: Who answers that.
+        site: The parts of the sandbox.
+    """
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+        # A page of another origin cannot read it. It is another one after a restart.
+        self._token = secrets.token_urlsafe(16)
+        self._run = secrets.token_hex(4)
+        self._actions = Actions(site)
+        self._made_pages: Pages | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        path: str = scope["path"]
+        if path not in ("/", ROOT) and not path.startswith(f"{ROOT}/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            if path == f"{ROOT}/live" and scope["method"] == "GET":
+                service = self._tenant(_read_filters(scope))
+                await stream(service.changes, self._run, receive, send)
+                return
+            response = await self._respond(scope, receive)
+        except PageError as error:
+            html = self._pages.error(error.status, str(error))
+            response = respond(html, "text/html", error.status, error.headers)
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        path, method = scope["path"], scope["method"]
+        if method == "POST":
+            return await self._act(scope, await self._form(receive))
+        if path in _ACTIONS or path.endswith("/redeliver"):
+            raise _not_allowed("This is no page: it takes forms alone.", "POST")
+        if method not in {"GET", "HEAD"}:
+            raise _not_allowed(f"There is no {method} here.", "GET, HEAD")
+        if path == ROOT:
+            return redirect("/")
+        if path.startswith(f"{ROOT}/static/"):
+            return _static_file(path.removeprefix(f"{ROOT}/static/"))
+        if path == "/":
+            filters = _read_filters(scope)
+            return self._list(scope, filters, self._tenant(filters))
+        return self._event(scope)
+
+    def _list(
+        self,
+        scope: Scope,
+        filters: Filters,
+        service: Service,
+        form: Mapping[str, str] | None = None,
+        error: FormError | None = None,
+    ) -> Response:
+        notice = read_notice(scope["query_string"].decode("latin-1")) if form is None else None
+        html = self._pages.list(service, filters, notice=notice, form=form, error=error)
+        status = HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY
+        return respond(html, "text/html", status)
+
+    def _event(self, scope: Scope) -> Response:
+        service, event_id, rest = self._find_event(scope["path"])
+        if rest == "/body":
+            headers = {"Content-Disposition": f'attachment; filename="{event_id}.json"'}
+            body = service.body(event_id) or b""
+            return respond(body, "application/octet-stream", headers=headers)
+        filters = _read_filters(scope)
+        notice = read_notice(scope["query_string"].decode("latin-1"))
+        return respond(self._pages.event(service, event_id, filters, notice), "text/html")
+
+    async def _act(self, scope: Scope, form: Mapping[str, str]) -> Response:
+        path: str = scope["path"]
+        if path not in _ACTIONS and not path.endswith("/redeliver"):
+            raise _not_allowed("This page takes no form.", "GET, HEAD")
+        if not hmac.compare_digest(form.get("token", "").encode(), self._token.encode()):
+            raise PageError(
+                HTTPStatus.FORBIDDEN,
+                "The form is of an earlier run of the sandbox, or of another site."
+                " Open the inspector anew and try again.",
+            )
+        try:
+            back = read_filters(form.get("back", ""))
+        except FilterError as error:
+            raise PageError(HTTPStatus.BAD_REQUEST, str(error)) from None
+        if path not in _ACTIONS:
+            service, event_id, _ = self._find_event(path)
+            try:
+                notice = await self._actions.redeliver(service, event_id)
+            except RequestRefusedError:
+                raise PageError(
+                    HTTPStatus.CONFLICT,
+                    "The event cannot be redelivered: its subscription is deleted.",
+                ) from None
+            page = path.removesuffix("/redeliver") if form.get("page") == "event" else "/"
+            return redirect(add_notice(back.link(page, before=back.before), notice))
+        service = self._tenant(back)
+        act = self._actions.publish if path == f"{ROOT}/publish" else self._actions.advance
+        try:
+            notice = await act(service, form)
+        except FormError as error:
+            return self._list(scope, back, service, form, error)
+        return redirect(add_notice(back.link(before=back.before), notice))
+
+    def _tenant(self, filters: Filters) -> Service:
+        if filters.tenant is None:
+            return self._site.registry.first
+        for service in self._site.registry.services:
+            if service.account.id == filters.tenant:
+                return service
+        raise PageError(HTTPStatus.NOT_FOUND, "There is no such tenant. It may have been closed.")
+
+    def _find_event(self, path: str) -> tuple[Service, UUID, str]:
+        match = _read_event_path(path)
+        if match is None:
+            raise PageError(HTTPStatus.NOT_FOUND, "There is no such page.")
+        event_id = UUID(match["id"])
+        owner = owner_of_event(self._site.database, event_id)
+        service = None if owner is None else self._site.registry.with_number(owner)
+        if service is None:
+            raise PageError(
+                HTTPStatus.NOT_FOUND, "There is no such event. The tenant may have been reset."
+            )
+        return service, event_id, match["rest"]
+
+    async def _form(self, receive: Receive) -> dict[str, str]:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > MAX_FORM_BYTES:
+                raise PageError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"A form can have {MAX_FORM_BYTES >> 20} MiB at most.",
+                )
+        try:
+            return read_form(body)
+        except ValueError:
+            raise PageError(HTTPStatus.BAD_REQUEST, "The form cannot be read.") from None
+
+    @property
+    def _pages(self) -> Pages:
+        if self._made_pages is None:
+            # Most sandboxes of a test suite are never looked at: they do not wait for Jinja.
+            from webhooks_sdk.sandbox.inspector._pages import Pages  # noqa: PLC0415 - as said
+
+            self._made_pages = Pages(self._site, token=self._token, run=self._run)
+        return self._made_pages
+
+
+_ACTIONS = {f"{ROOT}/publish", f"{ROOT}/advance"}
+
+
+def _not_allowed(message: str, allow: str) -> PageError:
+    return PageError(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allow})
+
+
+def _read_filters(scope: Scope) -> Filters:
+    try:
+        return read_filters(scope["query_string"].decode("latin-1"))
+    except FilterError as error:
+        raise PageError(HTTPStatus.BAD_REQUEST, str(error)) from None
+
+
+def _static_file(name: str) -> Response:
+    if name not in _STATIC:
+        raise PageError(HTTPStatus.NOT_FOUND, "There is no such file.")
+    content = files("webhooks_sdk.sandbox.inspector").joinpath("static", name).read_bytes()
+    return respond(content, _STATIC[name])

@@ -1,0 +1,75 @@
+"""Sample events, such as the service sends them."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OWNER = {
+    "id": "6d0c5f0e-6f0b-4a57-9d0e-2f1b7c1f6a10",
+    "first_name": "Grace",
+    "last_name": "Whitfield",
+    "email": "grace.whitfield@example.com",
+    "phone": "555-0142",
+    "auth_uid": "5f0a7f4e-0a4e-4c67-8a43-0d8f4b1f9b21",
+    "is_guest": False,
+}
+_FORM = "0c9d2f5e-2c1f-4d0e-8b5a-64f4b6f0a7d3"
+
+_PAYLOADS: Mapping[str, Mapping[str, object]] = {
+    "application_form:quoted": {
+        "application_form": {
+            "id": _FORM,
+            "status": "quoted",
+            "business_name": "Whitfield Bakery LLC",
+            "state": "OH",
+            "quotes": [
+                {"carrier": "Example Mutual", "product": "bop", "premium_cents": 84_200},
+                {"carrier": "Sample Casualty", "product": "bop", "premium_cents": 91_050},
+            ],
+        },
+        "owner": _OWNER,
+    },
+    "application_form:inactive": {
+        "application_form": {"id": _FORM, "status": "inactive", "inactive_for_days": 14},
+        "owner": _OWNER,
+    },
+    "quote_request:completed": {
+        "quote_request": {
+            "id": "e5b8a1a4-3a0f-4c0b-9f3c-1f3d2a9c7e55",
+            "application_form_id": _FORM,
+            "carrier": "Example Mutual",
+            "status": "completed",
+            "premium_cents": 84_200,
+        },
+        "owner": _OWNER,
+    },
+    "quote_request:failed": {
+        "quote_request": {
+            "id": "1b7f9a02-8f0d-4b8e-a0f7-3d5f6a1c2b90",
+            "application_form_id": _FORM,
+            "carrier": "Sample Casualty",
+            "status": "failed",
+            "errors": [{"field": "year_founded", "message": "must be at least three years ago"}],
+        },
+        "owner": _OWNER,
+    },
+    "question_set:completed": {
+        "question_set": {"id": "9f1d4c3b-7c55-4f5a-b1de-0f6c2b8e4a11", "answered": 42, "total": 42},
+        "application_form": {"id": _FORM},
+        "owner": _OWNER,
+    },
+    "carrier": {
+        "carrier": {"name": "Example Mutual", "bridge": "off_platform"},
+        "application_form": {"id": _FORM},
+    },
+}
+
+SAMPLES: Final[Mapping[str, str]] = MappingProxyType(
+    {name: json.dumps(payload, indent=2) for name, payload in _PAYLOADS.items()}
+)
+"""The payload of a sample event by its name, as JSON."""

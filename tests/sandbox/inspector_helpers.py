@@ -1,0 +1,111 @@
+"""What the inspector's tests share: databases with a history, written as the service writes it."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._registry import Registry
+
+if TYPE_CHECKING:
+    from webhooks_sdk.sandbox._records import Delivery
+    from webhooks_sdk.sandbox._service import Service
+
+SUBSCRIBERS = (
+    ("https://hooks.example.com/webhooks/quotes", ("application_form", "quote_request"), 0.02),
+    ("https://crm.example.net/inbound/events?source=hookshot", ("*",), 0.5),
+    ("http://127.0.0.1:9/analytics", ("question_set:completed",), 0.05),
+)
+HOSTILE = "<img/src=x/onerror=alert(1)>"
+NAMES = (
+    "application_form:quoted",
+    "application_form:inactive",
+    "quote_request:completed",
+    "quote_request:failed",
+    "question_set:completed",
+)
+
+
+class SetClock:
+    """A clock that shows what it is set to."""
+
+    def __init__(self, start: datetime) -> None:
+        self.time = microseconds(start)
+
+    def now(self) -> int:
+        return self.time
+
+    def running(self) -> int:
+        return self.time
+
+
+@cache
+def long_history() -> bytes:
+    """Return the database file of a sandbox with more than ten thousand attempts."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.sqlite"
+        write_history(path, events=3_400)
+        return path.read_bytes()
+
+
+def write_history(path: Path, *, events: int, seed: int = 1) -> None:
+    """Write a database in which events were published over the last three days."""
+    draw = random.Random(seed)  # noqa: S311 - no secret
+    clock = SetClock(datetime.now(UTC) - timedelta(days=3))
+    step = microseconds(timedelta(days=3)) // (events + 1)
+    with closing(Database(path)) as database:
+        registry = Registry(
+            database, clock=clock, new_id=lambda: UUID(int=draw.getrandbits(128), version=4)
+        )
+        service = registry.add("production", "demo-client", "demo-client-secret")
+        rates: dict[UUID, float] = {}
+        for number, (url, entries, rate) in enumerate(SUBSCRIBERS):
+            subscription = service.create_subscription(
+                {
+                    "url": url,
+                    "events": entries,
+                    "active": True,
+                    "secret": None if number == 2 else f"whsec-{number}",
+                    "header": "Authorization: Bearer opaque-value" if number == 1 else None,
+                }
+            )
+            rates[subscription.id] = rate
+        service.create_subscription(
+            {"url": "https://old.example.com/hooks", "events": ("carrier",)}
+        )
+        service.timeline.flow()
+        for number in range(events):
+            clock.time += step
+            body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
+            for delivery in service.publish(draw.choice(NAMES), body):
+                _end(service, delivery, draw, rates)
+            while (retry := service.retry_next(service.timeline.position)) is not None:
+                _end(service, retry, draw, rates)
+        service.end()
+
+
+def _end(
+    service: Service,
+    delivery: Delivery,
+    draw: random.Random,
+    rates: dict[UUID, float],
+) -> None:
+    took = int(draw.lognormvariate(4.6, 0.5))
+    fails = draw.random() < rates[delivery.attempt.hook_id]
+    if not fails:
+        outcome = Outcome(status=draw.choice((200, 200, 202, 204)), duration_ms=took)
+    elif draw.random() < 0.3:
+        outcome = Outcome(error="the connection did not open within 5 s")
+    else:
+        outcome = Outcome(status=draw.choice((500, 503, 503, 404)), duration_ms=took)
+    service.finish(delivery, outcome)
