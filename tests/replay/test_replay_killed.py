@@ -70,7 +70,7 @@ class Outage:
             **options: Those of the replay.
         """
         options = {"concurrency": CONCURRENCY, "is_async": False} | options
-        command = [sys.executable, replay_child.__file__, self.journal, self._file]
+        command = [sys.executable, replay_child.__file__, str(self.journal), str(self._file)]
         ended = 0
         with subprocess.Popen(  # noqa: S603 - this interpreter
             [*command, json.dumps(options)],
@@ -143,7 +143,7 @@ def test_a_recovery_killed_at_random_points(
         "until": sandbox.now.isoformat(),
     }
     # A subscriber that refuses leaves attempts without a status.
-    recovery = {"recover": window, "pending_grace": 0, "rate": None}
+    recovery: dict[str, Any] = {"recover": window, "pending_grace": 0, "rate": None}
     # So few are listed that each redelivery pushes an older event out.
     sandbox.variants = Variants(listed=300)
     draw = random.Random("recover")  # noqa: S311 - no secret

@@ -22,7 +22,7 @@ from webhooks_sdk.errors import (
     RateLimitError,
 )
 from webhooks_sdk.replay._outcomes import judge
-from webhooks_sdk.replay._scheduler import MAX_DEFERRALS, Idle, Job, Scheduler, Wait
+from webhooks_sdk.replay._scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target
 
 if TYPE_CHECKING:
@@ -246,28 +246,30 @@ def test_what_was_not_sent_is_tried_until_attempts_run_out() -> None:
 
 
 @pytest.mark.parametrize("answer", [busy(None), busy(0), busy(3), unavailable(0), unavailable(3)])
-def test_a_target_is_not_put_off_for_ever(answer: RateLimitError) -> None:
+def test_a_run_that_is_put_off_for_an_hour_is_stopped(answer: RateLimitError) -> None:
     bench = Bench(max_attempts=1)
     job = bench.send()
-    for _ in range(MAX_DEFERRALS):
+    began = bench.now
+    while bench.now - began <= MAX_PUT_OFF:
         assert bench.end(job, answer) is None
         bench.now += 61
         bench.send(job)
     outcome = bench.end(job, answer)
     assert outcome is not None
     assert (outcome.status, outcome.attempts, outcome.error) == ("failed", 0, answer)
+    assert bench.scheduler.gave_up
+    assert bench.scheduler.stopped == "for an hour the service has put off every request."
+    assert bench.scheduler.cause is answer
 
 
-def test_only_those_in_a_row_are_counted() -> None:
+def test_any_other_answer_begins_the_hour_anew() -> None:
     bench = Bench(max_attempts=3)
     job = bench.send()
-    for answer in ([busy(0)] * MAX_DEFERRALS + [UNSENT]) * 2 + [busy(0)] * MAX_DEFERRALS:
+    for answer in [busy(0), UNSENT, busy(0)]:
         assert bench.end(job, answer) is None
-        bench.now += 10
+        bench.now += MAX_PUT_OFF
         bench.send(job)
-    outcome = bench.end(job, FINE)
-    assert outcome is not None
-    assert (outcome.status, outcome.attempts) == ("delivered", 3)
+    assert not bench.scheduler.gave_up
 
 
 @pytest.mark.parametrize("answer", [busy(30), unavailable(30)])
@@ -349,7 +351,8 @@ def test_the_breaker_counts_outcomes_in_order_of_completion() -> None:
     bench.end(jobs[3], LOST)
     assert bench.scheduler.gave_up
     reason = "the last 3 outcomes are no success: 1 rejected, 1 failed, 1 unknown."
-    assert (bench.scheduler.stopped, bench.scheduler.cause) == (reason, LOST)
+    assert bench.scheduler.stopped == reason
+    assert bench.scheduler.cause is LOST
     # What ends later changes nothing.
     bench.end(jobs[0], FINE)
     assert bench.scheduler.stopped == reason

@@ -48,8 +48,8 @@ class OverheardSandbox(Sandbox):
         super().__init__(**options)
         self.exchanges: list[Exchange] = []
 
-    def _stack(self, *parts: Any) -> ASGIApp:
-        app = super()._stack(*parts)
+    def _stack(self, guard: Any) -> ASGIApp:
+        app = super()._stack(guard)
 
         async def overhear(scope: Scope, receive: Receive, send: Send) -> None:
             received: list[Message] = []
