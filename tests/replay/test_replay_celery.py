@@ -183,6 +183,33 @@ def test_a_recovery_is_stopped_and_resumed(cluster: Cluster) -> None:
     assert cluster.delivered() == {target.request_id: 1 for target in targets}
 
 
+def test_redis_is_killed_and_the_journal_says_what_was_under_way(cluster: Cluster) -> None:
+    targets = cluster.miss(3)
+    working = cluster.work("worker", cluster.variables())
+    wait_ready(working)
+    cluster.gate.close_after(1)
+    events = cluster.folder / "events.csv"
+    events.write_text("".join(f"{one.hook_id},{one.request_id}\n" for one in targets), "utf-8")
+    journal = cluster.folder / "outage.sqlite"
+    running = cluster.coordinate(
+        *("run", cluster.variables(), "redeliver", str(events)),
+        *(f"--journal={journal}", "--concurrency=1"),
+    )
+    cluster.gate.wait_held(1)
+    cluster.redis.kill()
+    # It would wait for Redis to come back.
+    working.kill()
+    assert running.wait() == 1, running.said
+    assert "Redis cannot be reached, nothing was sent" in running.said
+    with Journal(journal) as read:
+        assert [entry.request_id for entry in read.entries("delivered")] == [targets[0].request_id]
+        [lost] = read.entries("unknown")
+        assert lost.request_id == targets[1].request_id
+        assert "Redis was lost" in str(lost.error)
+        # It was put off, and counts as no attempt.
+        assert all(entry.attempts == 0 for entry in read if entry.status is None)
+
+
 class Desk:
     """A coordinator's end in this process."""
 

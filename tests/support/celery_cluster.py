@@ -145,6 +145,10 @@ class RedisServer:
     def __exit__(self, *_: object) -> None:
         self._process.__exit__()
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        self._process.kill()
+
     def stop(self) -> None:
         """Stop it, so that everything is in its files."""
         self._process.__exit__()
