@@ -138,7 +138,7 @@ class RedisServer:
         with Redis.from_url(self.url, retry=None) as redis:  # pyright: ignore[reportUnknownMemberType] - untyped kwargs
             while self._process.running:
                 with suppress(RedisError):
-                    return redis.exists("anything") == 0
+                    return bool(redis.exists("anything") == 0)
                 time.sleep(0.02)
         return False
 
