@@ -139,7 +139,7 @@ class SyncHTTPPool:
         return http
 
     def sweep(self, http: SyncHTTP) -> None:
-        """Close the connection of a call that waited for one when the client was closed."""
+        """Close what a call opened that began while the client was being closed."""
         if self._closed and self._settings.owns_http:
             http.close()
 

@@ -24,7 +24,7 @@ class Link(httpx.BaseTransport):
     """A connection in memory that notices when two have it at once."""
 
     def __init__(self) -> None:
-        self.taken = self.closed = False
+        self.taken = self.closed = self.closed_under_a_call = False
         self.origins: list[str] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -38,7 +38,7 @@ class Link(httpx.BaseTransport):
         return httpx.Response(200, stream=Body(self))
 
     def close(self) -> None:
-        assert not self.taken
+        self.closed_under_a_call = self.taken
         self.closed = True
 
 
@@ -60,6 +60,7 @@ class Links:
     def __init__(self) -> None:
         self.made: list[Link] = []
         self.now = 0.0
+        self.forked = False
 
     def make(self) -> Link:
         self.made.append(Link())
@@ -79,8 +80,11 @@ class Links:
 
 
 @pytest.fixture
-def links() -> Links:
-    return Links()
+def links() -> Iterator[Links]:
+    links = Links()
+    yield links
+    if not links.forked:
+        assert not any(link.closed_under_a_call for link in links.made)
 
 
 def send(pool: ConnectionPool, url: str = HERE, wait: float | None = 30) -> httpx.Response:
@@ -211,6 +215,17 @@ def test_closing_tells_everybody_who_waits(links: Links) -> None:
         for call in waiting:
             assert isinstance(call.exception(30), PoolClosedError)
     held.close()
+    assert links.open == []
+
+
+def test_a_forked_child_closes_all_copies_whoever_held_what(links: Links) -> None:
+    pool = links.pool(2)
+    send(pool)
+    send(pool).close()
+    links.forked = True
+    # As if the fork had come while a thread of the parent was looking for a connection.
+    with pool._lock:  # pyright: ignore[reportPrivateUsage] - nobody else can hold it for long
+        pool.close_inherited()
     assert links.open == []
 
 
