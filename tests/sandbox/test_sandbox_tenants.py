@@ -145,11 +145,11 @@ def test_a_closed_tenant_is_forgotten(sandbox: Sandbox) -> None:
 
 def test_a_request_of_a_tenant_that_is_closed_meanwhile_is_refused(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant()
+    parts = urlsplit(sandbox.base_url)
     head = (
-        "POST /hooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n"
+        f"POST /hooks HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 2\r\n"
         f"Authorization: Bearer {tenant.issue_token()}\r\n\r\n"
     )
-    parts = urlsplit(sandbox.base_url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
         connection.sendall(head.encode())
         while not tenant.requests:
