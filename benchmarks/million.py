@@ -2,8 +2,8 @@
 
     python -m benchmarks.million [number]
 
-Each runs in a process of its own, with its targets from a generator, a journal on disk, and a `send`
-that answers at once: what is measured is the engine, at the highest rate that it can reach.
+Each runs in a process of its own, with its targets from a generator, a journal on disk, and a
+`send` that answers at once: what is measured is the engine, at the highest rate it can reach.
 """
 
 from __future__ import annotations
