@@ -108,8 +108,8 @@ class NoJournal:
     def __getattr__(self, _: str) -> Callable[..., None]:
         return nothing
 
-    def intend(self, *_: object) -> int:
-        return 1
+    def add(self, *_: object) -> bool:
+        return True
 
     def unanswered(self) -> tuple[()]:
         return ()

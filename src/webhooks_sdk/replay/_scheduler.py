@@ -38,6 +38,7 @@ class Job:
         target: What is to be redelivered.
         attempts: How many requests were sent for it, over all runs; not those put off.
         resends: How many times it was queued again in this run, for another reason.
+        intended: Whether the journal has the intent of its next request already.
         ticket: What the window gave for the request under way.
         sent_at: When that was sent.
         last: What came of its last request in this run.
@@ -47,6 +48,7 @@ class Job:
     target: Target
     attempts: int = 0
     resends: int = 0
+    intended: bool = False
     ticket: int = 0
     sent_at: float = 0.0
     last: Result | None = None
