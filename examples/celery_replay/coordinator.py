@@ -130,7 +130,8 @@ def _stop_on_signals(replay: Replay) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         replay.stop()
-        print("stopping, as soon as what is under way has ended", file=sys.stderr, flush=True)
+        # Not with print, in the midst of which the signal may have come.
+        os.write(2, b"stopping, as soon as what is under way has ended\n")
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
