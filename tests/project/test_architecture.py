@@ -36,6 +36,7 @@ FLOORS = {
         "operations",
     },
     2: {
+        "_async_connection_pool",
         "_async_driver",
         "_async_http",
         "_connection_pool",
