@@ -261,7 +261,8 @@ class AsyncReplay:
             return write(*arguments)
         # It waits for the disk: not in the event loop, and not half of it.
         with anyio.CancelScope(shield=True):
-            return await to_thread.run_sync(write, *arguments)
+            written = await to_thread.run_sync(write, *arguments)
+        return written
 
     async def _wait(self, run: Run, wait: Wait) -> None:
         if wait.seconds is None:
