@@ -198,6 +198,9 @@ def test_filters_are_parameters_of_the_page(
         "before=-1",
         "since=1e3",
         "before=99999999999999999999",
+        "before=9223372036854775808",
+        "since=999999999999999999",
+        "until=999999999999999999",
         "range=year",
     ],
 )
@@ -205,6 +208,12 @@ def test_a_parameter_that_cannot_be_read_is_named(browser: httpx.Client, query: 
     answer = browser.get(f"/?{query}")
     assert answer.status_code == 400
     assert query.partition("=")[0] in text_of(answer.text.partition("<main")[2])
+
+
+def test_times_at_the_end_of_the_calendar_can_be_shown(browser: httpx.Client) -> None:
+    last = 253_370_764_800_000_000
+    assert browser.get(f"/?since=0&until={last}").status_code == 200
+    assert browser.get(f"/?since={last}&before={2**63 - 1}").status_code == 200
 
 
 def test_pages_follow_each_other_without_gap(tmp_path: Path) -> None:
