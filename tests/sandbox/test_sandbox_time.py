@@ -251,6 +251,24 @@ def test_reset_goes_back_to_the_real_time(sandbox: Sandbox) -> None:
     assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
 
 
+def test_a_reset_ends_a_step_that_is_under_way(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.fail()
+    sandbox.publish(EVENT, {})
+    subscriber.hang()
+    with ThreadPoolExecutor() as pool:
+        step = pool.submit(sandbox.advance, THREE_WEEKS)
+        subscriber.wait_for(2)
+        sandbox.reset()
+        subscriber.stop()
+        assert len(step.result()) == 1
+    assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
+    assert sandbox.attempts == ()
+    assert sandbox.pending_retries == ()
+
+
 def test_with_real_time_retries_come_on_their_own(subscriber: Subscriber) -> None:
     subscriber.status = 500
     with Sandbox(real_time=True) as sandbox, SandboxClient(sandbox) as client:

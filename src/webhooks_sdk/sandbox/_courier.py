@@ -77,14 +77,19 @@ class Courier:
         Raises:
             ValueError: The step goes back, or beyond the year 9998.
         """
-        async with self._advancing.setdefault(service, asyncio.Lock()):
+        attempts: list[DeliveryAttempt] = []
+        lock = self._advancing.setdefault(service, asyncio.Lock())
+        async with lock:
             await self._settle(service)
             until = service.timeline.target(step)
-            attempts: list[DeliveryAttempt] = []
-            while (delivery := service.retry_next(until)) is not None:
+            # Who was forgotten meanwhile has another clock now, if any.
+            while self._advancing.get(service) is lock:
+                delivery = service.retry_next(until)
+                if delivery is None:
+                    service.step_to(until)
+                    break
                 attempts.append(await self.deliver(service, delivery))
-            service.step_to(until)
-            return tuple(attempts)
+        return tuple(attempts)
 
     async def follow_real_time(self, services: Callable[[], Iterable[Service]]) -> None:
         """From now on deliver what real time brings about.
@@ -96,7 +101,7 @@ class Courier:
         self._watch.add_done_callback(_report)
 
     def forget(self, service: Service) -> None:
-        """Cut off what goes on in the background for a tenant."""
+        """Cut off what goes on in the background for a tenant, and steps of its clock."""
         self._advancing.pop(service, None)
         for task in self._background.pop(service, set()):
             task.cancel()
