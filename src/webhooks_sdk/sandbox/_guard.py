@@ -33,6 +33,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def host_of_url(host: str) -> str:
+    """Return the host by which this machine reaches what listens at a host, as a URL has it."""
+    if _is_ip(host) and ip_address(host).is_unspecified:
+        # Every address, and so none that could be connected to, or be loopback to a client.
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
 def _lower(name: str) -> str:
     return name.lower()
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._timeline import Clock
 
 GRANT_TYPE = "client_credentials"
+MAX_TOKEN_LIFETIME = 10**9
+"""Seconds that an access token can live at most: 31 years."""
 # A token request has three; the last one read holds whatever follows it.
 _MAX_FIELDS = 100
 
