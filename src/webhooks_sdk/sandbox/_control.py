@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from attrs import asdict, frozen
 
 from webhooks_sdk.sandbox._answer import Answer
-from webhooks_sdk.sandbox._bodies import read_body
+from webhooks_sdk.sandbox._bodies import read_body, read_headers
 from webhooks_sdk.sandbox._control_rows import (
     attempt_row,
     check_fields,
@@ -98,9 +98,7 @@ class Control:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = read_headers(scope)
         try:
             body = await read_body(receive, headers)
             answer = await self._answer(scope, headers, body)
