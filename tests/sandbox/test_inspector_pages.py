@@ -364,6 +364,15 @@ def test_what_cannot_be_published_comes_back_with_the_reason(
     assert sandbox.attempts == ()
 
 
+@pytest.mark.parametrize("form", [{}, {"event": EVENT}, {"payload": "{}"}])
+def test_a_form_without_its_fields_comes_back_too(
+    browser: httpx.Client, form: dict[str, str]
+) -> None:
+    answer = submit(browser, "/inspector/publish", **form)
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+
+
 def test_the_clock_is_stepped_by_form(
     sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber
 ) -> None:
