@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from webhooks_sdk.sandbox._guard import Guard
+
 DOCUMENT: dict[str, Any] = json.loads(read_document())
 METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -48,8 +50,8 @@ class OverheardSandbox(Sandbox):
         super().__init__(**options)
         self.exchanges: list[Exchange] = []
 
-    def _stack(self, *parts: Any) -> ASGIApp:
-        app = super()._stack(*parts)
+    def _stack(self, guard: Guard) -> ASGIApp:
+        app = super()._stack(guard)
 
         async def overhear(scope: Scope, receive: Receive, send: Send) -> None:
             received: list[Message] = []

@@ -25,7 +25,7 @@ _LENGTHS: Final = (10, 25, 100, 1000)
 _MOST: Final = 1_000_000
 
 
-def _is_whole(_: object, attribute: Attribute[int], value: object) -> None:
+def _is_whole(_: object, attribute: Attribute[T], value: T) -> None:
     # 200.0 equals 200, and a bool is an int: neither can be sent, or counted with.
     if type(value) is not int:
         raise TypeError(f"{attribute.name} must be a whole number, not {value!r}.")
