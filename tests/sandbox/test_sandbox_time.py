@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sandbox_helpers import EVENT, SandboxClient
@@ -238,6 +238,12 @@ def test_each_tenant_has_its_own_clock(sandbox: Sandbox, subscriber: Subscriber)
 def test_a_step_goes_forward_within_the_calendar(sandbox: Sandbox, step: timedelta) -> None:
     with pytest.raises(ValueError, match="step"):
         sandbox.advance(step)
+
+
+def test_a_step_is_a_timedelta(sandbox: Sandbox) -> None:
+    seconds: Any = 60
+    with pytest.raises(TypeError, match="must be a timedelta, such as .*, not 60"):
+        sandbox.advance(seconds)
 
 
 def test_stepping_needs_a_sandbox_that_runs() -> None:
