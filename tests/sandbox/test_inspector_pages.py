@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -419,6 +420,37 @@ def test_a_slow_subscriber_holds_no_page_up(sandbox: Sandbox, browser: httpx.Cli
         sandbox.close()
     (attempt,) = sandbox.attempts
     assert "cut off" in (attempt.error or "")
+
+
+@pytest.mark.parametrize("action", ["publish", "redeliver"])
+def test_a_step_of_the_clock_waits_for_what_goes_on(
+    sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber, action: str
+) -> None:
+    with SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+    (first,) = sandbox.publish(EVENT, {})
+    sandbox.answer_timeout = 3  # longer than any page waits
+    subscriber.hang()
+    if action == "publish":
+        submit(browser, "/inspector/publish", event=EVENT, payload="{}")
+    else:
+        submit(browser, f"/inspector/events/{first.event_id}/redeliver")
+    sandbox.advance(timedelta())
+    assert sandbox.attempts[1].finished_at is not None
+
+
+def test_a_reset_cuts_off_what_goes_on(
+    sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber
+) -> None:
+    with SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+    subscriber.hang()
+    with ThreadPoolExecutor() as pool:
+        form = pool.submit(submit, browser, "/inspector/publish", event=EVENT, payload="{}")
+        subscriber.wait_for(1)
+        sandbox.reset()
+        assert form.result().status_code == 303
+    assert sandbox.attempts == ()
 
 
 def test_redelivering_goes_back_to_where_it_was_asked_for(

@@ -33,7 +33,7 @@ class Courier:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._watch: asyncio.Task[None] | None = None
-        self._background: dict[Service, set[asyncio.Task[DeliveryAttempt]]] = {}
+        self._background: dict[Service, set[asyncio.Task[object]]] = {}
         self._advancing: dict[Service, asyncio.Lock] = {}
 
     async def deliver(self, service: Service, delivery: Delivery) -> DeliveryAttempt:
@@ -106,12 +106,21 @@ class Courier:
         for task in self._background.pop(service, set()):
             task.cancel()
 
-    def _start(self, service: Service, delivery: Delivery) -> None:
-        """Send a delivery for which nobody waits."""
+    def go_on(self, service: Service, task: asyncio.Task[object]) -> None:
+        """Have deliveries go on in the background: steps of the clock wait for them.
+
+        Args:
+            service: Whose they are. When it is forgotten, they are cut off.
+            task: What makes them.
+        """
         tasks = self._background.setdefault(service, set())
-        task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+
+    def _start(self, service: Service, delivery: Delivery) -> None:
+        """Send a delivery for which nobody waits."""
+        task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
+        self.go_on(service, task)
         task.add_done_callback(_report)
 
     async def _watch_time(self, services: Callable[[], Iterable[Service]]) -> None:
