@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._guard import Guard
-
 DOCUMENT: dict[str, Any] = json.loads(read_document())
 METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -50,7 +48,7 @@ class OverheardSandbox(Sandbox):
         super().__init__(**options)
         self.exchanges: list[Exchange] = []
 
-    def _stack(self, guard: Guard) -> ASGIApp:
+    def _stack(self, guard: Any) -> ASGIApp:
         app = super()._stack(guard)
 
         async def overhear(scope: Scope, receive: Receive, send: Send) -> None:
