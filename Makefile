@@ -7,7 +7,7 @@ CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
 LOWEST_TESTS ?= tests/unit tests/client
 
-.PHONY: demo test lint types tests lowest bench clean
+.PHONY: demo test lint types tests lowest bench bench-million clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
@@ -38,6 +38,10 @@ lowest: .venv-lowest/stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# A replay of a million targets: takes minutes.
+bench-million: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.million
 
 clean:
 	rm -rf $(VENV) .venv-lowest build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,12 +19,14 @@ from benchmarks.deliveries import delivery_contenders
 from benchmarks.fixtures import fixture_set_ups
 from benchmarks.imports import import_contenders, net_of_startup
 from benchmarks.redeliveries import AIM, measure_redeliveries
+from benchmarks.replays import replay_contenders
 from benchmarks.report import (
     print_delivery_figures,
     print_figures,
     print_fixture_figures,
     print_import_figures,
     print_rates,
+    print_replay_figures,
 )
 from benchmarks.rounds import alternate
 from benchmarks.server import SERVERS, running_server
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 DEFAULT_ROUNDS = 41
 DEFAULT_CALLS = 75
 FIXTURE_SESSIONS = 5
+REPLAYS = 15
+REPLAYED_FOR_EACH_CALL = 20
 
 
 def main() -> None:
@@ -47,6 +51,7 @@ def main() -> None:
         print(f"server: {server}, on loopback")
         print(f"{arguments.rounds} alternating rounds of {arguments.calls} calls; medians\n")
         measure_calls(base_url, rivals, arguments.rounds, arguments.calls)
+        measure_replays(base_url, min(arguments.rounds, REPLAYS), arguments.calls)
     measure_deliveries(arguments.rounds, arguments.calls)
     measure_sandbox(arguments.rounds)
     measure_imports(arguments.rounds)
@@ -58,6 +63,11 @@ def measure_calls(base_url: str, rivals: Sequence[str], rounds: int, calls: int)
         print_figures("sync: CPU of one call", alternate(contenders, rounds))
     with async_contenders(base_url, rivals, calls) as contenders:
         print_figures("async: CPU of one call", alternate(contenders, rounds))
+
+
+def measure_replays(base_url: str, rounds: int, calls: int) -> None:
+    with replay_contenders(base_url, calls * REPLAYED_FOR_EACH_CALL) as contenders:
+        print_replay_figures(alternate(contenders, rounds))
 
 
 def measure_deliveries(rounds: int, calls: int) -> None:

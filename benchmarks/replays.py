@@ -15,6 +15,7 @@ import httpx
 
 from benchmarks.contenders import TOKEN
 from benchmarks.event import HOOK_ID
+from benchmarks.report import REPLAY_BASELINE, REPLAY_SDK, REPLAY_WITHOUT
 from webhooks_sdk import AsyncClient
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 HOOK = UUID(HOOK_ID)
 IN_FLIGHT = 32
-BY_HAND = "32 workers, one httpx.AsyncClient"
-WITH_JOURNAL = "redeliver_many(journal=...)"
-WITHOUT_JOURNAL = "the same without a journal"
 
 
 def targets(number: int) -> Iterator[tuple[UUID, UUID]]:
@@ -50,9 +48,9 @@ def replay_contenders(base_url: str, number: int) -> Generator[Mapping[str, Cont
 
         try:
             yield {
-                BY_HAND: contender(lambda: by_hand(plain, base_url, number)),
-                WITHOUT_JOURNAL: contender(lambda: without_journal(client, number)),
-                WITH_JOURNAL: contender(lambda: with_journal(client, number)),
+                REPLAY_BASELINE: contender(lambda: by_hand(plain, base_url, number)),
+                REPLAY_WITHOUT: contender(lambda: without_journal(client, number)),
+                REPLAY_SDK: contender(lambda: with_journal(client, number)),
             }
         finally:
             runner.run(plain.aclose())
@@ -100,16 +98,18 @@ class NoJournal:
     temporary = True
     path = None
 
-    empty = True
+    @classmethod
+    def open(cls, *_: object, **__: object) -> NoJournal:
+        return cls()
 
-    def __init__(self, *_: object, **__: object) -> None:
-        """Take what a journal takes."""
+    def counts(self) -> dict[str, int]:
+        return {}
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return nothing
 
-    def intend(self, *_: object) -> int:
-        return 1
+    def add(self, *_: object) -> bool:
+        return True
 
     def unanswered(self) -> tuple[()]:
         return ()

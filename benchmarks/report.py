@@ -32,11 +32,32 @@ LABELS: Mapping[str, str] = {
 }
 TARGETS: Mapping[str, float] = {SDK: 0.9, RECEIVE_SDK: 1.15, IMPORT_SDK: 1.5}
 FIXTURE_TARGET = 0.05
+REPLAY_BASELINE = "32 workers, one httpx.AsyncClient"
+REPLAY_WITHOUT = "the same without its journal"
+REPLAY_SDK = "redeliver_many(journal=...)"
+# The throughput with a journal is to be 0.9 of that without, and that of the workers by hand.
+REPLAY_TARGETS: Mapping[str, float] = {REPLAY_WITHOUT: 0.9, REPLAY_BASELINE: 1.0}
 MICROSECONDS, MILLISECONDS = (1e6, "µs"), (1e3, "ms")
 
 
 def print_figures(title: str, figures: Figures) -> None:
     print_table(title, figures, BASELINE, MICROSECONDS)
+
+
+def print_replay_figures(figures: Figures) -> None:
+    """Print the throughput of each, and that of the engine beside the others'."""
+    print("replay: async redeliveries a second, 32 in flight")
+    for name, seconds in figures.items():
+        print(f"  {name:34}{1 / statistics.median(seconds):7.0f}/s")
+    for name, target in REPLAY_TARGETS.items():
+        of_rounds = ratios(figures, name, REPLAY_SDK)
+        median = statistics.median(of_rounds)
+        reached = "reached" if median >= target else "NOT reached"
+        beside = f"with its journal, of {name}"
+        print(
+            f"  {beside:52}{median:5.2f}x  {middle_half(of_rounds)}  at least {target}x: {reached}"
+        )
+    print(flush=True)
 
 
 def print_delivery_figures(title: str, figures: Figures) -> None:

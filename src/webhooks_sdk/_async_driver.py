@@ -13,6 +13,7 @@ from attrs import evolve
 from webhooks_sdk._async_http import AsyncHTTPPool
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._bodies import BodyError
+from webhooks_sdk._connection_pool import PoolClosedError
 from webhooks_sdk._driver import (
     CLOCK,
     Options,
@@ -123,6 +124,8 @@ class AsyncDriver:
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = await http.send(request, direct=direct)
+        except PoolClosedError:
+            raise call.closed_meanwhile() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error, request)
         call.hear(response.status_code, response.headers.raw)

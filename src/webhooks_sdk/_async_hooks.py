@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -10,14 +11,12 @@ from uuid import UUID
 
 from webhooks_sdk import operations
 from webhooks_sdk._answers import APIResponse
+from webhooks_sdk._async_driver import AsyncLane
 from webhooks_sdk._codec import parse_id
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    import os
-
-    from webhooks_sdk._async_driver import AsyncLane
     from webhooks_sdk.replay import AsyncReplay, Progress, Target, TargetLike, UndeliveredEvents
 
 T = TypeVar("T")

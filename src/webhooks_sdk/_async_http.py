@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -11,9 +11,12 @@ import httpx
 from anyio.lowlevel import current_token
 from attrs import define
 
+from webhooks_sdk._async_connection_pool import AsyncConnectionPool
 from webhooks_sdk._driver import Settings, closed, proxied_by_environment, usable_proxy
 
 if TYPE_CHECKING:
+    import ssl
+
     from webhooks_sdk._auth import AsyncAuth
 
 AsyncSettings: TypeAlias = "Settings[AsyncAuth, httpx.AsyncClient, httpx.AsyncBaseTransport]"
@@ -26,16 +29,27 @@ class AsyncHTTP:
         self.token_lock = anyio.Lock()
         self._client = settings.http_client
         self._transport = settings.transport
-        self._owned_client: httpx.AsyncClient | None = None
+        self._own: AsyncConnectionPool | None = None
+        self._own_proxied: AsyncConnectionPool | None = None
         if settings.owns_http:
             self._open(settings)
 
     def _open(self, settings: AsyncSettings) -> None:
-        tls, limits = settings.ssl_context or True, settings.limits()
-        self._transport = httpx.AsyncHTTPTransport(verify=tls, limits=limits)
+        tls = settings.ssl_context or httpx.create_ssl_context()
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+
+        def pool(make: Callable[[], httpx.AsyncBaseTransport]) -> AsyncConnectionPool:
+            return AsyncConnectionPool(
+                make,
+                max_connections=settings.max_connections,
+                keepalive_expiry=limits.keepalive_expiry,
+            )
+
+        self._own = pool(lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
         if settings.may_be_proxied and proxied_by_environment():
             with usable_proxy():
-                self._owned_client = httpx.AsyncClient(verify=tls, limits=limits)
+                _WholeClient(tls, limits)
+            self._own_proxied = pool(lambda: _WholeClient(tls, limits))
 
     @property
     def closed(self) -> bool:
@@ -49,23 +63,38 @@ class AsyncHTTP:
             request: What to send.
             direct: Whether no proxy from the environment may see it.
         """
-        client = self._client
-        if client is None and not direct:
-            client = self._owned_client
-        if client is None:
-            assert self._transport is not None
-            # Straight to the transport: what a whole client adds is not wanted here, and is a
-            # quarter of the CPU of a call.
-            return await self._transport.handle_async_request(request)
-        request.read()  # so that event hooks find its content
-        return await client.send(request, stream=True, auth=None, follow_redirects=False)
+        if self._client is not None:
+            return await _send_with(self._client, request)
+        own = self._own if direct else self._own_proxied or self._own
+        transport = own or self._transport
+        assert transport is not None
+        # Straight to the transport: what a whole client adds is not wanted here, and is a quarter
+        # of the CPU of a call.
+        return await transport.handle_async_request(request)
 
     async def close(self) -> None:
         """Close what the SDK owns: not the caller's HTTP client."""
-        if self._owned_client is not None:
-            await self._owned_client.aclose()
-        if self._transport is not None:
-            await self._transport.aclose()
+        for transport in (self._own, self._own_proxied, self._transport):
+            if transport is not None:
+                await transport.aclose()
+
+
+class _WholeClient(httpx.AsyncBaseTransport):
+    """All of httpx's client, which knows the proxies of the environment."""
+
+    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._client = httpx.AsyncClient(verify=tls, limits=limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await _send_with(self._client, request)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+async def _send_with(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    request.read()  # so that event hooks find its content
+    return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
 class AsyncHTTPPool:
@@ -124,7 +153,7 @@ class AsyncHTTPPool:
                 await http.close()
 
     async def sweep(self, http: AsyncHTTP) -> None:
-        """Close the connection of a call that waited for one when the client was closed."""
+        """Close what a call opened that began while the client was being closed."""
         if self._closed and self._settings.owns_http:
             with anyio.CancelScope(shield=True):
                 await http.close()

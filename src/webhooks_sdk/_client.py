@@ -148,6 +148,8 @@ class Client(_BaseClient[SyncDriver]):
             default.
         http_client: An HTTP client of your own: its transports, proxies (also for loopback), TLS
             and event hooks apply, its auth, timeout and redirects do not, and it is not closed.
+            Under many threads the pool of `httpx.Client` now and then closes a connection that is
+            in use (encode/httpcore#1110), which the SDK's own never does.
         transport: An httpx transport of your own, which the client closes.
         allow_insecure_http: Whether plain `http://` may be spoken to other machines.
 
@@ -239,7 +241,9 @@ class Client(_BaseClient[SyncDriver]):
     def close(self) -> None:
         """Close the connections. Closing twice is closing once.
 
-        Calls that are under way fail, or end with what they have; none is tried again.
+        A call that has a connection may still end, and its connection is closed then. One that
+        waits for a connection, or to be tried again, fails with an `APIConnectionError`. With an
+        HTTP client or transport of your own, these decide about calls that are under way.
         """
         if not self._is_view:
             self._driver.close()

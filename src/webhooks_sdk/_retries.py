@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+class NothingSentError(Exception):
+    """Found among the causes of an error, it proves that nothing was sent."""
+
+
 class Safety(enum.Enum):
     """What sending an operation twice would do."""
 
@@ -212,7 +216,7 @@ _BEFORE_SENDING = frozenset(
 
 def _proves_unsent(error: BaseException) -> bool:
     # A refusal and a failed look-up can only happen before there is a connection.
-    if isinstance(error, ConnectionRefusedError | socket.gaierror):
+    if isinstance(error, NothingSentError | ConnectionRefusedError | socket.gaierror):
         return True
     kind = type(error)
     return kind.__module__ in _HTTPCORE and kind.__name__ in _BEFORE_SENDING

@@ -8,6 +8,7 @@ import httpx
 from attrs import evolve
 
 from webhooks_sdk._auth import ClientCredentials, TokenCache, check_token
+from webhooks_sdk._connection_pool import PoolClosedError
 from webhooks_sdk._driver import (
     CLOCK,
     Options,
@@ -115,6 +116,8 @@ class SyncDriver:
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = http.send(request, direct=direct)
+        except PoolClosedError:
+            raise call.closed_meanwhile() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error, request)
         call.hear(response.status_code, response.headers.raw)

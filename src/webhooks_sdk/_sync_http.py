@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
+from webhooks_sdk._connection_pool import ConnectionPool
 from webhooks_sdk._driver import Settings, closed, proxied_by_environment, usable_proxy
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from webhooks_sdk._auth import Auth
 
 SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
@@ -23,16 +27,27 @@ class SyncHTTP:
         self.token_lock = threading.Lock()
         self._client = settings.http_client
         self._transport = settings.transport
-        self._owned_client: httpx.Client | None = None
+        self._own: ConnectionPool | None = None
+        self._own_proxied: ConnectionPool | None = None
         if settings.owns_http:
             self._open(settings)
 
     def _open(self, settings: SyncSettings) -> None:
-        tls, limits = settings.ssl_context or True, settings.limits()
-        self._transport = httpx.HTTPTransport(verify=tls, limits=limits)
+        tls = settings.ssl_context or httpx.create_ssl_context()
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+
+        def pool(make: Callable[[], httpx.BaseTransport]) -> ConnectionPool:
+            return ConnectionPool(
+                make,
+                max_connections=settings.max_connections,
+                keepalive_expiry=limits.keepalive_expiry,
+            )
+
+        self._own = pool(lambda: httpx.HTTPTransport(verify=tls, limits=limits))
         if settings.may_be_proxied and proxied_by_environment():
             with usable_proxy():
-                self._owned_client = httpx.Client(verify=tls, limits=limits)
+                _WholeClient(tls, limits).close()
+            self._own_proxied = pool(lambda: _WholeClient(tls, limits))
 
     @property
     def closed(self) -> bool:
@@ -46,23 +61,44 @@ class SyncHTTP:
             request: What to send.
             direct: Whether no proxy from the environment may see it.
         """
-        client = self._client
-        if client is None and not direct:
-            client = self._owned_client
-        if client is None:
-            assert self._transport is not None
-            # Straight to the transport: what a whole client adds is not wanted here, and is a
-            # quarter of the CPU of a call.
-            return self._transport.handle_request(request)
-        request.read()  # so that event hooks find its content
-        return client.send(request, stream=True, auth=None, follow_redirects=False)
+        if self._client is not None:
+            return _send_with(self._client, request)
+        own = self._own if direct else self._own_proxied or self._own
+        transport = own or self._transport
+        assert transport is not None
+        # Straight to the transport: what a whole client adds is not wanted here, and is a quarter
+        # of the CPU of a call.
+        return transport.handle_request(request)
 
     def close(self) -> None:
         """Close what the SDK owns: not the caller's HTTP client."""
-        if self._owned_client is not None:
-            self._owned_client.close()
-        if self._transport is not None:
-            self._transport.close()
+        for transport in (self._own, self._own_proxied, self._transport):
+            if transport is not None:
+                transport.close()
+
+    def close_inherited(self) -> None:
+        """Close a forked child's copies of the parent's sockets."""
+        for pool in (self._own, self._own_proxied):
+            if pool is not None:
+                pool.close_inherited()
+
+
+class _WholeClient(httpx.BaseTransport):
+    """All of httpx's client, which knows the proxies of the environment."""
+
+    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._client = httpx.Client(verify=tls, limits=limits)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return _send_with(self._client, request)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _send_with(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    request.read()  # so that event hooks find its content
+    return client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
 class SyncHTTPPool:
@@ -103,7 +139,7 @@ class SyncHTTPPool:
         return http
 
     def sweep(self, http: SyncHTTP) -> None:
-        """Close the connection of a call that waited for one when the client was closed."""
+        """Close what a call opened that began while the client was being closed."""
         if self._closed and self._settings.owns_http:
             http.close()
 
@@ -122,4 +158,7 @@ class SyncHTTPPool:
 def _close_inherited(http: SyncHTTP) -> None:
     # This closes the child's copies, which the parent does not notice. In a thread of its own: if
     # the fork came while another thread held a lock of the pool, whoever closes waits for ever.
-    threading.Thread(target=http.close, name="webhooks-sdk-after-fork", daemon=True).start()
+    closing = threading.Thread(
+        target=http.close_inherited, name="webhooks-sdk-after-fork", daemon=True
+    )
+    closing.start()

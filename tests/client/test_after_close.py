@@ -145,21 +145,25 @@ def wait_for_thread_in(function: str, file: str) -> None:
         time.sleep(0.001)
 
 
-def test_who_waits_for_a_connection_leaves_none_open_after_close(server: FaultServer) -> None:
+def test_closing_ends_who_waits_for_a_connection_and_lets_who_has_one_end(
+    server: FaultServer,
+) -> None:
     arrived, go = threading.Event(), threading.Event()
     server.add(fs.held(arrived, go, fs.as_service()))
-    client = Client("token", base_url=server.url, max_connections=1, retry=FAST)
+    client = Client("token", base_url=server.url, max_connections=1, retry=STUBBORN)
     with ThreadPoolExecutor(2) as pool:
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
         waiting: Future[object] = pool.submit(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
-        wait_for_thread_in("wait_for_connection", "connection_pool.py")
+        wait_for_thread_in("_wait_for_place", "_connection_pool.py")
         client.close()
-        go.set()
         waited = waiting.exception(30)
-        holding.exception(30)
-    assert waited is None or isinstance(waited, APIConnectionError)
-    assert len(server.requests) <= 2
+        go.set()
+        assert holding.result(30)
+    assert isinstance(waited, APIConnectionError)
+    assert "the client was closed" in str(waited)
+    assert not waited.outcome_unknown
+    assert len(server.requests) == 1
     server.wait_for_open_connections(0)
 
 

@@ -35,6 +35,8 @@ GONE = NotFoundError("no such event", operation="redeliver", status=404)
 BUSY = RateLimitError("later", operation="redeliver", status=429, retry_after=0.01)
 DOWN = InternalServerError("later", operation="redeliver", status=503, retry_after=0.01)
 
+ANSWERS: list[int | Exception] = [500, GONE, LOST]
+
 
 def targets(number: int) -> list[tuple[UUID, UUID]]:
     return [(HOOK, event_id(n)) for n in range(number)]
@@ -242,7 +244,7 @@ def test_a_run_in_which_nothing_works_is_stopped(
     replay_face: ReplayFace, service: Service, tmp_path: Path
 ) -> None:
     for n in range(100):
-        service.answer(n, [500, GONE, LOST][n % 3])
+        service.answer(n, ANSWERS[n % 3])
     with pytest.raises(ReplayStoppedError, match="again with journal=") as caught:
         replay_face.collect(
             service, targets(100), journal=tmp_path / "j", max_consecutive_failures=7

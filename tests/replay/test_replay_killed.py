@@ -19,7 +19,7 @@ from support import replay_child
 
 from webhooks_sdk import Client, ClientCredentials
 from webhooks_sdk.replay import Journal
-from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
+from webhooks_sdk.sandbox import Fault, Sandbox, Subscriber, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ class Outage:
             **options: Those of the replay.
         """
         options = {"concurrency": CONCURRENCY, "is_async": False} | options
-        command = [sys.executable, replay_child.__file__, self.journal, self._file]
+        command = [sys.executable, replay_child.__file__, str(self.journal), str(self._file)]
         ended = 0
         with subprocess.Popen(  # noqa: S603 - this interpreter
             [*command, json.dumps(options)],
@@ -143,7 +143,7 @@ def test_a_recovery_killed_at_random_points(
         "until": sandbox.now.isoformat(),
     }
     # A subscriber that refuses leaves attempts without a status.
-    recovery = {"recover": window, "pending_grace": 0, "rate": None}
+    recovery: dict[str, Any] = {"recover": window, "pending_grace": 0, "rate": None}
     # So few are listed that each redelivery pushes an older event out.
     sandbox.variants = Variants(listed=300)
     draw = random.Random("recover")  # noqa: S311 - no secret
@@ -152,4 +152,53 @@ def test_a_recovery_killed_at_random_points(
     assert outage.killed >= 3
     outage.run(**recovery)
     outage.run(**recovery, resend_unknown=True)
+    outage.audit()
+
+
+TROUBLES = {
+    "429 storms": [
+        Fault("rate_limited", operation="redeliver", times=12, retry_after=0),
+        Fault("rate_limited", operation="redeliver", probability=0.02, retry_after=0),
+    ],
+    "resets before": [Fault("reset_before", operation="redeliver", probability=0.05)],
+    "resets after": [Fault("reset_after", operation="redeliver", probability=0.05)],
+    "hangs": [Fault("latency", operation="redeliver", seconds=3600, times=6)],
+    "broken answers": [
+        Fault("truncated", operation="redeliver", probability=0.05),
+        Fault("malformed_json", operation="redeliver", probability=0.05),
+        Fault("server_error", operation="redeliver", probability=0.05, processed=True),
+    ],
+    "no tokens": [Fault("server_error", operation="token", status=503, retry_after=1, times=2)],
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_killed_in_the_midst_of_trouble(
+    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, trouble: str, is_async: bool
+) -> None:
+    outage = Outage(sandbox, subscriber, tmp_path, 150)
+    draw = random.Random(f"{trouble} {is_async}")  # noqa: S311 - no secret
+    sandbox.inject(*TROUBLES[trouble])
+    for _ in range(3):
+        outage.run(kill_after=draw.randint(1, 30), is_async=is_async)
+    outage.run(is_async=is_async)
+    sandbox.clear_faults()
+    outage.run(is_async=is_async, max_attempts=10, resend_unknown=True)
+    outage.audit()
+
+
+@pytest.mark.parametrize("name", Variants.names())
+def test_killed_where_the_service_answers_as_it_may(
+    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, name: str
+) -> None:
+    outage = Outage(sandbox, subscriber, tmp_path, 120)
+    sandbox.variants = Variants.named(name)
+    draw = random.Random(name)  # noqa: S311 - no secret
+    for _ in range(2):
+        outage.run(kill_after=draw.randint(1, 30), is_async=True)
+    outage.run(is_async=True)
+    outage.run(is_async=True, resend_unknown=True)
+    # Where the answer does not wait for the delivery, that may still be under way.
+    subscriber.wait_for(len(outage.events))
     outage.audit()

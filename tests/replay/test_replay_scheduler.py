@@ -22,7 +22,7 @@ from webhooks_sdk.errors import (
     RateLimitError,
 )
 from webhooks_sdk.replay._outcomes import judge
-from webhooks_sdk.replay._scheduler import MAX_DEFERRALS, Idle, Job, Scheduler, Wait
+from webhooks_sdk.replay._scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target
 
 if TYPE_CHECKING:
@@ -74,6 +74,13 @@ class Bench:
     def step(self) -> Step:
         return self.scheduler.step(self.now)
 
+    def wait(self) -> float:
+        """Return the seconds that it says to wait."""
+        step = self.step()
+        assert isinstance(step, Wait)
+        assert step.seconds is not None
+        return step.seconds
+
     def send(self, job: Job | None = None) -> Job:
         """Send what is next: a new target, or this job that is to be sent again."""
         step = self.step()
@@ -118,7 +125,7 @@ def test_a_target_is_taken_when_it_can_be_sent_at_once() -> None:
     # There is no room, and so it does not matter when the pace would allow it.
     assert bench.step() == Wait(None)
     bench.end(job, FINE, after=0.1)
-    assert bench.step() == Wait(pytest.approx(0.4))
+    assert bench.wait() == pytest.approx(0.4)
     bench.now += 0.4
     assert bench.step() is Idle.PULL
 
@@ -171,14 +178,11 @@ def test_resends_wait_longer_each_time() -> None:
     bench = Bench(max_attempts=9)
     job = bench.send()
     bench.scheduler.end_of_targets()
-    waits = list[float | None]()
+    waits = list[float]()
     for _ in range(7):
         bench.end(job, UNSENT)
-        step = bench.step()
-        assert isinstance(step, Wait)
-        assert step.seconds is not None
-        waits.append(step.seconds)
-        bench.now += step.seconds
+        waits.append(bench.wait())
+        bench.now += waits[-1]
         bench.send(job)
     assert waits == [pytest.approx(seconds) for seconds in (0.5, 1, 2, 4, 8, 8, 8)]
 
@@ -197,7 +201,7 @@ def test_the_end_of_the_targets_is_not_that_of_the_run() -> None:
     assert bench.step() == Wait(None)
     assert bench.end(first, UNSENT) is None
     assert bench.end(second, FINE) is not None
-    assert bench.step() == Wait(pytest.approx(0.4))
+    assert bench.wait() == pytest.approx(0.4)
     bench.now += 0.5
     bench.send(first)
     bench.end(first, FINE)
@@ -242,28 +246,30 @@ def test_what_was_not_sent_is_tried_until_attempts_run_out() -> None:
 
 
 @pytest.mark.parametrize("answer", [busy(None), busy(0), busy(3), unavailable(0), unavailable(3)])
-def test_a_target_is_not_put_off_for_ever(answer: RateLimitError) -> None:
+def test_a_run_that_is_put_off_for_an_hour_is_stopped(answer: RateLimitError) -> None:
     bench = Bench(max_attempts=1)
     job = bench.send()
-    for _ in range(MAX_DEFERRALS):
+    began = bench.now
+    while bench.now - began <= MAX_PUT_OFF:
         assert bench.end(job, answer) is None
         bench.now += 61
         bench.send(job)
     outcome = bench.end(job, answer)
     assert outcome is not None
     assert (outcome.status, outcome.attempts, outcome.error) == ("failed", 0, answer)
+    assert bench.scheduler.gave_up
+    assert bench.scheduler.stopped == "for an hour the service has put off every request."
+    assert bench.scheduler.cause is answer
 
 
-def test_only_those_in_a_row_are_counted() -> None:
+def test_any_other_answer_begins_the_hour_anew() -> None:
     bench = Bench(max_attempts=3)
     job = bench.send()
-    for answer in ([busy(0)] * MAX_DEFERRALS + [UNSENT]) * 2 + [busy(0)] * MAX_DEFERRALS:
+    for answer in [busy(0), UNSENT, busy(0)]:
         assert bench.end(job, answer) is None
-        bench.now += 10
+        bench.now += MAX_PUT_OFF
         bench.send(job)
-    outcome = bench.end(job, FINE)
-    assert outcome is not None
-    assert (outcome.status, outcome.attempts) == ("delivered", 3)
+    assert not bench.scheduler.gave_up
 
 
 @pytest.mark.parametrize("answer", [busy(30), unavailable(30)])
@@ -282,7 +288,7 @@ def test_a_429_lowers_the_pace_and_not_how_many_are_under_way() -> None:
     bench.end(job, busy(0), after=0)
     assert bench.window.size == 4
     # 70 % of 50 a second, since little was observed.
-    assert bench.step() == Wait(pytest.approx(1 / 35))
+    assert bench.wait() == pytest.approx(1 / 35)
 
 
 @pytest.mark.parametrize("answer", [DOWN, LOST, unavailable(1), ValueError("lost")])
@@ -341,11 +347,12 @@ def test_the_breaker_counts_outcomes_in_order_of_completion() -> None:
     # Not an outcome yet, and so not counted.
     bench.end(jobs[5], UNSENT)
     bench.end(jobs[4], busy(0))
-    assert bench.scheduler.stopped is None
+    assert not bench.scheduler.gave_up
     bench.end(jobs[3], LOST)
     assert bench.scheduler.gave_up
     reason = "the last 3 outcomes are no success: 1 rejected, 1 failed, 1 unknown."
-    assert (bench.scheduler.stopped, bench.scheduler.cause) == (reason, LOST)
+    assert bench.scheduler.stopped == reason
+    assert bench.scheduler.cause is LOST
     # What ends later changes nothing.
     bench.end(jobs[0], FINE)
     assert bench.scheduler.stopped == reason

@@ -106,7 +106,7 @@ def test_what_is_no_uuid_is_not_found(client: SandboxClient, text: str) -> None:
         assert_refused(client.request(method, path), 404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/", "/hooks/", "/nothing", f"/hooks/{UNKNOWN}/requests/1"])
+@pytest.mark.parametrize("path", ["/hooks/", "/nothing", f"/hooks/{UNKNOWN}/requests/1"])
 def test_other_paths_are_not_found(client: SandboxClient, path: str) -> None:
     assert_refused(client.get(path), 404, "not_found")
 

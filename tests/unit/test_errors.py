@@ -39,6 +39,7 @@ OTHER_ERRORS: list[type[errors.WebhooksError]] = [
     errors.JournalError,
     errors.JournalLockedError,
     errors.ReplayError,
+    errors.ReplayStoppedError,
     errors.SignatureVerificationError,
 ]
 ATTRIBUTES: dict[str, Any] = {
@@ -104,6 +105,7 @@ def test_the_fields_of_a_token_endpoint_survive_a_pickle() -> None:
         (errors.DecodeError, (errors.WebhooksError, ValueError)),
         (errors.ClientClosedError, (errors.WebhooksError, RuntimeError)),
         (errors.JournalError, (errors.ReplayError,)),
+        (errors.ReplayStoppedError, (errors.ReplayError,)),
         (errors.JournalLockedError, (errors.JournalError,)),
         (errors.APIConnectionError, (errors.APIError,)),
         (errors.APITimeoutError, (errors.APIConnectionError,)),

@@ -75,6 +75,7 @@ FORMS: list[Callable[[str], str]] = [
 @pytest.mark.parametrize("form", FORMS)
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
 @example(secret="ab+/cd==<ef>&gh", before="", after="")
+@example(secret="a&b\u2028cdef", before="", after="")
 @example(secret='quote " back \\ line \n é', before="", after="")
 @settings(deadline=None)
 def test_a_secret_is_masked_in_any_form(

@@ -13,7 +13,7 @@ from collections.abc import (
     Sized,
 )
 from types import TracebackType
-from typing import Self, TypeVarTuple, Unpack
+from typing import Self, TypeVar, TypeVarTuple, Unpack
 from uuid import UUID
 
 import anyio
@@ -30,6 +30,7 @@ from webhooks_sdk.replay._scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -77,6 +78,7 @@ class AsyncReplay:
         self._on_close = on_close
         self._run: Run | None = None
         self._ended: deque[tuple[Job, Result | Exception]] = deque()
+        self._idle: list[_Place] = []
 
     async def __aenter__(self) -> Self:
         if self._run is not None:
@@ -214,22 +216,31 @@ class AsyncReplay:
 
     async def _pull(self, run: Run) -> None:
         if self._targets is None:
-            job = run.take_leftover()
+            job = await self._write(run.take_leftover)
         else:
             try:
-                job = run.take(await anext(self._targets))
+                item = await anext(self._targets)
             except StopAsyncIteration:
-                self._targets = job = None
+                self._targets = None
+                return
+            job = await self._write(run.take, item)
         if job is not None:
             await self._begin(run, job)
 
     async def _begin(self, run: Run, job: Job) -> None:
         await self._write(run.dispatch, job)
-        self._group.start_soon(self._work, run, job)
+        if self._idle:
+            self._idle.pop().take(job)
+        else:
+            self._group.start_soon(self._work, run, job)
 
     async def _work(self, run: Run, job: Job) -> None:
-        self._ended.append((job, await self._carry_out(run, job)))
-        self._news.set()
+        while True:
+            self._ended.append((job, await self._carry_out(run, job)))
+            self._news.set()
+            place = _Place()
+            self._idle.append(place)
+            job = await place.wait()
 
     async def _carry_out(self, run: Run, job: Job) -> Result | Exception:
         began = CLOCK.monotonic()
@@ -245,17 +256,19 @@ class AsyncReplay:
             return error
         return result
 
-    async def _write(self, write: Callable[[Unpack[Ts]], None], *arguments: *Ts) -> None:
-        if self._options.durable:
-            # It waits for the disk: not in the event loop, and not half of it.
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(write, *arguments)
-        else:
-            write(*arguments)
+    async def _write(self, write: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+        if not self._options.durable:
+            return write(*arguments)
+        # It waits for the disk: not in the event loop, and not half of it.
+        with anyio.CancelScope(shield=True):
+            return await to_thread.run_sync(write, *arguments)
 
     async def _wait(self, run: Run, wait: Wait) -> None:
-        with anyio.move_on_after(wait.seconds):
+        if wait.seconds is None:
             await self._news.wait()
+        else:
+            with anyio.move_on_after(wait.seconds):
+                await self._news.wait()
         self._take_ended(run)
 
     def _take_ended(self, run: Run) -> None:
@@ -276,6 +289,23 @@ def _iterate(
     targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
 ) -> AsyncIterator[TargetLike]:
     return aiter(targets) if isinstance(targets, AsyncIterable) else _Plain(iter(targets))
+
+
+class _Place:
+    """Where a task waits for its next job: a new task for each would cost more than the engine."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._job: Job | None = None
+
+    def take(self, job: Job) -> None:
+        self._job = job
+        self._event.set()
+
+    async def wait(self) -> Job:
+        await self._event.wait()
+        assert self._job is not None
+        return self._job
 
 
 class _Plain:

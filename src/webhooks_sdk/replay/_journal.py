@@ -237,6 +237,26 @@ class JournalWriter:
             found = self._database.one(_FIND, request_id.bytes, hook_id.bytes)
             return None if found is None else self._see(found)
 
+    def add(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
+        """Write that the first request for a target is about to be sent, if it is new.
+
+        Args:
+            hook_id: The subscription.
+            request_id: The event.
+            at: The present time, aware.
+
+        Returns:
+            Whether it was new. If not, nothing is written.
+        """
+        now = time_to_sql(at)
+        key = request_id.bytes, hook_id.bytes
+        with self._mutex:
+            self._database.check_usable()
+            seq = self._database.add(_ADD, *key, self.run, now, now)
+            if seq is not None:
+                self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
+            return seq is not None
+
     def intend(self, hook_id: UUID, request_id: UUID, at: datetime) -> int:
         """Write that a request is about to be sent.
 
@@ -250,13 +270,10 @@ class JournalWriter:
         """
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
+        if key not in self._seen and self.add(hook_id, request_id, at):
+            return 1
         with self._mutex:
             self._database.check_usable()
-            if key not in self._seen:
-                seq = self._database.add(_ADD, *key, self.run, now, now)
-                if seq is not None:
-                    self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
-                    return 1
             place = self._place(key)
             attempts = place.attempts + 1
             self._database.write(_INTEND, self.run, now, now, place.seq)

@@ -198,7 +198,10 @@ class Run:
         """
         target = read_target(item, self._position)
         self._position += 1
-        return self._consider(target, self._journal.find(target.hook_id, target.request_id))
+        ids = (target.hook_id, target.request_id)
+        if self._journal.add(*ids, self._now()):
+            return Job(target, attempts=1, intended=True)
+        return self._consider(target, self._journal.find(*ids))
 
     def take_leftover(self) -> Job | None:
         """Take a target that is only in the journal, when the caller has no more.
@@ -231,8 +234,10 @@ class Run:
 
     def dispatch(self, job: Job) -> None:
         """Write down that a request is about to be sent; after that, send it."""
-        target = job.target
-        job.attempts = self._journal.intend(target.hook_id, target.request_id, self._now())
+        if not job.intended:
+            ids = (job.target.hook_id, job.target.request_id)
+            job.attempts = self._journal.intend(*ids, self._now())
+        job.intended = False
         self._tally.requests += 1
         self._scheduler.sent(job, self._clock.monotonic())
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from webhooks_sdk._pace import Pace
     from webhooks_sdk._window import Window
 
-MAX_DEFERRALS = 20
-"""How many times in a row the service may put one target off before the target has failed."""
+MAX_PUT_OFF = 3600.0
+"""Seconds for which the service may put off whatever it is sent, before the run is stopped."""
+
+_NEVER = "for an hour the service has put off every request."
 
 
 @define(eq=False)
@@ -35,8 +37,8 @@ class Job:
     Attributes:
         target: What is to be redelivered.
         attempts: How many requests were sent for it, over all runs; not those put off.
-        deferrals: How many times in a row the service put it off.
         resends: How many times it was queued again in this run, for another reason.
+        intended: Whether the journal has the intent of its next request already.
         ticket: What the window gave for the request under way.
         sent_at: When that was sent.
         last: What came of its last request in this run.
@@ -45,8 +47,8 @@ class Job:
 
     target: Target
     attempts: int = 0
-    deferrals: int = 0
     resends: int = 0
+    intended: bool = False
     ticket: int = 0
     sent_at: float = 0.0
     last: Result | None = None
@@ -117,6 +119,7 @@ class Scheduler:
         self._stopped: str | None = None
         self._cause: Exception | None = None
         self._gave_up = False
+        self._put_off_since: float | None = None
 
     @property
     def in_flight(self) -> int:
@@ -188,6 +191,8 @@ class Scheduler:
         self._learn(job, result, now)
         if result.stops:
             self._give_up(str(result.error), result.error)
+        elif self._put_off_for_too_long(result, now):
+            self._give_up(_NEVER, result.error)
         elif self._queue_again(job, result, now):
             return None
         outcome = job.outcome()
@@ -216,15 +221,19 @@ class Scheduler:
         elif result.deferred:
             self._pace.pause(now, error.retry_after or 0.0)
 
+    def _put_off_for_too_long(self, result: Result, now: float) -> bool:
+        if not result.deferred:
+            self._put_off_since = None
+            return False
+        if self._put_off_since is None:
+            self._put_off_since = now
+        return now - self._put_off_since > MAX_PUT_OFF
+
     def _queue_again(self, job: Job, result: Result, now: float) -> bool:
         if result.deferred:
             # The pace waits for all of them.
             wait = 0.0
-            job.deferrals += 1
-            if job.deferrals > MAX_DEFERRALS:
-                return False
         elif result.resendable and job.attempts < self._max_attempts:
-            job.deferrals = 0
             job.resends += 1
             wait = backoff(job.resends, self._random())
         else:

@@ -30,11 +30,12 @@ try:
     from webhooks_sdk.sandbox._tenant import Tenant
     from webhooks_sdk.sandbox._variants import Variants
 except ModuleNotFoundError as _error:
-    if (_error.name or "").partition(".")[0] not in {"h11", "jinja2", "starlette", "uvicorn"}:
+    _missing = (_error.name or "").partition(".")[0]
+    if _missing not in {"h11", "jinja2", "starlette", "uvicorn"}:
         raise
     raise ImportError(
-        f"webhooks_sdk.sandbox needs {_error.name}: pip install 'webhooks-sdk[sandbox]'",
-        name=_error.name,
+        f"webhooks_sdk.sandbox needs {_missing}: pip install 'webhooks-sdk[sandbox]'",
+        name=_missing,
     ) from _error
 
 __all__ = [
