@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -198,6 +199,9 @@ def test_filters_are_parameters_of_the_page(
         "before=-1",
         "since=1e3",
         "before=99999999999999999999",
+        "before=9223372036854775808",
+        "since=999999999999999999",
+        "until=999999999999999999",
         "range=year",
     ],
 )
@@ -205,6 +209,12 @@ def test_a_parameter_that_cannot_be_read_is_named(browser: httpx.Client, query: 
     answer = browser.get(f"/?{query}")
     assert answer.status_code == 400
     assert query.partition("=")[0] in text_of(answer.text.partition("<main")[2])
+
+
+def test_times_at_the_end_of_the_calendar_can_be_shown(browser: httpx.Client) -> None:
+    last = 253_370_764_800_000_000
+    assert browser.get(f"/?since=0&until={last}").status_code == 200
+    assert browser.get(f"/?since={last}&before={2**63 - 1}").status_code == 200
 
 
 def test_pages_follow_each_other_without_gap(tmp_path: Path) -> None:
@@ -355,6 +365,15 @@ def test_what_cannot_be_published_comes_back_with_the_reason(
     assert sandbox.attempts == ()
 
 
+@pytest.mark.parametrize("form", [{}, {"event": EVENT}, {"payload": "{}"}])
+def test_a_form_without_its_fields_comes_back_too(
+    browser: httpx.Client, form: dict[str, str]
+) -> None:
+    answer = submit(browser, "/inspector/publish", **form)
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+
+
 def test_the_clock_is_stepped_by_form(
     sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber
 ) -> None:
@@ -401,6 +420,37 @@ def test_a_slow_subscriber_holds_no_page_up(sandbox: Sandbox, browser: httpx.Cli
         sandbox.close()
     (attempt,) = sandbox.attempts
     assert "cut off" in (attempt.error or "")
+
+
+@pytest.mark.parametrize("action", ["publish", "redeliver"])
+def test_a_step_of_the_clock_waits_for_what_goes_on(
+    sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber, action: str
+) -> None:
+    with SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+    (first,) = sandbox.publish(EVENT, {})
+    sandbox.answer_timeout = 3  # longer than any page waits
+    subscriber.hang()
+    if action == "publish":
+        submit(browser, "/inspector/publish", event=EVENT, payload="{}")
+    else:
+        submit(browser, f"/inspector/events/{first.event_id}/redeliver")
+    sandbox.advance(timedelta())
+    assert sandbox.attempts[1].finished_at is not None
+
+
+def test_a_reset_cuts_off_what_goes_on(
+    sandbox: Sandbox, browser: httpx.Client, subscriber: Subscriber
+) -> None:
+    with SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+    subscriber.hang()
+    with ThreadPoolExecutor() as pool:
+        form = pool.submit(submit, browser, "/inspector/publish", event=EVENT, payload="{}")
+        subscriber.wait_for(1)
+        sandbox.reset()
+        assert form.result().status_code == 303
+    assert sandbox.attempts == ()
 
 
 def test_redelivering_goes_back_to_where_it_was_asked_for(

@@ -96,6 +96,14 @@ def test_it_sets_variants(sandbox: Sandbox, control: httpx.Client) -> None:
     assert control.get("variants").json()["listed"] == 7
 
 
+@pytest.mark.parametrize("variants", [{"create_status": 200.0}, {"listed": 10**30}])
+def test_variants_that_could_not_be_answered_are_refused(
+    sandbox: Sandbox, control: httpx.Client, variants: dict[str, object]
+) -> None:
+    assert control.put("variants", json=variants).status_code == 422
+    assert sandbox.variants == Variants()
+
+
 def test_it_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
     with Subscriber() as subscriber:
         row = client.subscribe(subscriber.url)
@@ -270,6 +278,29 @@ def test_a_tenant_can_be_deleted_while_an_event_of_it_is_delivered(
         subscriber.stop()
         thread.join()
     assert statuses == [200]
+
+
+def test_a_tenant_can_be_deleted_while_its_clock_is_stepped(
+    sandbox: Sandbox, control: httpx.Client
+) -> None:
+    with Subscriber(status=503) as subscriber, sandbox.add_tenant() as tenant:
+        with SandboxClient(tenant) as client:
+            client.subscribe(subscriber.url)
+        tenant.publish(EVENT, {})
+        subscriber.hang()
+        statuses: list[int] = []
+
+        def advance() -> None:
+            url = f"{control.base_url}advance?tenant={tenant.tenant_id}"
+            statuses.append(httpx.post(url, json={"hours": 1}, timeout=60).status_code)
+
+        thread = threading.Thread(target=advance)
+        thread.start()
+        subscriber.wait_for(2)
+        assert control.delete(f"tenants/{tenant.tenant_id}").status_code == 204
+        subscriber.stop()
+        thread.join()
+    assert statuses == [404]
 
 
 def test_timedelta_units_add_up(sandbox: Sandbox, control: httpx.Client) -> None:

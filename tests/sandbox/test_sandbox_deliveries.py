@@ -74,6 +74,23 @@ def test_a_delivery_is_a_post_of_json_with_the_documented_headers(
     assert sandbox.attempts == (attempt,)
 
 
+def test_a_static_header_can_be_latin_1(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url, header="X-Team: Zürich")
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.delivered
+    (delivery,) = subscriber.deliveries
+    assert delivery.headers["x-team"] == "Zürich"
+
+
+def test_a_subscriber_that_hangs_up_is_said_to(sandbox: Sandbox, client: SandboxClient) -> None:
+    with subscriber_that_says(b"") as url:
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.error == "the subscriber closed the connection without an answer"
+
+
 def test_without_secret_and_header_there_are_no_such_headers(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:

@@ -85,6 +85,15 @@ def test_hosts_can_be_allowed_with_any_port_or_one() -> None:
         assert status(guard, host) == 421
 
 
+def test_the_end_of_a_tunnel_may_speak_tls() -> None:
+    guard = Guard(host="127.0.0.1", port=8080, allowed=("tunnel.example",))
+    for origin in ("https://tunnel.example", "http://tunnel.example"):
+        assert status(guard, "tunnel.example", origin=origin) is None
+    for origin in ("https://evil.example", "ftp://tunnel.example", "https://tunnel.example:444"):
+        assert status(guard, "tunnel.example", origin=origin) == 403
+    assert status(guard, "localhost:8080", origin="https://localhost:8080") == 403
+
+
 def test_where_everybody_may_come_every_address_is_its_own_but_no_name() -> None:
     guard = Guard(host="0.0.0.0", port=8080)
     for host in ("192.0.2.1:8080", "[2001:db8::1]:8080", "localhost:8080"):

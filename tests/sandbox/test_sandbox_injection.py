@@ -77,6 +77,13 @@ def sdk(face: Face, sandbox: Sandbox, **options: Any) -> Client:
 # What is on the wire
 
 
+@pytest.mark.parametrize("fault", ["latency", None, {"kind": "latency"}])
+def test_what_is_no_fault_is_refused_when_it_is_injected(sandbox: Sandbox, fault: Any) -> None:
+    with pytest.raises(TypeError, match="must be such as Fault"):
+        sandbox.inject(Fault("reset_after"), fault)
+    assert sandbox.faults == ()
+
+
 def test_reset_before_resets_the_connection_and_processes_nothing(
     sandbox: Sandbox, raw: SandboxClient
 ) -> None:

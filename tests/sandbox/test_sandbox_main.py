@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -134,8 +135,9 @@ def test_a_demo_in_a_file_is_there_again(tmp_path: Path) -> None:
         (("--variant", "odd"), "There are no variants 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--answer-timeout", "0"), "above 0"),
-        (("--connect-timeout", "soon"), "invalid"),
-        (("--token-lifetime", "-1"), "must be 1 to"),
+        (("--connect-timeout", "soon"), "'soon' must be seconds"),
+        (("--token-lifetime", "-1"), "seconds, 1 to"),
+        (("--token-lifetime", "x"), "'x' must be whole seconds"),
         (("--seed", "x"), "invalid int value"),
     ],
 )
@@ -153,3 +155,24 @@ def test_a_file_that_is_none_of_its_own_is_refused_in_a_line(tmp_path: Path) -> 
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert "no SQLite database" in ended.stderr
+
+
+def test_a_file_in_no_directory_is_refused_in_a_line(tmp_path: Path) -> None:
+    ended = run("--port", "0", "--database", str(tmp_path / "gone" / "f.sqlite"))
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "directory is not there" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+def test_it_ends_if_nobody_can_read_what_to_paste() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        [*COMMAND, "--port", "0"], stdout=writer, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(writer)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Nobody reads" in errors
+    assert "Cannot listen" not in errors

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sandbox_helpers import EVENT, SandboxClient
@@ -240,6 +240,12 @@ def test_a_step_goes_forward_within_the_calendar(sandbox: Sandbox, step: timedel
         sandbox.advance(step)
 
 
+def test_a_step_is_a_timedelta(sandbox: Sandbox) -> None:
+    seconds: Any = 60
+    with pytest.raises(TypeError, match=r"must be a timedelta, .* not 60"):
+        sandbox.advance(seconds)
+
+
 def test_stepping_needs_a_sandbox_that_runs() -> None:
     with pytest.raises(RuntimeError, match="not running"):
         Sandbox().advance(timedelta(1))
@@ -249,6 +255,24 @@ def test_reset_goes_back_to_the_real_time(sandbox: Sandbox) -> None:
     sandbox.advance(timedelta(days=1))
     sandbox.reset()
     assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
+
+
+def test_a_reset_ends_a_step_that_is_under_way(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.fail()
+    sandbox.publish(EVENT, {})
+    subscriber.hang()
+    with ThreadPoolExecutor() as pool:
+        step = pool.submit(sandbox.advance, THREE_WEEKS)
+        subscriber.wait_for(2)
+        sandbox.reset()
+        subscriber.stop()
+        assert len(step.result()) == 1
+    assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
+    assert sandbox.attempts == ()
+    assert sandbox.pending_retries == ()
 
 
 def test_with_real_time_retries_come_on_their_own(subscriber: Subscriber) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from webhooks_sdk.sandbox import Sandbox
 from webhooks_sdk.sandbox._database import Database
@@ -97,6 +100,33 @@ def test_every_style_is_read(
     headers: dict[str, str], query: str, body: bytes, expected: TokenRequest
 ) -> None:
     assert read_token_request(headers, query, body) == expected
+
+
+def test_a_multipart_form_that_is_nested_without_end_is_read_as_one() -> None:
+    nested = b"".join(
+        b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (depth, depth + 1)
+        for depth in range(3_000)
+    )
+    headers = {"content-type": "multipart/form-data; boundary=b0"}
+    assert read_token_request(headers, "", nested).grant_type is None
+
+
+def test_of_a_multipart_form_with_thousands_of_fields_the_first_count() -> None:
+    field = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    many = field % (b"n", b"v") * 20_000
+    form = field % (b"grant_type", GRANT.encode()) + many + field % (b"grant_type", b"other")
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert read_token_request(headers, "", form).grant_type == GRANT
+
+
+@given(st.text(alphabet="mutlipar/fo-d;bny=\"*0'%\\ \x80", max_size=60), st.binary(max_size=200))
+@example("; boundary*0*=x%", b"--x")
+@example('; boundary=""', b"----")
+@example("; boundary*=b", b"--b\r\nContent-Disposition: form-data; name*=q\r\n\r\n")
+def test_no_multipart_form_is_a_failure(parameters: str, body: bytes) -> None:
+    headers = {"content-type": f"multipart/form-data{parameters}"}
+    with suppress(RequestRefusedError):
+        read_token_request(headers, "", body)
 
 
 def test_credentials_must_come_one_way_only() -> None:
@@ -302,7 +332,7 @@ def test_a_token_can_be_had_without_a_request() -> None:
         assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 401
 
 
-@pytest.mark.parametrize("lifetime", [0, -1])
-def test_a_token_lives_at_least_a_second(lifetime: int) -> None:
+@pytest.mark.parametrize("lifetime", [0, -1, 10**30])
+def test_a_token_lives_at_least_a_second_and_not_for_ever(lifetime: int) -> None:
     with pytest.raises(ValueError, match="token_lifetime"):
         Sandbox(token_lifetime=lifetime)

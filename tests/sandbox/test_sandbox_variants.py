@@ -249,7 +249,10 @@ def test_a_seed_says_the_same_everywhere() -> None:
         ({"rows": "all"}, ValueError),
         ({"redelivery": "never"}, ValueError),
         ({"listed": 0}, ValueError),
+        ({"listed": 10**30}, ValueError),
         ({"listed": "10"}, TypeError),
+        ({"listed": True}, TypeError),
+        ({"create_status": 200.0}, TypeError),
     ],
 )
 def test_other_choices_are_refused(wrong: dict[str, Any], error: type[Exception]) -> None:

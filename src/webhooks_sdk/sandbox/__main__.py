@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from webhooks_sdk.sandbox import Fault, Sandbox, SandboxDatabaseError, Variants
 from webhooks_sdk.sandbox._control import CONTROL_PATH
 from webhooks_sdk.sandbox._faults import KINDS, OPERATIONS
 from webhooks_sdk.sandbox._guard import is_loopback
+from webhooks_sdk.sandbox._tokens import MAX_TOKEN_LIFETIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
     except ValueError as error:
         parser.error(str(error))
+    except BrokenPipeError:
+        sys.stderr.write("Nobody reads what the sandbox prints, so it has ended.\n")
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"Cannot listen on {options.host}, port {options.port}: {error}\n")
     return 1
@@ -165,17 +169,19 @@ def _variants(text: str) -> Variants:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
-        raise argparse.ArgumentTypeError(f"{text} must be above 0, and at most a day")
-    return seconds
+    with suppress(ValueError):
+        seconds = float(text)
+        if 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} must be seconds, above 0 and at most a day")
 
 
 def _lifetime(text: str) -> int:
-    seconds = int(text)
-    if not 0 < seconds <= 10**9:
-        raise argparse.ArgumentTypeError(f"{text} must be 1 to 1000000000")
-    return seconds
+    with suppress(ValueError):
+        seconds = int(text)
+        if 0 < seconds <= MAX_TOKEN_LIFETIME:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} must be whole seconds, 1 to {MAX_TOKEN_LIFETIME}")
 
 
 def _greeting(sandbox: Sandbox) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from attrs import asdict, frozen
 
 from webhooks_sdk.sandbox._answer import Answer
-from webhooks_sdk.sandbox._bodies import read_body
+from webhooks_sdk.sandbox._bodies import read_body, read_headers
 from webhooks_sdk.sandbox._control_rows import (
     attempt_row,
     check_fields,
@@ -98,9 +98,7 @@ class Control:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = read_headers(scope)
         try:
             body = await read_body(receive, headers)
             answer = await self._answer(scope, headers, body)
@@ -123,7 +121,13 @@ class Control:
         if method in {"POST", "PUT"}:
             _check_content_type(headers)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        return await handlers[method](Order(self._tenant(query.get("tenant")), query, body))
+        tenant = self._tenant(query.get("tenant"))
+        try:
+            return await handlers[method](Order(tenant, query, body))
+        except RuntimeError:
+            # 404, if it was closed meanwhile.
+            self._tenant(str(tenant.tenant_id))
+            raise
 
     def _tenant(self, id_: str | None) -> Tenant:
         if id_ is None:
@@ -161,7 +165,7 @@ class Control:
 
     async def _publish(self, order: Order) -> Answer:
         event, payload = read_event(order.content)
-        attempts = await self._deliver(order.tenant, partial(order.tenant.publish, event, payload))
+        attempts = await _deliver(partial(order.tenant.publish, event, payload))
         return Answer(HTTPStatus.OK, {"attempts": [attempt_row(one) for one in attempts]})
 
     async def _attempts(self, order: Order) -> Answer:
@@ -174,23 +178,10 @@ class Control:
 
     async def _advance(self, order: Order) -> Answer:
         step = read_step(order.content)
-        attempts = await self._deliver(order.tenant, partial(order.tenant.advance, step))
+        attempts = await _deliver(partial(order.tenant.advance, step))
         now = order.tenant.now.isoformat()
         rows = [attempt_row(one) for one in attempts]
         return Answer(HTTPStatus.OK, {"now": now, "attempts": rows})
-
-    async def _deliver(
-        self, tenant: Tenant, call: Callable[[], tuple[DeliveryAttempt, ...]]
-    ) -> tuple[DeliveryAttempt, ...]:
-        try:
-            # It blocks until this loop has delivered.
-            return await asyncio.to_thread(call)
-        except ValueError as error:
-            raise unprocessable(str(error)) from None
-        except RuntimeError:
-            # 404, if it was closed meanwhile.
-            self._tenant(str(tenant.tenant_id))
-            raise
 
     async def _faults(self, order: Order) -> Answer:
         return Answer(HTTPStatus.OK, [one.to_dict() for one in order.tenant.faults])
@@ -217,6 +208,14 @@ class Control:
     async def _reset(self, order: Order) -> Answer:
         order.tenant.reset()
         return _NO_CONTENT
+
+
+async def _deliver(call: Callable[[], tuple[DeliveryAttempt, ...]]) -> tuple[DeliveryAttempt, ...]:
+    try:
+        # It blocks until this loop has delivered.
+        return await asyncio.to_thread(call)
+    except ValueError as error:
+        raise unprocessable(str(error)) from None
 
 
 def _check_content_type(headers: Mapping[str, str]) -> None:

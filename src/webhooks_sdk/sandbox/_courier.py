@@ -33,7 +33,7 @@ class Courier:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._watch: asyncio.Task[None] | None = None
-        self._background: dict[Service, set[asyncio.Task[DeliveryAttempt]]] = {}
+        self._background: dict[Service, set[asyncio.Task[object]]] = {}
         self._advancing: dict[Service, asyncio.Lock] = {}
 
     async def deliver(self, service: Service, delivery: Delivery) -> DeliveryAttempt:
@@ -77,14 +77,19 @@ class Courier:
         Raises:
             ValueError: The step goes back, or beyond the year 9998.
         """
-        async with self._advancing.setdefault(service, asyncio.Lock()):
+        attempts: list[DeliveryAttempt] = []
+        lock = self._advancing.setdefault(service, asyncio.Lock())
+        async with lock:
             await self._settle(service)
             until = service.timeline.target(step)
-            attempts: list[DeliveryAttempt] = []
-            while (delivery := service.retry_next(until)) is not None:
+            # Who was forgotten meanwhile has another clock now, if any.
+            while self._advancing.get(service) is lock:
+                delivery = service.retry_next(until)
+                if delivery is None:
+                    service.step_to(until)
+                    break
                 attempts.append(await self.deliver(service, delivery))
-            service.step_to(until)
-            return tuple(attempts)
+        return tuple(attempts)
 
     async def follow_real_time(self, services: Callable[[], Iterable[Service]]) -> None:
         """From now on deliver what real time brings about.
@@ -96,17 +101,26 @@ class Courier:
         self._watch.add_done_callback(_report)
 
     def forget(self, service: Service) -> None:
-        """Cut off what goes on in the background for a tenant."""
+        """Cut off what goes on in the background for a tenant, and steps of its clock."""
         self._advancing.pop(service, None)
         for task in self._background.pop(service, set()):
             task.cancel()
 
-    def _start(self, service: Service, delivery: Delivery) -> None:
-        """Send a delivery for which nobody waits."""
+    def go_on(self, service: Service, task: asyncio.Task[object]) -> None:
+        """Have deliveries go on in the background: steps of the clock wait for them.
+
+        Args:
+            service: Whose they are. When it is forgotten, they are cut off.
+            task: What makes them.
+        """
         tasks = self._background.setdefault(service, set())
-        task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+
+    def _start(self, service: Service, delivery: Delivery) -> None:
+        """Send a delivery for which nobody waits."""
+        task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
+        self.go_on(service, task)
         task.add_done_callback(_report)
 
     async def _watch_time(self, services: Callable[[], Iterable[Service]]) -> None:

@@ -153,6 +153,9 @@ class Database:
                 raise SandboxDatabaseError(
                     f"{self._path} is in use by another sandbox: end that, or name another file."
                 ) from error
-            raise SandboxDatabaseError(f"{self._path} cannot be opened: {error}.") from error
+            hint = ""
+            if self._path is not None and not self._path.parent.is_dir():
+                hint = " Its directory is not there: make it, or name another file."
+            raise SandboxDatabaseError(f"{self._path} cannot be opened: {error}.{hint}") from error
         except sqlite3.DatabaseError as error:
             raise SandboxDatabaseError(f"{self._path} is no SQLite database: {error}.") from error

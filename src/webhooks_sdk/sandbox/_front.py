@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._answer import refuse
+from webhooks_sdk.sandbox._bodies import read_headers
 from webhooks_sdk.sandbox._control import CONTROL_PATH
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ class Front:
             has_answer = True
             await send(message)
 
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = read_headers(scope)
         if (refusal := self._guard.judge(headers)) is not None:
             await refusal.send(send)
             return

@@ -33,6 +33,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def host_of_url(host: str) -> str:
+    """Return the host by which this machine reaches what listens at a host, as a URL has it."""
+    if _is_ip(host) and ip_address(host).is_unspecified:
+        # Every address, and so none that could be connected to, or be loopback to a client.
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
 def _lower(name: str) -> str:
     return name.lower()
 
@@ -73,7 +81,9 @@ class Guard:
                 " give it to the sandbox as an allowed host.",
             )
         origin = headers.get("origin")
-        if origin is not None and origin.lower() != f"http://{host}":
+        # What has another name may be the end of a tunnel that speaks TLS.
+        schemes = ("http", "https") if self._is_allowed(host) else ("http",)
+        if origin is not None and origin.lower() not in {f"{one}://{host}" for one in schemes}:
             return refuse(
                 HTTPStatus.FORBIDDEN, "Pages of another origin must not reach the sandbox."
             )
@@ -85,12 +95,18 @@ class Guard:
         match = _read_host(host)
         if match is None:
             return False
-        name = match["six"] or match["name"]
-        if host in self.allowed or name in self.allowed:
+        if self._is_allowed(host):
             return True
+        name = match["six"] or match["name"]
         if int(match["port"] or HTTP_PORT) != self.port:
             return False
         return name == self.host or is_loopback(name) or (self._is_everywhere and _is_ip(name))
+
+    def _is_allowed(self, host: str) -> bool:
+        match = _read_host(host)
+        if match is None:
+            return False
+        return host in self.allowed or (match["six"] or match["name"]) in self.allowed
 
     @property
     def _is_everywhere(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from webhooks_sdk.sandbox._answer import Answer
-from webhooks_sdk.sandbox._bodies import read_body
+from webhooks_sdk.sandbox._bodies import read_body, read_headers
 from webhooks_sdk.sandbox._refusals import RequestRefusedError
 from webhooks_sdk.sandbox._routes import Route, find_route
 from webhooks_sdk.sandbox._service import Service
@@ -66,9 +66,7 @@ class Reception:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a request in, pass it on, and record the status of its answer."""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = read_headers(scope)
         route = find_route(scope["method"], scope["path"])
         service, is_authorized = self._holder(route, headers)
         number = self._log.begin(service, scope["method"], scope["path"])

@@ -10,7 +10,7 @@ from webhooks_sdk.sandbox._control import CONTROL_PATH, Control
 from webhooks_sdk.sandbox._courier import Courier
 from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._front import Front
-from webhooks_sdk.sandbox._guard import Guard, is_loopback
+from webhooks_sdk.sandbox._guard import Guard, host_of_url, is_loopback
 from webhooks_sdk.sandbox._injector import FaultInjector, FaultPlans
 from webhooks_sdk.sandbox._openapi import DocumentServer
 from webhooks_sdk.sandbox._random import id_source
@@ -24,7 +24,7 @@ from webhooks_sdk.sandbox._site import Site
 from webhooks_sdk.sandbox._story import tell_story
 from webhooks_sdk.sandbox._tenant import Tenant
 from webhooks_sdk.sandbox._timeline import Timeline
-from webhooks_sdk.sandbox._tokens import TokenOffice
+from webhooks_sdk.sandbox._tokens import MAX_TOKEN_LIFETIME, TokenOffice
 from webhooks_sdk.sandbox.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Sandbox(Tenant):
     Production is at the root, staging under `/staging`.
 
     Args:
-        host: Where it listens: an IP address, or `"localhost"`.
+        host: Where it listens: an IP address, or `"localhost"`. For every address of the machine,
+            `"0.0.0.0"`, its URLs have that of loopback.
         port: The port, 0 for any that is free.
         client_id: The client id of the first tenant; that of the database, or generated, if None.
         client_secret: The secret that belongs to it, likewise.
@@ -73,8 +74,8 @@ class Sandbox(Tenant):
 
     Raises:
         ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
-            not positive, a timeout is none, or a credential is empty or another tenant's of the
-            database.
+            not 1 to 1,000,000,000, a timeout is none, or a credential is empty or another tenant's
+            of the database.
         SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
     """
 
@@ -101,8 +102,10 @@ class Sandbox(Tenant):
                 f"{host!r} is no loopback address, so other machines could reach the sandbox:"
                 " use 127.0.0.1, or allow_remote=True if that is meant."
             )
-        if token_lifetime < 1:
-            raise ValueError(f"token_lifetime must be 1 second or more, not {token_lifetime}.")
+        if not 1 <= token_lifetime <= MAX_TOKEN_LIFETIME:
+            raise ValueError(
+                f"token_lifetime must be 1 to {MAX_TOKEN_LIFETIME} seconds, not {token_lifetime}."
+            )
         self._address = (host, port)
         self._allowed_hosts = frozenset(allowed_hosts)
         self._real_time = real_time
@@ -137,7 +140,7 @@ class Sandbox(Tenant):
         try:
             listener = bind(*self._address)
             host, port = self._address[0], listener.getsockname()[1]
-            site.root_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            site.root_url = f"http://{host_of_url(host)}:{port}"
             guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
             site.server = ServerThread(self._stack(guard), listener)
             if self._seed_demo:

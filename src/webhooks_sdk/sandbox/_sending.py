@@ -69,8 +69,9 @@ async def _converse(
     request: OutgoingRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> int:
     connection = h11.Connection(h11.CLIENT)
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
     parts = (
-        h11.Request(method="POST", target=request.address.target, headers=list(request.headers)),
+        h11.Request(method="POST", target=request.address.target, headers=headers),
         h11.Data(data=request.body),
         h11.EndOfMessage(),
     )
@@ -80,7 +81,10 @@ async def _converse(
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(_CHUNK))
+            data = await reader.read(_CHUNK)
+            if not data and not status:
+                raise ConnectionError("the subscriber closed the connection without an answer")
+            connection.receive_data(data)
         elif isinstance(event, h11.Response):
             status = event.status_code
         elif isinstance(event, h11.EndOfMessage):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
 
+from webhooks_sdk.sandbox._faults import Fault
 from webhooks_sdk.sandbox._history import History, Which
 from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox._rules import is_event_name
@@ -14,13 +16,12 @@ from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
     from uuid import UUID
 
     from webhooks_sdk.sandbox._changes import Changes
-    from webhooks_sdk.sandbox._faults import Fault
     from webhooks_sdk.sandbox._history import AttemptOutcome
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
@@ -217,8 +218,12 @@ class Tenant:
 
         Raises:
             ValueError: The step goes back, or leads beyond the year 9998.
+            TypeError: It is no timedelta.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
+        # Who has no type checker may mean seconds.
+        if not isinstance(cast("object", step), timedelta):
+            raise TypeError(f"step must be a timedelta, such as timedelta(hours=1), not {step!r}.")
         service, courier = self._service, self._site.courier
         return self._site.run(lambda: courier.advance(service, step))
 
@@ -304,7 +309,14 @@ class Tenant:
 
         Args:
             faults: What goes wrong, and how often.
+
+        Raises:
+            TypeError: One is no `Fault`.
         """
+        for one in faults:
+            # It would only fail when a request comes, and each one from then on.
+            if not isinstance(cast("object", one), Fault):
+                raise TypeError(f"A fault must be such as Fault('latency'), not {one!r}.")
         plan = self._site.faults.of(self._service)
         self._site.call(lambda: plan.inject(faults))
 

@@ -6,7 +6,8 @@ import base64
 import binascii
 import hmac
 import secrets
-from email.parser import BytesParser
+from email.message import Message
+from email.parser import BytesHeaderParser
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._timeline import Clock
 
 GRANT_TYPE = "client_credentials"
+MAX_TOKEN_LIFETIME = 10**9
+"""Seconds that an access token can live at most: 31 years."""
+# A token request has three; the last one read holds whatever follows it.
+_MAX_FIELDS = 100
 
 Pair = tuple[str, str]
 
@@ -100,12 +105,19 @@ def _read_form(content_type: str, body: bytes) -> list[Pair]:
 
 
 def _read_multipart(content_type: str, body: bytes) -> list[Pair]:
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    form = Message()
+    form["Content-Type"] = content_type
+    boundary = form.get_boundary()
+    if not boundary:
+        return []
+    # Not parsed as mail would be: a form has no forms inside it, however often one says it has.
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MAX_FIELDS)
     fields: list[Pair] = []
-    for part in BytesParser().parsebytes(head + body).walk():
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
+    for part in parts:
+        head, _, content = part.partition(b"\r\n\r\n")
+        named = BytesHeaderParser().parsebytes(head.partition(b"\r\n")[2])
+        name = named.get_param("name", header="content-disposition")
+        if isinstance(name, str):
             fields.append((name, content.decode(errors="replace")))
     return fields
 

@@ -6,10 +6,12 @@ import random
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
 
 from attrs import field, frozen
-from attrs.validators import ge, in_, instance_of
+from attrs.validators import ge, in_, le
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from attrs import Attribute
 
 Unanswered: TypeAlias = Literal["null", "missing"]
 Order: TypeAlias = Literal["newest_first", "oldest_first", "shuffled"]
@@ -20,6 +22,13 @@ VariantsLike: TypeAlias = "Variants | str | int"
 T = TypeVar("T")
 
 _LENGTHS: Final = (10, 25, 100, 1000)
+_MOST: Final = 1_000_000
+
+
+def _is_whole(_: object, attribute: Attribute[T], value: T) -> None:
+    # 200.0 equals 200, and a bool is an int: neither can be sent, or counted with.
+    if type(value) is not int:
+        raise TypeError(f"{attribute.name} must be a whole number, not {value!r}.")
 
 
 @frozen(kw_only=True)
@@ -32,20 +41,20 @@ class Variants:
             subscriber has not answered: null or missing.
         order: The order of listed events. `"shuffled"` is an order by nothing that a client knows;
             asking again gives the same one.
-        listed: How many events are listed at most, 1 or more: always the latest ones.
+        listed: How many events are listed at most, 1 to 1,000,000: always the latest ones.
         rows: Whether there is a row for each attempt, or for each event with its latest attempt.
         redelivery: Whether the answer to a redelivery waits for the subscriber's, or comes early:
             then without status and duration, which land in the list of events later.
 
     Raises:
         ValueError: There is no such choice.
-        TypeError: `listed` is no number.
+        TypeError: `create_status` or `listed` is no whole number.
     """
 
-    create_status: Literal[200, 201] = field(default=201, validator=in_((200, 201)))
+    create_status: Literal[200, 201] = field(default=201, validator=[_is_whole, in_((200, 201))])
     unanswered: Unanswered = field(default="null", validator=in_(get_args(Unanswered)))
     order: Order = field(default="newest_first", validator=in_(get_args(Order)))
-    listed: int = field(default=1000, validator=[instance_of(int), ge(1)])
+    listed: int = field(default=1000, validator=[_is_whole, ge(1), le(_MOST)])
     rows: Rows = field(default="attempts", validator=in_(get_args(Rows)))
     redelivery: Redelivery = field(default="waits", validator=in_(get_args(Redelivery)))
 

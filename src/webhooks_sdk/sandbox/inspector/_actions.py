@@ -44,7 +44,9 @@ class Actions:
         """
         wanted = read_publication(form)
         deliveries = service.publish(wanted.name, wanted.body)
-        return await self._watch("published", self._site.courier.publish(service, deliveries))
+        task = self._begin(self._site.courier.publish(service, deliveries))
+        self._site.courier.go_on(service, task)
+        return await _watch("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
         """Redeliver an event.
@@ -61,7 +63,9 @@ class Actions:
         async def redeliver() -> tuple[DeliveryAttempt, ...]:
             return (await self._site.courier.redeliver(service, hook_id, event_id),)
 
-        return await self._watch("redelivered", redeliver())
+        task = self._begin(redeliver())
+        self._site.courier.go_on(service, task)
+        return await _watch("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
         """Step the clock.
@@ -80,20 +84,25 @@ class Actions:
             service.timeline.target(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
-        return await self._watch("advanced", self._site.courier.advance(service, step))
+        return await _watch("advanced", self._begin(self._site.courier.advance(service, step)))
 
-    async def _watch(
-        self, action: str, doing: Coroutine[object, object, Sequence[DeliveryAttempt]]
-    ) -> Notice:
-        """Wait for an action, but not long, and say what came of it."""
+    def _begin(
+        self, doing: Coroutine[object, object, Sequence[DeliveryAttempt]]
+    ) -> asyncio.Task[Sequence[DeliveryAttempt]]:
         task = asyncio.get_running_loop().create_task(doing)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-        if done:
-            return notice_of(action, task.result())
-        task.add_done_callback(_report)
-        return notice_of(action, None)
+        return task
+
+
+async def _watch(action: str, task: asyncio.Task[Sequence[DeliveryAttempt]]) -> Notice:
+    """Wait for an action, but not long, and say what came of it."""
+    done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
+    # It is cancelled where the tenant is reset or closed meanwhile.
+    if done and not task.cancelled():
+        return notice_of(action, task.result())
+    task.add_done_callback(_report)
+    return notice_of(action, None)
 
 
 def _report(task: asyncio.Task[Sequence[DeliveryAttempt]]) -> None:

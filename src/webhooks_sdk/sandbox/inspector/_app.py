@@ -10,8 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from starlette.requests import ClientDisconnect
-
+from webhooks_sdk.sandbox._bodies import read_body, read_headers
 from webhooks_sdk.sandbox._refusals import RequestRefusedError
 from webhooks_sdk.sandbox.inspector._actions import Actions
 from webhooks_sdk.sandbox.inspector._filters import FilterError, read_filters
@@ -97,7 +96,7 @@ class Inspector:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
         if method == "POST":
-            return await self._act(scope, await self._form(receive))
+            return await self._act(scope, await self._form(scope, receive))
         if path in _ACTIONS or path.endswith("/redeliver"):
             raise _not_allowed("This is no page: it takes forms alone.", "POST")
         if method not in {"GET", "HEAD"}:
@@ -188,22 +187,13 @@ class Inspector:
             )
         return service, event_id, match["rest"]
 
-    async def _form(self, receive: Receive) -> dict[str, str]:
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAX_FORM_BYTES:
-                raise PageError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"A form can have {MAX_FORM_BYTES >> 20} MiB at most.",
-                )
+    async def _form(self, scope: Scope, receive: Receive) -> dict[str, str]:
         try:
-            return read_form(body)
+            return read_form(await read_body(receive, read_headers(scope), MAX_FORM_BYTES))
+        except RequestRefusedError as refusal:
+            raise PageError(
+                refusal.status, f"A form can have {MAX_FORM_BYTES >> 20} MiB at most."
+            ) from None
         except ValueError:
             raise PageError(HTTPStatus.BAD_REQUEST, "The form cannot be read.") from None
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from attrs import fields_dict, frozen
 
+from webhooks_sdk.sandbox._timeline import END_OF_TIME
 from webhooks_sdk.sandbox.inspector._words import State
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ STATES: tuple[State, ...] = ("delivered", "failed", "under_way")
 
 _LONGEST_NAME = 200
 _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_is_integer = re.compile("[0-9]{1,19}").fullmatch
 # SQLite has no larger ones.
-_is_integer = re.compile("[0-9]{1,18}").fullmatch
+_LAST = (1 << 63) - 1
 
 
 class FilterError(ValueError):
@@ -99,8 +101,10 @@ def read_filters(query: str) -> Filters:
         match name:
             case "tenant" | "hook":
                 known[name] = _uuid(name, text)
-            case "since" | "until" | "before":
-                known[name] = _integer(name, text)
+            case "since" | "until":
+                known[name] = _integer(name, text, END_OF_TIME)
+            case "before":
+                known[name] = _integer(name, text, _LAST)
             case "state":
                 known[name] = _one_of(name, text, STATES)
             case "range":
@@ -135,9 +139,9 @@ def _uuid(name: str, text: str) -> UUID:
     return UUID(text)
 
 
-def _integer(name: str, text: str) -> int:
-    if not _is_integer(text):
-        raise FilterError(f"{name} must be a whole number.")
+def _integer(name: str, text: str, most: int) -> int:
+    if not _is_integer(text) or int(text) > most:
+        raise FilterError(f"{name} must be a whole number, {most} at most.")
     return int(text)
 
 
