@@ -149,6 +149,75 @@ def test_ctrl_c_ends_at_once_and_leaves_what_is_under_way_unknown(tmp_path: Path
         assert [outcome.status for outcome in resumed] == ["skipped"]
 
 
+def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Path) -> None:
+    gate = Gate()
+
+    def send(target: Target) -> WebhookEvent:
+        return attempt("x") if target.request_id == event_id(0) else gate.send(target)
+
+    def targets() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        yield HOOK, event_id(1)
+        gate.entered.acquire()
+        raise KeyboardInterrupt
+
+    options = ReplayOptions(journal=tmp_path / "journal")
+    with Replay(send, targets(), base_url=BASE_URL, options=options) as replay:
+        with pytest.raises(KeyboardInterrupt):
+            list(replay)
+        statuses = {outcome.request_id: outcome.status for outcome in replay}
+    gate.open.set()
+    assert statuses[event_id(1)] == "unknown"
+    assert replay.report.stopped == "it was interrupted"
+
+
+def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:
+    def send(_: Target) -> WebhookEvent:
+        raise SystemExit(3)
+
+    path = tmp_path / "journal"
+    options = ReplayOptions(journal=path)
+    with (
+        pytest.raises(SystemExit),
+        Replay(send, endless(), base_url=BASE_URL, options=options) as replay,
+    ):
+        replay.run()
+    with Journal(path) as journal:
+        [entry] = journal
+        assert entry.in_flight
+
+
+def test_a_system_that_has_no_more_threads_is_worked_with(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    outcomes, report = ReplayFace("sync").collect(
+        service, [(HOOK, event_id(n)) for n in range(50)], concurrency=8
+    )
+    assert report.finished
+    assert len({outcome.request_id for outcome in outcomes}) == len(service.sent) == 50
+    assert len(started) == 2
+
+
+def test_no_exception_of_on_progress_passes_for_the_end(
+    replay_face: ReplayFace, service: Service
+) -> None:
+    def on_progress(_: object) -> None:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="on_progress raised StopIteration"):
+        replay_face.collect(service, [(HOOK, event_id(0))], on_progress=on_progress)
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
     backend: Backend, tmp_path: Path

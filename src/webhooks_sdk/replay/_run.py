@@ -269,6 +269,11 @@ class Run:
         if grace is not None:
             self._grace_ends = min(self._grace_ends, self._clock.monotonic() + grace)
 
+    def interrupt(self) -> None:
+        """Wait for nothing any more: what was just being done may have been left half-way."""
+        self._scheduler.stop("it was interrupted")
+        self._grace_ends = -inf
+
     def leave(self) -> None:
         """Take no more targets, as the caller has left the block."""
         if not self._finished:
@@ -334,10 +339,14 @@ class Run:
 
     def _tell_progress(self, now: float) -> None:
         self._next_progress = now + _PROGRESS_INTERVAL
-        if self._options.on_progress is not None:
-            self._options.on_progress(
-                self._tally.progress(now, in_flight=self._scheduler.in_flight)
-            )
+        if self._options.on_progress is None:
+            return
+        progress = self._tally.progress(now, in_flight=self._scheduler.in_flight)
+        try:
+            self._options.on_progress(progress)
+        except StopIteration as error:
+            # It would end the iteration as if all were done.
+            raise RuntimeError("on_progress raised StopIteration.") from error
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -30,9 +30,9 @@ class Replay:
     next outcome is waited for, and those under way go on meanwhile: a slow body slows the run down,
     and nothing piles up. The targets are iterated in the thread that iterates the replay.
 
-    Leaving the `with` block early takes no more targets and waits for what is under way. Leaving it
-    by KeyboardInterrupt, or another exception that is no `Exception`, does not wait: what was under
-    way is unknown when the journal is resumed.
+    Leaving the `with` block early takes no more targets and waits for what is under way.
+    KeyboardInterrupt, or another exception that is no `Exception`, does not wait, also where it is
+    caught inside the block: what was under way is unknown when the journal is resumed.
 
     Args:
         send: Redelivers one event, and returns the attempt or raises. Called in threads. It must
@@ -67,7 +67,7 @@ class Replay:
         self._on_close = on_close
         self._run: Run | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[Job, Result | Exception] | None] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Job, Result | BaseException] | None] = SimpleQueue()
         self._workers: list[Thread] = []
 
     def __enter__(self) -> Self:
@@ -126,21 +126,38 @@ class Replay:
             during.add_note(f"The replay could not end in order: {error}")
 
     def _close(self, run: Run) -> None:
-        run.close()
+        try:
+            run.close()
+        finally:
+            try:
+                self._dismiss(run)
+            finally:
+                if self._on_close is not None:
+                    self._on_close()
+
+    def _dismiss(self, run: Run) -> None:
+        with suppress(Empty):
+            while True:
+                # Nothing more is sent after an interruption.
+                self._jobs.get_nowait()
         for _ in self._workers:
             self._jobs.put(None)
         if not run.in_flight and not run.gave_up_on_some:
             for worker in self._workers:
                 worker.join()
-        if self._on_close is not None:
-            self._on_close()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Outcome:
         run = self._entered()
-        outcome = self._next(run)
+        try:
+            outcome = self._next(run)
+        except Exception:
+            raise
+        except BaseException:
+            run.interrupt()
+            raise
         if outcome is None:
             run.check_stopped()
             raise StopIteration
@@ -210,29 +227,40 @@ class Replay:
             self._begin(run, job)
 
     def _begin(self, run: Run, job: Job) -> None:
+        if len(self._workers) <= run.in_flight:
+            self._add_worker(run)
         run.dispatch(job)
-        if len(self._workers) < run.in_flight:
-            worker = Thread(target=self._work, args=(run,), name="webhooks-replay", daemon=True)
-            worker.start()
-            self._workers.append(worker)
         self._jobs.put(job)
+
+    def _add_worker(self, run: Run) -> None:
+        worker = Thread(target=self._work, args=(run,), name="webhooks-replay", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            # The system has no more threads to give: those that there are do the work.
+            if not self._workers:
+                raise
+        else:
+            self._workers.append(worker)
 
     def _work(self, run: Run) -> None:
         while (job := self._jobs.get()) is not None:
-            self._ended.put((job, self._carry_out(run, job)))
+            result: Result | BaseException
+            try:
+                result = self._carry_out(run, job)
+            except BaseException as error:  # noqa: BLE001 - raised where the replay is iterated
+                result = error
+            self._ended.put((job, result))
 
-    def _carry_out(self, run: Run, job: Job) -> Result | Exception:
+    def _carry_out(self, run: Run, job: Job) -> Result:
         began = CLOCK.monotonic()
         answer: WebhookEvent | Exception
         try:
             answer = self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
-        try:
-            result = judge(answer, CLOCK.monotonic() - began)
-            run.record(job, result)
-        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
-            return error
+        result = judge(answer, CLOCK.monotonic() - began)
+        run.record(job, result)
         return result
 
     def _wait(self, run: Run, wait: Wait) -> None:
@@ -246,11 +274,11 @@ class Replay:
             while True:
                 self._note(run, self._ended.get_nowait())
 
-    def _note(self, run: Run, ended: tuple[Job, Result | Exception] | None) -> None:
+    def _note(self, run: Run, ended: tuple[Job, Result | BaseException] | None) -> None:
         if ended is None:
             return
         job, result = ended
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             run.forget(job)
             raise result
         run.complete(job, result)
