@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import threading
+from collections import Counter
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +174,66 @@ def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Pa
     gate.open.set()
     assert statuses[event_id(1)] == "unknown"
     assert replay.report.stopped == "it was interrupted"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("by", ["thread", "signal"])
+def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str) -> None:
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        # The second request would be sent in eleven days.
+        options = ReplayOptions(rate=1e-6)
+        async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
+            await anext(replay)
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                stop(replay)
+        replay.stop()
+        return replay
+
+    def stop(replay: AsyncReplay) -> None:
+        if by == "thread":
+            threading.Thread(target=replay.stop).start()
+        else:
+            signal.signal(signal.SIGTERM, lambda *_: replay.stop())
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        replay = anyio.run(main, backend=backend)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert replay.report.stopped == "stop() was called"
+    replay.stop()
+
+
+def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
+    targets = [(HOOK, event_id(n)) for n in range(200)]
+    outcomes: list[Outcome] = []
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> None:
+        options = ReplayOptions(journal=tmp_path / "journal", durable=True)
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            while not replay.report.finished:
+                waiting = asyncio.ensure_future(anext(replay, None))
+                for _ in range(len(outcomes) % 7):
+                    await asyncio.sleep(0)
+                # Its own cancellation, which no cancel scope of anyio's shields from.
+                waiting.cancel()
+                with suppress(asyncio.CancelledError):
+                    outcome = await waiting
+                    outcomes.extend([outcome] if outcome else [])
+                    continue
+                outcomes.extend([await anext(replay)])
+
+    asyncio.run(main())
+    assert Counter(one.request_id for one in outcomes) == Counter(target[1] for target in targets)
 
 
 def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:

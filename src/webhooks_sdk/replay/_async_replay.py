@@ -12,13 +12,14 @@ from collections.abc import (
     Iterator,
     Sized,
 )
+from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVarTuple, Unpack
+from typing import Any, Self, TypeVarTuple, Unpack
 from uuid import UUID
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, current_token
 
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import NotFoundError
@@ -89,6 +90,8 @@ class AsyncReplay:
             clock=CLOCK,
         )
         self._news = anyio.Event()
+        self._begun: anyio.Event | None = None
+        self._call_soon = _call_soon()
         self._group = anyio.create_task_group()
         try:
             await self._prepare(run)
@@ -141,10 +144,12 @@ class AsyncReplay:
             during.add_note(f"The replay could not end in order: {error}")
 
     async def _close(self, run: Run) -> None:
-        run.close()
-        if self._on_close is not None:
-            with anyio.CancelScope(shield=True):
-                await self._on_close()
+        try:
+            run.close()
+        finally:
+            if self._on_close is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._on_close()
 
     def __aiter__(self) -> Self:
         return self
@@ -177,7 +182,7 @@ class AsyncReplay:
         return self._entered().report()
 
     def stop(self, grace: float | None = None) -> None:
-        """Take no more targets, and let what is under way end.
+        """Take no more targets, and let what is under way end. It can be called from any thread.
 
         It does not wait: the iteration ends when the last outcome is there.
 
@@ -186,6 +191,11 @@ class AsyncReplay:
                 until it has ended.
         """
         self._entered().stop(grace)
+        # When the event loop has ended, so has the replay.
+        with suppress(RuntimeError):
+            self._call_soon(self._wake)
+
+    def _wake(self) -> None:
         self._news.set()
 
     def _entered(self) -> Run:
@@ -195,6 +205,8 @@ class AsyncReplay:
 
     async def _next(self, run: Run) -> Outcome | None:
         while not run.ended:
+            if self._begun is not None:
+                await self._begun.wait()
             self._take_ended(run)
             if run.crowded:
                 # Other tasks must get their turn while many targets are skipped.
@@ -224,12 +236,28 @@ class AsyncReplay:
             await self._begin(run, job)
 
     async def _begin(self, run: Run, job: Job) -> None:
-        await self._write(run.dispatch, job)
-        self._group.start_soon(self._work, run, job)
+        if not self._options.durable:
+            run.dispatch(job)
+            self._group.start_soon(self._work, run, job)
+            return
+        # In a task of its own, since who iterates may be cancelled meanwhile, and go on after it.
+        self._begun = anyio.Event()
+        self._group.start_soon(self._begin_durably, run, job, self._begun)
+        await self._begun.wait()
+
+    async def _begin_durably(self, run: Run, job: Job, begun: anyio.Event) -> None:
+        try:
+            await self._write(run.dispatch, job)
+        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
+            self._ended.append((job, error))
+            return
+        finally:
+            begun.set()
+        await self._work(run, job)
 
     async def _work(self, run: Run, job: Job) -> None:
         self._ended.append((job, await self._carry_out(run, job)))
-        self._news.set()
+        self._wake()
 
     async def _carry_out(self, run: Run, job: Job) -> Result | Exception:
         began = CLOCK.monotonic()
@@ -270,6 +298,13 @@ class AsyncReplay:
             run.forget(job)
             raise result
         run.complete(job, result)
+
+
+def _call_soon() -> Callable[[Callable[[], object]], object]:
+    """Return what has the event loop call something, from any thread or signal handler."""
+    token: Any = current_token().native_token
+    in_trio = hasattr(token, "run_sync_soon")
+    return token.run_sync_soon if in_trio else token.call_soon_threadsafe
 
 
 def _iterate(
