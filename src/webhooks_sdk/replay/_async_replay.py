@@ -106,11 +106,11 @@ class AsyncReplay:
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(await self._list_events(hook_to_plan))
-        for hook_id, rows in run.to_look_up().items():
+        for hook_id in run.to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(rows, await self._list_events(hook_id))
+                run.look_up(hook_id, await self._list_events(hook_id))
             except NotFoundError:
                 # The subscription is gone: nobody can tell any more.
                 continue
@@ -304,7 +304,9 @@ def _call_soon() -> Callable[[Callable[[], object]], object]:
     """Return what has the event loop call something, from any thread or signal handler."""
     token: Any = current_token().native_token
     in_trio = hasattr(token, "run_sync_soon")
-    return token.run_sync_soon if in_trio else token.call_soon_threadsafe
+    call_soon: Callable[[Callable[[], object]], object]
+    call_soon = token.run_sync_soon if in_trio else token.call_soon_threadsafe
+    return call_soon
 
 
 def _iterate(

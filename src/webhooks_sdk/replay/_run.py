@@ -6,7 +6,7 @@ One thread or task calls it, the one that iterates; but `record` is called by th
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from datetime import UTC, datetime
 from math import inf
 from random import random
@@ -26,7 +26,7 @@ from webhooks_sdk.replay._resuming import outcome_without_sending
 from webhooks_sdk.replay._rows import RowState
 from webhooks_sdk.replay._scheduler import Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target, read_target
-from webhooks_sdk.replay._undelivered import delivered_since
+from webhooks_sdk.replay._undelivered import redelivered_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -121,25 +121,26 @@ class Run:
         assert self._recovery is not None
         make_plan(self._journal, self._recovery, listed, now=self._now())
 
-    def to_look_up(self) -> dict[UUID, list[Row]]:
-        """Return what earlier runs left unknown, by the subscription that is to be listed."""
-        rows_of: defaultdict[UUID, list[Row]] = defaultdict(list)
-        for row in tuple(self._journal.unanswered()):
+    def to_look_up(self) -> Iterable[UUID]:
+        """Return the subscriptions that are to be listed, as earlier runs left some unknown."""
+        hooks: dict[UUID, None] = {}
+        for row in self._journal.unanswered():
+            hooks[row.hook_id] = None
             if row.state is RowState.IN_FLIGHT:
                 # Its run is over: it is under way no more.
                 self._settle(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
-            rows_of[row.hook_id].append(row)
-        return rows_of
+        return hooks
 
-    def look_up(self, rows: Iterable[Row], listed: Iterable[WebhookEvent]) -> None:
-        """Note which of these the list shows to be delivered after all."""
-        listed = tuple(listed)
-        for row in rows:
+    def look_up(self, hook_id: UUID, listed: Iterable[WebhookEvent]) -> None:
+        """Note which of the unknown ones the list shows to be delivered after all."""
+        # By what is listed, which is less than what can be unknown.
+        for attempt in listed:
+            row = self._journal.find(hook_id, attempt.id)
+            if row is None or row.state is not RowState.UNKNOWN:
+                continue
             assert row.open_since is not None
-            attempt = delivered_since(listed, row.request_id, row.open_since)
-            if attempt is not None:
-                target = Target(row.hook_id, row.request_id)
-                self._settle(target, OutcomeStatus.DELIVERED, attempt)
+            if redelivered_since(attempt, row.open_since):
+                self._settle(Target(hook_id, attempt.id), OutcomeStatus.DELIVERED, attempt)
 
     def _settle(
         self,

@@ -92,11 +92,11 @@ class Replay:
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(self._list_events(hook_to_plan))
-        for hook_id, rows in run.to_look_up().items():
+        for hook_id in run.to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(rows, self._list_events(hook_id))
+                run.look_up(hook_id, self._list_events(hook_id))
             except NotFoundError:
                 # The subscription is gone: nobody can tell any more.
                 continue
