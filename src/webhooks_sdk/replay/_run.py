@@ -227,7 +227,7 @@ class Run:
         if outcome is None:
             return Job(target)
         self._journal.touch(target.hook_id, target.request_id)
-        self._emit(outcome)
+        self._emit(outcome, sent=False)
         return None
 
     def dispatch(self, job: Job) -> None:
@@ -331,8 +331,8 @@ class Run:
             coverage=None if plan is None else coverage_of(plan),
         )
 
-    def _emit(self, outcome: Outcome) -> None:
-        self._tally.count(outcome)
+    def _emit(self, outcome: Outcome, *, sent: bool = True) -> None:
+        self._tally.count(outcome, sent=sent)
         self.outcomes.append(outcome)
         now = self._clock.monotonic()
         if now >= self._next_progress:
