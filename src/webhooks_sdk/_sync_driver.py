@@ -14,6 +14,7 @@ from webhooks_sdk._driver import (
     answer_of,
     body_reader,
     build_request,
+    closed,
     logger,
     raise_lost,
 )
@@ -211,6 +212,8 @@ class SyncLane:
         Raises:
             WebhooksError: It failed.
         """
+        if self._of_client.closed:
+            raise closed()
         return self._driver.send(operation, self._options)
 
     def close(self) -> None:
