@@ -269,6 +269,27 @@ def test_a_recovery_of_another_subscription_is_refused(service: Service, path: P
         face.collect(service, (), recovery=other, journal=path)
 
 
+def test_without_until_the_window_ends_before_the_list_was_made(path: Path) -> None:
+    listed_at: list[datetime] = []
+
+    def list_events(_: UUID) -> list[Any]:
+        listed_at.append(datetime.now(UTC))
+        return []
+
+    with Replay(
+        Service().end,
+        (),
+        base_url="https://service.test",
+        list_events=list_events,
+        options=ReplayOptions(journal=path),
+        recovery=recovery(until=None),
+    ):
+        pass
+    with Journal(path) as journal:
+        assert journal.plan is not None
+        assert journal.plan.until <= listed_at[0]
+
+
 def test_without_until_a_resumed_recovery_keeps_its_window(service: Service, path: Path) -> None:
     face = ReplayFace("sync")
     service.listed = outage()

@@ -18,7 +18,7 @@ from support.replays import HOOK, ReplayFace, Service, attempt, event_id
 from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
     from uuid import UUID
 
@@ -87,6 +87,42 @@ def test_an_exception_of_the_targets_comes_through(
     with pytest.raises(LookupError, match="the database is gone"):
         replay_face.collect(service, broken(), journal=tmp_path / "journal")
     assert service.sent == [event_id(0)]
+
+
+def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise LookupError
+
+    with Replay(service.end, broken(), base_url=BASE_URL) as replay:
+        with pytest.raises(LookupError):
+            list(replay)
+        list(replay)
+    assert not replay.report.finished
+    assert "the targets broke off" in str(replay.report)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_nor_do_targets_that_were_cancelled(backend: Backend) -> None:
+    async def slow() -> AsyncIterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        await anyio.sleep_forever()
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        async with AsyncReplay(send, slow(), base_url=BASE_URL) as replay:
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            await replay.run()
+        return replay
+
+    report = anyio.run(main, backend=backend).report
+    assert (report.total, report.finished) == (1, False)
+    assert "the targets broke off" in str(report)
 
 
 def test_a_replay_needs_its_block(service: Service) -> None:

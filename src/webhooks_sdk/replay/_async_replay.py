@@ -76,6 +76,8 @@ class AsyncReplay:
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
+        # Whether the targets raised when they were last asked: a generator then looks exhausted.
+        self._broken_off = False
         self._run: Run | None = None
         self._ended: deque[tuple[Job, Result | Exception]] = deque()
 
@@ -225,15 +227,21 @@ class AsyncReplay:
         return None
 
     async def _pull(self, run: Run) -> None:
-        if self._targets is None:
-            job = run.take_leftover()
-        else:
-            try:
-                job = run.take(await anext(self._targets))
-            except StopAsyncIteration:
-                self._targets = job = None
+        job = run.take_leftover() if self._targets is None else await self._take(run, self._targets)
         if job is not None:
             await self._begin(run, job)
+
+    async def _take(self, run: Run, targets: AsyncIterator[TargetLike]) -> Job | None:
+        broken_off, self._broken_off = self._broken_off, True
+        try:
+            target = await anext(targets)
+        except StopAsyncIteration:
+            self._targets = None
+            if broken_off:
+                run.break_off()
+            return None
+        self._broken_off = False
+        return run.take(target)
 
     async def _begin(self, run: Run, job: Job) -> None:
         if not self._options.durable:

@@ -92,6 +92,7 @@ class Run:
         self._tally = Tally(total=total, began=began)
         self._next_progress = began + _PROGRESS_INTERVAL
         self._position = 0
+        self._asked_at = self._now()
         self._leftovers: Iterator[Row] | None = None
         self._grace_ends = inf
         self._finished = False
@@ -114,12 +115,14 @@ class Run:
         """Return the subscription whose events `plan` needs listed; None if it needs none."""
         if self._recovery is None or self._journal.plan is not None:
             return None
+        # The list says nothing of what happens after this.
+        self._asked_at = self._now()
         return self._recovery.hook_id
 
     def plan(self, listed: Iterable[WebhookEvent]) -> None:
         """Write down, before the first request, which events are to be redelivered."""
         assert self._recovery is not None
-        make_plan(self._journal, self._recovery, listed, now=self._now())
+        make_plan(self._journal, self._recovery, listed, now=self._asked_at)
 
     def to_look_up(self) -> Iterable[UUID]:
         """Return the subscriptions that are to be listed, as earlier runs left some unknown."""
@@ -269,6 +272,10 @@ class Run:
         self._scheduler.stop("stop() was called")
         if grace is not None:
             self._grace_ends = min(self._grace_ends, self._clock.monotonic() + grace)
+
+    def break_off(self) -> None:
+        """Take no more targets, as there may be some that cannot be had any more."""
+        self._scheduler.stop("the targets broke off: an exception or a cancellation ended them")
 
     def interrupt(self) -> None:
         """Wait for nothing any more: what was just being done may have been left half-way."""

@@ -65,6 +65,8 @@ class Replay:
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
+        # Whether the targets raised when they were last asked: a generator then looks exhausted.
+        self._broken_off = False
         self._run: Run | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._ended: SimpleQueue[tuple[Job, Result | BaseException] | None] = SimpleQueue()
@@ -216,15 +218,21 @@ class Replay:
         return None
 
     def _pull(self, run: Run) -> None:
-        if self._targets is None:
-            job = run.take_leftover()
-        else:
-            try:
-                job = run.take(next(self._targets))
-            except StopIteration:
-                self._targets = job = None
+        job = run.take_leftover() if self._targets is None else self._take(run, self._targets)
         if job is not None:
             self._begin(run, job)
+
+    def _take(self, run: Run, targets: Iterator[TargetLike]) -> Job | None:
+        broken_off, self._broken_off = self._broken_off, True
+        try:
+            target = next(targets)
+        except StopIteration:
+            self._targets = None
+            if broken_off:
+                run.break_off()
+            return None
+        self._broken_off = False
+        return run.take(target)
 
     def _begin(self, run: Run, job: Job) -> None:
         if len(self._workers) <= run.in_flight:
