@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -87,6 +87,38 @@ def test_an_exception_of_the_targets_comes_through(
     with pytest.raises(LookupError, match="the database is gone"):
         replay_face.collect(service, broken(), journal=tmp_path / "journal")
     assert service.sent == [event_id(0)]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_one_end_that_cannot_be_recorded_does_not_take_the_others(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    async def main() -> None:
+        unreadable = anyio.Semaphore(0)
+
+        async def send(target: Target) -> WebhookEvent:
+            if target.request_id in {event_id(5), event_id(6)}:
+                unreadable.release()
+                return cast("WebhookEvent", None)
+            if target.request_id == event_id(4):
+                await unreadable.acquire()
+                await unreadable.acquire()
+                await anyio.wait_all_tasks_blocked()
+            return attempt("x", id=target.request_id)
+
+        options = ReplayOptions(journal=path)
+        targets = [(HOOK, event_id(n)) for n in range(7)]
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            await replay.run()
+
+    with pytest.raises(AttributeError) as caught:
+        anyio.run(main, backend=backend)
+    assert "could not end in order" in caught.value.__notes__[0]
+    with Journal(path) as journal:
+        states = {entry.request_id: entry.status for entry in journal}
+    assert states == {event_id(n): "delivered" if n < 5 else None for n in range(7)}
 
 
 def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
@@ -234,7 +266,11 @@ def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str
         if by == "thread":
             threading.Thread(target=replay.stop).start()
         else:
-            signal.signal(signal.SIGTERM, lambda *_: replay.stop())
+
+            def on_signal(*_: object) -> None:
+                replay.stop()
+
+            signal.signal(signal.SIGTERM, on_signal)
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
 
     before = signal.getsignal(signal.SIGTERM)

@@ -119,13 +119,18 @@ class Replay:
 
     def _drain(self, run: Run, during: Exception | None) -> None:
         run.leave()
-        try:
-            while self._next(run) is not None:
-                """Nobody wants it any more; the report counts it."""
-        except Exception as error:
-            if during is None:
-                raise
-            during.add_note(f"The replay could not end in order: {error}")
+        failure: Exception | None = None
+        while not run.ended:
+            try:
+                # Nobody wants the outcome any more; the report counts it.
+                self._next(run)
+            except Exception as error:  # noqa: BLE001 - the others under way are to end all the same
+                failure = failure or error
+        if failure is None:
+            return
+        if during is None:
+            raise failure
+        during.add_note(f"The replay could not end in order: {failure}")
 
     def _close(self, run: Run) -> None:
         try:
