@@ -20,6 +20,7 @@ from webhooks_sdk._driver import (
     answer_of,
     body_reader,
     build_request,
+    closed,
     logger,
     raise_lost,
 )
@@ -221,6 +222,8 @@ class AsyncLane:
         Raises:
             WebhooksError: It failed.
         """
+        if self._of_client.closed:
+            raise closed()
         return await self._driver.send(operation, self._options)
 
     async def close(self) -> None:

@@ -276,6 +276,7 @@ class AsyncHooks:
             JournalError: On entering: the journal cannot be used (`JournalLockedError`: another
                 process is writing it), or belongs to another environment. While it is iterated: it
                 cannot be written.
+            APIError: On entering, when a run is resumed: what is unknown could not be looked up.
             ReplayStoppedError: While it is iterated: nothing worked, or the credentials were
                 refused. The run can be resumed.
         """
@@ -439,4 +440,6 @@ class AsyncHooks:
             until=until,
             pending_grace=pending_grace,
         )
-        return recovery.find_in(await self.list_events(recovery.hook_id), now=datetime.now(UTC))
+        # Before it is listed: the list says nothing of what happens after that.
+        now = datetime.now(UTC)
+        return recovery.find_in(await self.list_events(recovery.hook_id), now=now)

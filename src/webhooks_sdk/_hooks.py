@@ -269,6 +269,7 @@ class Hooks:
             JournalError: On entering: the journal cannot be used (`JournalLockedError`: another
                 process is writing it), or belongs to another environment. While it is iterated: it
                 cannot be written.
+            APIError: On entering, when a run is resumed: what is unknown could not be looked up.
             ReplayStoppedError: While it is iterated: nothing worked, or the credentials were
                 refused. The run can be resumed.
         """
@@ -422,4 +423,6 @@ class Hooks:
             until=until,
             pending_grace=pending_grace,
         )
-        return recovery.find_in(self.list_events(recovery.hook_id), now=datetime.now(UTC))
+        # Before it is listed: the list says nothing of what happens after that.
+        now = datetime.now(UTC)
+        return recovery.find_in(self.list_events(recovery.hook_id), now=now)

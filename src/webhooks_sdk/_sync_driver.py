@@ -15,6 +15,7 @@ from webhooks_sdk._driver import (
     answer_of,
     body_reader,
     build_request,
+    closed,
     logger,
     raise_lost,
 )
@@ -214,6 +215,8 @@ class SyncLane:
         Raises:
             WebhooksError: It failed.
         """
+        if self._of_client.closed:
+            raise closed()
         return self._driver.send(operation, self._options)
 
     def close(self) -> None:

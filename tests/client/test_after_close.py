@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
@@ -24,6 +24,7 @@ from webhooks_sdk import (
     Client,
     ClientClosedError,
     ClientCredentials,
+    ReplayStoppedError,
     RetryPolicy,
 )
 
@@ -125,6 +126,28 @@ def test_a_request_for_a_token_that_waits_sends_nothing_after_close(server: Faul
     with pytest.raises(APIConnectionError, match=r"no access token.*the client was closed"):
         client.hooks.list()
     assert len(server.requests) == server.connections == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 200], ids=["in its room", "with more room"])
+def test_a_replay_sends_nothing_after_close(
+    concurrency: int, face: Face, server: FaultServer
+) -> None:
+    client: Any = face.client_class("token", base_url=server.url)
+
+    def replay() -> None:
+        with client.hooks.redeliver_many([(HOOK_ID, REQUEST_ID)], concurrency=concurrency) as run:
+            client.close()
+            run.run()
+
+    async def replay_async() -> None:
+        run = client.hooks.redeliver_many([(HOOK_ID, REQUEST_ID)], concurrency=concurrency)
+        async with run:
+            await client.aclose()
+            await run.run()
+
+    with pytest.raises(ReplayStoppedError, match="The client is closed"):
+        face.run(replay if isinstance(client, Client) else replay_async)
+    assert server.requests == []
 
 
 def wait_for_thread_in(function: str, file: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 from support.replays import HOOK, ReplayFace, Service, attempt, event_id
 
 from webhooks_sdk.errors import (
@@ -21,6 +23,7 @@ from webhooks_sdk.errors import (
     ReplayStoppedError,
 )
 from webhooks_sdk.replay import Outcome, OutcomeStatus, Target
+from webhooks_sdk.replay._report import Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -296,6 +299,28 @@ def test_progress_is_told_at_the_end(replay_face: ReplayFace, service: Service) 
     assert told[-1].done == told[-1].total == told[-1].counts["delivered"] == 5
     assert told[-1].in_flight == 0
     assert told[-1].remaining.total_seconds() == 0
+
+
+def test_what_is_skipped_says_nothing_of_the_time_that_is_left(
+    service: Service, tmp_path: Path
+) -> None:
+    face, told = ReplayFace("sync"), list[Any]()
+    face.collect(service, targets(5), journal=tmp_path / "journal")
+    face.collect(service, targets(5), journal=tmp_path / "journal", on_progress=told.append)
+    assert (told[-1].done, told[-1].rate) == (5, 0)
+    assert told[-1].remaining.total_seconds() == 0
+
+
+def test_the_time_that_is_left_is_that_of_what_is_sent() -> None:
+    skipped = Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.SKIPPED)
+    tally = Tally(total=1_001, began=0.0)
+    for _ in range(900):
+        tally.count(skipped, sent=False)
+    assert tally.progress(10.0, in_flight=1).remaining is None
+    tally.count(evolve(skipped, status=OutcomeStatus.DELIVERED), sent=True)
+    progress = tally.progress(10.0, in_flight=0)
+    assert (progress.done, progress.rate) == (901, 0.1)
+    assert progress.remaining == timedelta(seconds=1_000)
 
 
 def test_the_total_of_a_generator_is_not_known(service: Service) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +108,30 @@ def test_what_is_unknown_is_looked_up_first(
     with Journal(path) as journal:
         [entry] = journal
     assert (entry.status, entry.response_status) == ("delivered", 200)
+
+
+def test_each_subscription_is_looked_up_for_its_own(
+    replay_face: ReplayFace, service: Service, path: Path
+) -> None:
+    other = event_id("another subscription")
+    mixed = [(hook, event_id(n)) for n in range(3) for hook in (HOOK, other)]
+    for n in range(3):
+        service.answer(n, LOST)
+    replay_face.collect(service, mixed, journal=path)
+    later = datetime.now(UTC) + timedelta(days=1)
+    # Listed for both, as what was not asked for would be.
+    service.listed = [
+        attempt(1, redelivery=True, updated_at=later),
+        attempt("of nobody", redelivery=True, updated_at=later),
+        attempt(1, 500, redelivery=True, updated_at=later),
+    ]
+    outcomes, _ = replay_face.collect(service, mixed, journal=path)
+    told = {(outcome.hook_id, outcome.request_id): outcome.status for outcome in outcomes}
+    assert [target for target in mixed if told[target] == "skipped"] == [
+        (HOOK, event_id(1)),
+        (other, event_id(1)),
+    ]
+    assert len(service.sent) == len(mixed)
 
 
 def test_a_redelivery_before_the_intent_proves_nothing(service: Service, path: Path) -> None:
@@ -243,6 +267,27 @@ def test_a_recovery_of_another_subscription_is_refused(service: Service, path: P
     other = Recovery(hook_id=event_id("other hook"), since=NOON, until=recovery().until)
     with pytest.raises(JournalError, match="another recovery"):
         face.collect(service, (), recovery=other, journal=path)
+
+
+def test_without_until_the_window_ends_before_the_list_was_made(path: Path) -> None:
+    listed_at: list[datetime] = []
+
+    def list_events(_: UUID) -> list[Any]:
+        listed_at.append(datetime.now(UTC))
+        return []
+
+    with Replay(
+        Service().end,
+        (),
+        base_url="https://service.test",
+        list_events=list_events,
+        options=ReplayOptions(journal=path),
+        recovery=recovery(until=None),
+    ):
+        pass
+    with Journal(path) as journal:
+        assert journal.plan is not None
+        assert journal.plan.until <= listed_at[0]
 
 
 def test_without_until_a_resumed_recovery_keeps_its_window(service: Service, path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import threading
+from collections import Counter
+from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -13,7 +18,7 @@ from support.replays import HOOK, ReplayFace, Service, attempt, event_id
 from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
     from uuid import UUID
 
@@ -84,6 +89,74 @@ def test_an_exception_of_the_targets_comes_through(
     assert service.sent == [event_id(0)]
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_one_end_that_cannot_be_recorded_does_not_take_the_others(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    async def main() -> None:
+        unreadable = anyio.Semaphore(0)
+
+        async def send(target: Target) -> WebhookEvent:
+            if target.request_id in {event_id(5), event_id(6)}:
+                unreadable.release()
+                return cast("WebhookEvent", None)
+            if target.request_id == event_id(4):
+                await unreadable.acquire()
+                await unreadable.acquire()
+                await anyio.wait_all_tasks_blocked()
+            return attempt("x", id=target.request_id)
+
+        options = ReplayOptions(journal=path)
+        targets = [(HOOK, event_id(n)) for n in range(7)]
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            await replay.run()
+
+    with pytest.raises(AttributeError) as caught:
+        anyio.run(main, backend=backend)
+    assert "could not end in order" in caught.value.__notes__[0]
+    with Journal(path) as journal:
+        states = {entry.request_id: entry.status for entry in journal}
+    assert states == {event_id(n): "delivered" if n < 5 else None for n in range(7)}
+
+
+def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise LookupError
+
+    with Replay(service.end, broken(), base_url=BASE_URL) as replay:
+        with pytest.raises(LookupError):
+            list(replay)
+        list(replay)
+    assert not replay.report.finished
+    assert "the targets broke off" in str(replay.report)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_nor_do_targets_that_were_cancelled(backend: Backend) -> None:
+    async def slow() -> AsyncIterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        await anyio.sleep_forever()
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        async with AsyncReplay(send, slow(), base_url=BASE_URL) as replay:
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            await replay.run()
+        return replay
+
+    report = anyio.run(main, backend=backend).report
+    assert (report.total, report.finished) == (1, False)
+    assert "the targets broke off" in str(report)
+
+
 def test_a_replay_needs_its_block(service: Service) -> None:
     replay = Replay(service.end, (), base_url=BASE_URL)
     with pytest.raises(RuntimeError, match=r"use it as `with \.\.\. as replay:`"):
@@ -147,6 +220,139 @@ def test_ctrl_c_ends_at_once_and_leaves_what_is_under_way_unknown(tmp_path: Path
     )
     with resumed:
         assert [outcome.status for outcome in resumed] == ["skipped"]
+
+
+def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Path) -> None:
+    gate = Gate()
+
+    def send(target: Target) -> WebhookEvent:
+        return attempt("x") if target.request_id == event_id(0) else gate.send(target)
+
+    def targets() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        yield HOOK, event_id(1)
+        gate.entered.acquire()
+        raise KeyboardInterrupt
+
+    options = ReplayOptions(journal=tmp_path / "journal")
+    with Replay(send, targets(), base_url=BASE_URL, options=options) as replay:
+        with pytest.raises(KeyboardInterrupt):
+            list(replay)
+        statuses = {outcome.request_id: outcome.status for outcome in replay}
+    gate.open.set()
+    assert statuses[event_id(1)] == "unknown"
+    assert replay.report.stopped == "it was interrupted"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("by", ["thread", "signal"])
+def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str) -> None:
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        # The second request would be sent in eleven days.
+        options = ReplayOptions(rate=1e-6)
+        async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
+            await anext(replay)
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                stop(replay)
+        replay.stop()
+        return replay
+
+    def stop(replay: AsyncReplay) -> None:
+        if by == "thread":
+            threading.Thread(target=replay.stop).start()
+        else:
+
+            def on_signal(*_: object) -> None:
+                replay.stop()
+
+            signal.signal(signal.SIGTERM, on_signal)
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        replay = anyio.run(main, backend=backend)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert replay.report.stopped == "stop() was called"
+    replay.stop()
+
+
+def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
+    targets = [(HOOK, event_id(n)) for n in range(200)]
+    outcomes: list[Outcome] = []
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> None:
+        options = ReplayOptions(journal=tmp_path / "journal", durable=True)
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            while not replay.report.finished:
+                waiting = asyncio.ensure_future(anext(replay, None))
+                for _ in range(len(outcomes) % 7):
+                    await asyncio.sleep(0)
+                # Its own cancellation, which no cancel scope of anyio's shields from.
+                waiting.cancel()
+                with suppress(asyncio.CancelledError):
+                    outcome = await waiting
+                    outcomes.extend([outcome] if outcome else [])
+                    continue
+                outcomes.extend([await anext(replay)])
+
+    asyncio.run(main())
+    assert Counter(one.request_id for one in outcomes) == Counter(target[1] for target in targets)
+
+
+def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:
+    def send(_: Target) -> WebhookEvent:
+        raise SystemExit(3)
+
+    path = tmp_path / "journal"
+    options = ReplayOptions(journal=path)
+    with (
+        pytest.raises(SystemExit),
+        Replay(send, endless(), base_url=BASE_URL, options=options) as replay,
+    ):
+        replay.run()
+    with Journal(path) as journal:
+        [entry] = journal
+        assert entry.in_flight
+
+
+def test_a_system_that_has_no_more_threads_is_worked_with(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    outcomes, report = ReplayFace("sync").collect(
+        service, [(HOOK, event_id(n)) for n in range(50)], concurrency=8
+    )
+    assert report.finished
+    assert len({outcome.request_id for outcome in outcomes}) == len(service.sent) == 50
+    assert len(started) == 2
+
+
+def test_no_exception_of_on_progress_passes_for_the_end(
+    replay_face: ReplayFace, service: Service
+) -> None:
+    def on_progress(_: object) -> None:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="on_progress raised StopIteration"):
+        replay_face.collect(service, [(HOOK, event_id(0))], on_progress=on_progress)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -12,13 +12,14 @@ from collections.abc import (
     Iterator,
     Sized,
 )
+from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Self, TypeVarTuple, Unpack
 from uuid import UUID
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, current_token
 
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import NotFoundError
@@ -30,7 +31,6 @@ from webhooks_sdk.replay._scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
 
-T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -76,6 +76,8 @@ class AsyncReplay:
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
+        # Whether the targets raised when they were last asked: a generator then looks exhausted.
+        self._broken_off = False
         self._run: Run | None = None
         self._ended: deque[tuple[Job, Result | Exception]] = deque()
         self._idle: list[_Place] = []
@@ -91,6 +93,8 @@ class AsyncReplay:
             clock=CLOCK,
         )
         self._news = anyio.Event()
+        self._begun: anyio.Event | None = None
+        self._call_soon = _call_soon()
         self._group = anyio.create_task_group()
         try:
             await self._prepare(run)
@@ -105,11 +109,11 @@ class AsyncReplay:
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(await self._list_events(hook_to_plan))
-        for hook_id, rows in run.to_look_up().items():
+        for hook_id in run.to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(rows, await self._list_events(hook_id))
+                run.look_up(hook_id, await self._list_events(hook_id))
             except NotFoundError:
                 # The subscription is gone: nobody can tell any more.
                 continue
@@ -134,19 +138,26 @@ class AsyncReplay:
 
     async def _drain(self, run: Run, during: Exception | None) -> None:
         run.leave()
-        try:
-            while await self._next(run) is not None:
-                """Nobody wants it any more; the report counts it."""
-        except Exception as error:
-            if during is None:
-                raise
-            during.add_note(f"The replay could not end in order: {error}")
+        failure: Exception | None = None
+        while not run.ended:
+            try:
+                # Nobody wants the outcome any more; the report counts it.
+                await self._next(run)
+            except Exception as error:  # noqa: BLE001 - the others under way are to end all the same
+                failure = failure or error
+        if failure is None:
+            return
+        if during is None:
+            raise failure
+        during.add_note(f"The replay could not end in order: {failure}")
 
     async def _close(self, run: Run) -> None:
-        run.close()
-        if self._on_close is not None:
-            with anyio.CancelScope(shield=True):
-                await self._on_close()
+        try:
+            run.close()
+        finally:
+            if self._on_close is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._on_close()
 
     def __aiter__(self) -> Self:
         return self
@@ -179,7 +190,7 @@ class AsyncReplay:
         return self._entered().report()
 
     def stop(self, grace: float | None = None) -> None:
-        """Take no more targets, and let what is under way end.
+        """Take no more targets, and let what is under way end. It can be called from any thread.
 
         It does not wait: the iteration ends when the last outcome is there.
 
@@ -188,6 +199,11 @@ class AsyncReplay:
                 until it has ended.
         """
         self._entered().stop(grace)
+        # When the event loop has ended, so has the replay.
+        with suppress(RuntimeError):
+            self._call_soon(self._wake)
+
+    def _wake(self) -> None:
         self._news.set()
 
     def _entered(self) -> Run:
@@ -197,6 +213,8 @@ class AsyncReplay:
 
     async def _next(self, run: Run) -> Outcome | None:
         while not run.ended:
+            if self._begun is not None:
+                await self._begun.wait()
             self._take_ended(run)
             if run.crowded:
                 # Other tasks must get their turn while many targets are skipped.
@@ -215,20 +233,43 @@ class AsyncReplay:
         return None
 
     async def _pull(self, run: Run) -> None:
-        if self._targets is None:
-            job = await self._write(run.take_leftover)
-        else:
-            try:
-                item = await anext(self._targets)
-            except StopAsyncIteration:
-                self._targets = None
-                return
-            job = await self._write(run.take, item)
+        job = run.take_leftover() if self._targets is None else await self._take(run, self._targets)
         if job is not None:
             await self._begin(run, job)
 
+    async def _take(self, run: Run, targets: AsyncIterator[TargetLike]) -> Job | None:
+        broken_off, self._broken_off = self._broken_off, True
+        try:
+            target = await anext(targets)
+        except StopAsyncIteration:
+            self._targets = None
+            if broken_off:
+                run.break_off()
+            return None
+        self._broken_off = False
+        return run.take(target)
+
     async def _begin(self, run: Run, job: Job) -> None:
-        await self._write(run.dispatch, job)
+        if not self._options.durable:
+            run.dispatch(job)
+            self._hand_over(run, job)
+            return
+        # In a task of its own, since who iterates may be cancelled meanwhile, and go on after it.
+        self._begun = anyio.Event()
+        self._group.start_soon(self._begin_durably, run, job, self._begun)
+        await self._begun.wait()
+
+    async def _begin_durably(self, run: Run, job: Job, begun: anyio.Event) -> None:
+        try:
+            await self._write(run.dispatch, job)
+        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
+            self._ended.append((job, error))
+            return
+        finally:
+            begun.set()
+        await self._work(run, job)
+
+    def _hand_over(self, run: Run, job: Job) -> None:
         if self._idle:
             self._idle.pop().take(job)
         else:
@@ -237,7 +278,7 @@ class AsyncReplay:
     async def _work(self, run: Run, job: Job) -> None:
         while True:
             self._ended.append((job, await self._carry_out(run, job)))
-            self._news.set()
+            self._wake()
             place = _Place()
             self._idle.append(place)
             job = await place.wait()
@@ -256,13 +297,13 @@ class AsyncReplay:
             return error
         return result
 
-    async def _write(self, write: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+    async def _write(self, write: Callable[[Unpack[Ts]], None], *arguments: *Ts) -> None:
         if not self._options.durable:
-            return write(*arguments)
+            write(*arguments)
+            return
         # It waits for the disk: not in the event loop, and not half of it.
         with anyio.CancelScope(shield=True):
-            written = await to_thread.run_sync(write, *arguments)
-        return written
+            await to_thread.run_sync(write, *arguments)
 
     async def _wait(self, run: Run, wait: Wait) -> None:
         if wait.seconds is None:
@@ -284,6 +325,15 @@ class AsyncReplay:
             run.forget(job)
             raise result
         run.complete(job, result)
+
+
+def _call_soon() -> Callable[[Callable[[], object]], object]:
+    """Return what has the event loop call something, from any thread or signal handler."""
+    token: Any = current_token().native_token
+    in_trio = hasattr(token, "run_sync_soon")
+    call_soon: Callable[[Callable[[], object]], object]
+    call_soon = token.run_sync_soon if in_trio else token.call_soon_threadsafe
+    return call_soon
 
 
 def _iterate(

@@ -84,7 +84,8 @@ class Progress:
         counts: How many outcomes there were so far of each status.
         in_flight: How many requests are under way.
         total: How many targets there are, None if that is not known.
-        rate: Outcomes a second, over the whole run.
+        rate: Targets a second that were sent and got their outcome, over the whole run. What needed
+            no request, such as what an earlier run has done, is not counted.
         remaining: How long the rest will take at that rate, None if that is not known.
     """
 
@@ -117,15 +118,17 @@ class Tally:
         self.total = total
         self.requests = 0
         self.done = 0
+        self._sent = 0
         self._began = began
         self._ended: float | None = None
         self._counts: dict[str, int] = dict.fromkeys(OutcomeStatus, 0)
         self._bins = [0] * (len(BOUNDS_MS) + 1)
         self._problems: list[Outcome] = []
 
-    def count(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+    def count(self, outcome: Outcome, *, sent: bool) -> None:
+        """Count an outcome, for which this run has sent something or not."""
         self.done += 1
+        self._sent += sent
         self._counts[outcome.status] += 1
         if outcome.status in PROBLEMS and len(self._problems) < MAX_PROBLEMS:
             self._problems.append(outcome)
@@ -155,14 +158,20 @@ class Tally:
     def progress(self, now: float, *, in_flight: int) -> Progress:
         """Return how far the run is."""
         seconds = self._seconds(now)
-        rate = self.done / seconds if seconds > 0 else 0.0
+        # What is skipped passes at once, and says nothing of how long the rest will take.
+        rate = self._sent / seconds if seconds > 0 else 0.0
         left = None if self.total is None else max(0, self.total - self.done)
+        remaining = None
+        if left == 0:
+            remaining = timedelta(0)
+        elif left is not None and rate > 0:
+            remaining = timedelta(seconds=left / rate)
         return Progress(
             counts=MappingProxyType(dict(self._counts)),
             in_flight=in_flight,
             total=self.total,
             rate=rate,
-            remaining=timedelta(seconds=left / rate) if left is not None and rate > 0 else None,
+            remaining=remaining,
         )
 
     def _seconds(self, now: float) -> float:

@@ -6,7 +6,7 @@ One thread or task calls it, the one that iterates; but `record` is called by th
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from datetime import UTC, datetime
 from math import inf
 from random import random
@@ -26,7 +26,7 @@ from webhooks_sdk.replay._resuming import outcome_without_sending
 from webhooks_sdk.replay._rows import RowState
 from webhooks_sdk.replay._scheduler import Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target, read_target
-from webhooks_sdk.replay._undelivered import delivered_since
+from webhooks_sdk.replay._undelivered import redelivered_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +92,7 @@ class Run:
         self._tally = Tally(total=total, began=began)
         self._next_progress = began + _PROGRESS_INTERVAL
         self._position = 0
+        self._asked_at = self._now()
         self._leftovers: Iterator[Row] | None = None
         self._grace_ends = inf
         self._finished = False
@@ -114,32 +115,35 @@ class Run:
         """Return the subscription whose events `plan` needs listed; None if it needs none."""
         if self._recovery is None or self._journal.plan is not None:
             return None
+        # The list says nothing of what happens after this.
+        self._asked_at = self._now()
         return self._recovery.hook_id
 
     def plan(self, listed: Iterable[WebhookEvent]) -> None:
         """Write down, before the first request, which events are to be redelivered."""
         assert self._recovery is not None
-        make_plan(self._journal, self._recovery, listed, now=self._now())
+        make_plan(self._journal, self._recovery, listed, now=self._asked_at)
 
-    def to_look_up(self) -> dict[UUID, list[Row]]:
-        """Return what earlier runs left unknown, by the subscription that is to be listed."""
-        rows_of: defaultdict[UUID, list[Row]] = defaultdict(list)
-        for row in tuple(self._journal.unanswered()):
+    def to_look_up(self) -> Iterable[UUID]:
+        """Return the subscriptions that are to be listed, as earlier runs left some unknown."""
+        hooks: dict[UUID, None] = {}
+        for row in self._journal.unanswered():
+            hooks[row.hook_id] = None
             if row.state is RowState.IN_FLIGHT:
                 # Its run is over: it is under way no more.
                 self._settle(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
-            rows_of[row.hook_id].append(row)
-        return rows_of
+        return hooks
 
-    def look_up(self, rows: Iterable[Row], listed: Iterable[WebhookEvent]) -> None:
-        """Note which of these the list shows to be delivered after all."""
-        listed = tuple(listed)
-        for row in rows:
+    def look_up(self, hook_id: UUID, listed: Iterable[WebhookEvent]) -> None:
+        """Note which of the unknown ones the list shows to be delivered after all."""
+        # By what is listed, which is less than what can be unknown.
+        for attempt in listed:
+            row = self._journal.find(hook_id, attempt.id)
+            if row is None or row.state is not RowState.UNKNOWN:
+                continue
             assert row.open_since is not None
-            attempt = delivered_since(listed, row.request_id, row.open_since)
-            if attempt is not None:
-                target = Target(row.hook_id, row.request_id)
-                self._settle(target, OutcomeStatus.DELIVERED, attempt)
+            if redelivered_since(attempt, row.open_since):
+                self._settle(Target(hook_id, attempt.id), OutcomeStatus.DELIVERED, attempt)
 
     def _settle(
         self,
@@ -199,7 +203,8 @@ class Run:
         target = read_target(item, self._position)
         self._position += 1
         ids = (target.hook_id, target.request_id)
-        if self._journal.add(*ids, self._now()):
+        # A new target needs no look at the journal; what waits for the disk is left to `dispatch`.
+        if not self._options.durable and self._journal.add(*ids, self._now()):
             return Job(target, attempts=1, intended=True)
         return self._consider(target, self._journal.find(*ids))
 
@@ -229,7 +234,7 @@ class Run:
         if outcome is None:
             return Job(target)
         self._journal.touch(target.hook_id, target.request_id)
-        self._emit(outcome)
+        self._emit(outcome, sent=False)
         return None
 
     def dispatch(self, job: Job) -> None:
@@ -273,6 +278,15 @@ class Run:
         self._scheduler.stop("stop() was called")
         if grace is not None:
             self._grace_ends = min(self._grace_ends, self._clock.monotonic() + grace)
+
+    def break_off(self) -> None:
+        """Take no more targets, as there may be some that cannot be had any more."""
+        self._scheduler.stop("the targets broke off: an exception or a cancellation ended them")
+
+    def interrupt(self) -> None:
+        """Wait for nothing any more: what was just being done may have been left half-way."""
+        self._scheduler.stop("it was interrupted")
+        self._grace_ends = -inf
 
     def leave(self) -> None:
         """Take no more targets, as the caller has left the block."""
@@ -330,8 +344,8 @@ class Run:
             coverage=None if plan is None else coverage_of(plan),
         )
 
-    def _emit(self, outcome: Outcome) -> None:
-        self._tally.count(outcome)
+    def _emit(self, outcome: Outcome, *, sent: bool = True) -> None:
+        self._tally.count(outcome, sent=sent)
         self.outcomes.append(outcome)
         now = self._clock.monotonic()
         if now >= self._next_progress:
@@ -339,10 +353,14 @@ class Run:
 
     def _tell_progress(self, now: float) -> None:
         self._next_progress = now + _PROGRESS_INTERVAL
-        if self._options.on_progress is not None:
-            self._options.on_progress(
-                self._tally.progress(now, in_flight=self._scheduler.in_flight)
-            )
+        if self._options.on_progress is None:
+            return
+        progress = self._tally.progress(now, in_flight=self._scheduler.in_flight)
+        try:
+            self._options.on_progress(progress)
+        except StopIteration as error:
+            # It would end the iteration as if all were done.
+            raise RuntimeError("on_progress raised StopIteration.") from error
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -30,9 +30,9 @@ class Replay:
     next outcome is waited for, and those under way go on meanwhile: a slow body slows the run down,
     and nothing piles up. The targets are iterated in the thread that iterates the replay.
 
-    Leaving the `with` block early takes no more targets and waits for what is under way. Leaving it
-    by KeyboardInterrupt, or another exception that is no `Exception`, does not wait: what was under
-    way is unknown when the journal is resumed.
+    Leaving the `with` block early takes no more targets and waits for what is under way.
+    KeyboardInterrupt, or another exception that is no `Exception`, does not wait, also where it is
+    caught inside the block: what was under way is unknown when the journal is resumed.
 
     Args:
         send: Redelivers one event, and returns the attempt or raises. Called in threads. It must
@@ -65,9 +65,11 @@ class Replay:
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
+        # Whether the targets raised when they were last asked: a generator then looks exhausted.
+        self._broken_off = False
         self._run: Run | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[Job, Result | Exception] | None] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Job, Result | BaseException] | None] = SimpleQueue()
         self._workers: list[Thread] = []
 
     def __enter__(self) -> Self:
@@ -92,11 +94,11 @@ class Replay:
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(self._list_events(hook_to_plan))
-        for hook_id, rows in run.to_look_up().items():
+        for hook_id in run.to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(rows, self._list_events(hook_id))
+                run.look_up(hook_id, self._list_events(hook_id))
             except NotFoundError:
                 # The subscription is gone: nobody can tell any more.
                 continue
@@ -117,30 +119,52 @@ class Replay:
 
     def _drain(self, run: Run, during: Exception | None) -> None:
         run.leave()
-        try:
-            while self._next(run) is not None:
-                """Nobody wants it any more; the report counts it."""
-        except Exception as error:
-            if during is None:
-                raise
-            during.add_note(f"The replay could not end in order: {error}")
+        failure: Exception | None = None
+        while not run.ended:
+            try:
+                # Nobody wants the outcome any more; the report counts it.
+                self._next(run)
+            except Exception as error:  # noqa: BLE001 - the others under way are to end all the same
+                failure = failure or error
+        if failure is None:
+            return
+        if during is None:
+            raise failure
+        during.add_note(f"The replay could not end in order: {failure}")
 
     def _close(self, run: Run) -> None:
-        run.close()
+        try:
+            run.close()
+        finally:
+            try:
+                self._dismiss(run)
+            finally:
+                if self._on_close is not None:
+                    self._on_close()
+
+    def _dismiss(self, run: Run) -> None:
+        with suppress(Empty):
+            while True:
+                # Nothing more is sent after an interruption.
+                self._jobs.get_nowait()
         for _ in self._workers:
             self._jobs.put(None)
         if not run.in_flight and not run.gave_up_on_some:
             for worker in self._workers:
                 worker.join()
-        if self._on_close is not None:
-            self._on_close()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Outcome:
         run = self._entered()
-        outcome = self._next(run)
+        try:
+            outcome = self._next(run)
+        except Exception:
+            raise
+        except BaseException:
+            run.interrupt()
+            raise
         if outcome is None:
             run.check_stopped()
             raise StopIteration
@@ -199,40 +223,57 @@ class Replay:
         return None
 
     def _pull(self, run: Run) -> None:
-        if self._targets is None:
-            job = run.take_leftover()
-        else:
-            try:
-                job = run.take(next(self._targets))
-            except StopIteration:
-                self._targets = job = None
+        job = run.take_leftover() if self._targets is None else self._take(run, self._targets)
         if job is not None:
             self._begin(run, job)
 
+    def _take(self, run: Run, targets: Iterator[TargetLike]) -> Job | None:
+        broken_off, self._broken_off = self._broken_off, True
+        try:
+            target = next(targets)
+        except StopIteration:
+            self._targets = None
+            if broken_off:
+                run.break_off()
+            return None
+        self._broken_off = False
+        return run.take(target)
+
     def _begin(self, run: Run, job: Job) -> None:
+        if len(self._workers) <= run.in_flight:
+            self._add_worker(run)
         run.dispatch(job)
-        if len(self._workers) < run.in_flight:
-            worker = Thread(target=self._work, args=(run,), name="webhooks-replay", daemon=True)
-            worker.start()
-            self._workers.append(worker)
         self._jobs.put(job)
+
+    def _add_worker(self, run: Run) -> None:
+        worker = Thread(target=self._work, args=(run,), name="webhooks-replay", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            # The system has no more threads to give: those that there are do the work.
+            if not self._workers:
+                raise
+        else:
+            self._workers.append(worker)
 
     def _work(self, run: Run) -> None:
         while (job := self._jobs.get()) is not None:
-            self._ended.put((job, self._carry_out(run, job)))
+            result: Result | BaseException
+            try:
+                result = self._carry_out(run, job)
+            except BaseException as error:  # noqa: BLE001 - raised where the replay is iterated
+                result = error
+            self._ended.put((job, result))
 
-    def _carry_out(self, run: Run, job: Job) -> Result | Exception:
+    def _carry_out(self, run: Run, job: Job) -> Result:
         began = CLOCK.monotonic()
         answer: WebhookEvent | Exception
         try:
             answer = self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
-        try:
-            result = judge(answer, CLOCK.monotonic() - began)
-            run.record(job, result)
-        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
-            return error
+        result = judge(answer, CLOCK.monotonic() - began)
+        run.record(job, result)
         return result
 
     def _wait(self, run: Run, wait: Wait) -> None:
@@ -246,11 +287,11 @@ class Replay:
             while True:
                 self._note(run, self._ended.get_nowait())
 
-    def _note(self, run: Run, ended: tuple[Job, Result | Exception] | None) -> None:
+    def _note(self, run: Run, ended: tuple[Job, Result | BaseException] | None) -> None:
         if ended is None:
             return
         job, result = ended
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             run.forget(job)
             raise result
         run.complete(job, result)

@@ -146,29 +146,13 @@ def _last_change(attempt: WebhookEvent) -> datetime:
     return max(attempt.created_at, attempt.updated_at)
 
 
-def delivered_since(
-    listed: Iterable[WebhookEvent], request_id: UUID, intended_at: datetime
-) -> WebhookEvent | None:
-    """Find the redelivery of an event that was begun at a moment, and answered 2xx.
+def redelivered_since(attempt: WebhookEvent, intended_at: datetime) -> bool:
+    """Tell whether an attempt is a redelivery that was begun at a moment, and answered 2xx.
 
     Args:
-        listed: The attempts, as the service lists them.
-        request_id: The event.
+        attempt: As the service lists it.
         intended_at: Just before the request for the redelivery was sent.
-
-    Returns:
-        That attempt; None if the list shows none.
     """
     # The service cuts its timestamps to milliseconds.
     begun = intended_at.replace(microsecond=intended_at.microsecond // 1000 * 1000)
-    return next(
-        (
-            attempt
-            for attempt in listed
-            if attempt.id == request_id
-            and attempt.redelivery
-            and attempt.delivered
-            and _last_change(attempt) >= begun
-        ),
-        None,
-    )
+    return attempt.redelivery and attempt.delivered and _last_change(attempt) >= begun
