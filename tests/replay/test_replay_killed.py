@@ -12,18 +12,19 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import replay_child
 
+import webhooks_sdk
 from webhooks_sdk import Client, ClientCredentials
 from webhooks_sdk.replay import Journal
 from webhooks_sdk.sandbox import Fault, Sandbox, Subscriber, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from uuid import UUID
 
     from webhooks_sdk.sandbox import Tenant
@@ -78,6 +79,8 @@ class Outage:
             stderr=subprocess.PIPE,
             text=True,
             env={
+                # The child runs what is tested here, wherever that is installed from.
+                "PYTHONPATH": str(Path(webhooks_sdk.__file__).parents[1]),
                 "WEBHOOKS_BASE_URL": self.sandbox.base_url,
                 "WEBHOOKS_TOKEN_URL": self.sandbox.token_url,
                 "WEBHOOKS_CLIENT_ID": self.sandbox.client_id,
