@@ -373,7 +373,9 @@ class AsyncClient(_BaseClient[AsyncDriver]):
     async def aclose(self) -> None:
         """Close the connections. Closing twice is closing once.
 
-        Calls that are under way fail, or end with what they have; none is tried again.
+        A call that has a connection may still end, and its connection is closed then. One that
+        waits for a connection, or to be tried again, fails with an `APIConnectionError`. With an
+        HTTP client or transport of your own, these decide about calls that are under way.
         """
         if not self._is_view:
             await self._driver.close()

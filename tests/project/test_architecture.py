@@ -157,7 +157,7 @@ def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> N
     assert "webhooks_sdk" in loaded
     programs = {f"webhooks_sdk.{room}" for room in FLOORS[5] | FLOORS[3] | {"_receiving"}}
     assert {name for name in loaded if name.startswith(tuple(programs))} == set()
-    assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs", "sqlite3"} == set()
+    assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs"} == set()
 
 
 def test_the_version_is_the_packages() -> None:

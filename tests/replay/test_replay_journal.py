@@ -24,7 +24,7 @@ from journal_helpers import (
 )
 
 from webhooks_sdk import JournalError
-from webhooks_sdk.replay import OutcomeStatus
+from webhooks_sdk.replay import Journal, OutcomeStatus
 from webhooks_sdk.replay._journal import JournalWriter, RowState
 from webhooks_sdk.replay._rows import ErrorRecord
 
@@ -381,3 +381,30 @@ def test_all_threads_may_write(path: Path) -> None:
         assert nonzero(shared) == {"delivered": len(events)}
     with opened(path) as journal:
         assert {row.request_id for row in journal.untouched()} == set(events)
+
+
+def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
+    with opened(path) as journal, Journal(path) as reader:
+        journal.hold()
+        journal.hold()
+        assert journal.add(HOOK, EVENT, NOW)
+        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        assert not journal.add(HOOK, EVENT, LATER)
+        assert journal.intend(HOOK, OTHER, LATER) == 1
+        assert len(reader) == 0
+        journal.flush()
+        assert [(entry.status, entry.in_flight) for entry in reader] == [
+            ("delivered", False),
+            (None, True),
+        ]
+        journal.flush()
+
+
+def test_what_was_held_when_the_process_died_was_not_written(path: Path) -> None:
+    with opened(path) as journal:
+        journal.intend(HOOK, EVENT, NOW)
+        journal.hold()
+        journal.intend(HOOK, OTHER, NOW)
+    with opened(path) as journal:
+        assert journal.find(HOOK, OTHER) is None
+        assert row_of(journal).state is RowState.IN_FLIGHT

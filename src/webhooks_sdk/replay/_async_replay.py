@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVarTuple, Unpack
+from typing import Any, Self
 from uuid import UUID
 
 import anyio
@@ -30,8 +30,6 @@ from webhooks_sdk.replay._run import CLOCK, Run, not_entered
 from webhooks_sdk.replay._scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
-
-Ts = TypeVarTuple("Ts")
 
 
 class AsyncReplay:
@@ -79,8 +77,11 @@ class AsyncReplay:
         # Whether the targets raised when they were last asked: a generator then looks exhausted.
         self._broken_off = False
         self._run: Run | None = None
-        self._ended: deque[tuple[Job, Result | Exception]] = deque()
+        # With each whether the journal has it.
+        self._ended: deque[tuple[Job, Result | Exception, bool]] = deque()
+        self._starting: list[Job] = []
         self._idle: list[_Place] = []
+        self._is_waiting = False
 
     async def __aenter__(self) -> Self:
         if self._run is not None:
@@ -212,32 +213,43 @@ class AsyncReplay:
         return self._run
 
     async def _next(self, run: Run) -> Outcome | None:
-        while not run.ended:
-            if self._begun is not None:
-                await self._begun.wait()
-            self._take_ended(run)
-            if run.crowded:
-                # Other tasks must get their turn while many targets are skipped.
-                await checkpoint()
-            step = None if run.crowded else run.step()
-            if step is Idle.PULL:
-                await self._pull(run)
-            elif isinstance(step, Job):
-                await self._begin(run, step)
-            elif run.outcomes:
-                return run.outcomes.popleft()
-            elif isinstance(step, Wait):
-                await self._wait(run, step)
-            else:
-                run.finish()
+        try:
+            while not run.ended:
+                if self._begun is not None:
+                    await self._begun.wait()
+                self._take_ended(run)
+                if run.crowded:
+                    # Other tasks must get their turn while many targets are skipped.
+                    self._launch(run)
+                    await checkpoint()
+                step = None if run.crowded else run.step()
+                if step is Idle.PULL:
+                    await self._pull(run)
+                elif isinstance(step, Job):
+                    await self._begin(run, step)
+                elif run.outcomes:
+                    return run.outcomes.popleft()
+                elif isinstance(step, Wait):
+                    self._launch(run)
+                    await self._wait(run, step)
+                else:
+                    run.finish()
+        finally:
+            self._launch(run)
         return None
 
     async def _pull(self, run: Run) -> None:
-        job = run.take_leftover() if self._targets is None else await self._take(run, self._targets)
+        if self._targets is None:
+            self._hold(run)
+            job = run.take_leftover()
+        else:
+            job = await self._take(run, self._targets)
         if job is not None:
             await self._begin(run, job)
 
     async def _take(self, run: Run, targets: AsyncIterator[TargetLike]) -> Job | None:
+        if not isinstance(targets, _Plain):
+            self._launch(run)
         broken_off, self._broken_off = self._broken_off, True
         try:
             target = await anext(targets)
@@ -247,12 +259,14 @@ class AsyncReplay:
                 run.break_off()
             return None
         self._broken_off = False
+        self._hold(run)
         return run.take(target)
 
     async def _begin(self, run: Run, job: Job) -> None:
         if not self._options.durable:
+            self._hold(run)
             run.dispatch(job)
-            self._hand_over(run, job)
+            self._starting.append(job)
             return
         # In a task of its own, since who iterates may be cancelled meanwhile, and go on after it.
         self._begun = anyio.Event()
@@ -261,29 +275,49 @@ class AsyncReplay:
 
     async def _begin_durably(self, run: Run, job: Job, begun: anyio.Event) -> None:
         try:
-            await self._write(run.dispatch, job)
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(run.dispatch, job)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
-            self._ended.append((job, error))
+            self._ended.append((job, error, True))
             return
         finally:
             begun.set()
         await self._work(run, job)
 
-    def _hand_over(self, run: Run, job: Job) -> None:
-        if self._idle:
-            self._idle.pop().take(job)
-        else:
-            self._group.start_soon(self._work, run, job)
+    def _hold(self, run: Run) -> None:
+        """Gather what is written until `_launch`: one write for all costs little more than one."""
+        if not self._options.durable:
+            run.hold()
+
+    def _launch(self, run: Run) -> None:
+        """Write down what was gathered, then send what was begun. No other task runs before it."""
+        starting, self._starting = self._starting, []
+        try:
+            run.flush()
+        except BaseException:
+            for job in starting:
+                run.forget(job)
+            raise
+        for job in starting:
+            if self._idle:
+                self._idle.pop().take(job)
+            else:
+                self._group.start_soon(self._work, run, job)
 
     async def _work(self, run: Run, job: Job) -> None:
         while True:
-            self._ended.append((job, await self._carry_out(run, job)))
+            result = await self._carry_out(job)
+            # Who waits for it is about to write it down, together with what it leads to.
+            is_recorded = not self._is_waiting or self._options.durable
+            if is_recorded and isinstance(result, Result):
+                result = await self._recorded(run, job, result)
+            self._ended.append((job, result, is_recorded))
             self._wake()
             place = _Place()
             self._idle.append(place)
             job = await place.wait()
 
-    async def _carry_out(self, run: Run, job: Job) -> Result | Exception:
+    async def _carry_out(self, job: Job) -> Result | Exception:
         began = CLOCK.monotonic()
         answer: WebhookEvent | Exception
         try:
@@ -291,40 +325,60 @@ class AsyncReplay:
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
         try:
-            result = judge(answer, CLOCK.monotonic() - began)
-            await self._write(run.record, job, result)
+            return judge(answer, CLOCK.monotonic() - began)
+        except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
+            return error
+
+    def _written(self, run: Run, job: Job, result: Result) -> Result | Exception:
+        try:
+            run.record(job, result)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
         return result
 
-    async def _write(self, write: Callable[[Unpack[Ts]], None], *arguments: *Ts) -> None:
+    async def _recorded(self, run: Run, job: Job, result: Result) -> Result | Exception:
         if not self._options.durable:
-            write(*arguments)
-            return
+            return self._written(run, job, result)
         # It waits for the disk: not in the event loop, and not half of it.
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(write, *arguments)
+            return await to_thread.run_sync(self._written, run, job, result)
 
     async def _wait(self, run: Run, wait: Wait) -> None:
-        if wait.seconds is None:
-            await self._news.wait()
-        else:
-            with anyio.move_on_after(wait.seconds):
+        self._is_waiting = True
+        try:
+            if wait.seconds is None:
                 await self._news.wait()
+            else:
+                with anyio.move_on_after(wait.seconds):
+                    await self._news.wait()
+        except BaseException:
+            self._record_ended(run)
+            raise
+        finally:
+            self._is_waiting = False
         self._take_ended(run)
+
+    def _record_ended(self, run: Run) -> None:
+        """Write down what has ended, and draw no conclusions: who iterates is cancelled."""
+        self._hold(run)
+        for position, (job, result, is_recorded) in enumerate(self._ended):
+            if not is_recorded and isinstance(result, Result):
+                run.record(job, result)
+                self._ended[position] = (job, result, True)
+        run.flush()
 
     def _take_ended(self, run: Run) -> None:
         if self._news.is_set():
             self._news = anyio.Event()
         while self._ended:
-            self._note(run, self._ended.popleft())
-
-    def _note(self, run: Run, ended: tuple[Job, Result | Exception]) -> None:
-        job, result = ended
-        if isinstance(result, Exception):
-            run.forget(job)
-            raise result
-        run.complete(job, result)
+            job, result, is_recorded = self._ended.popleft()
+            if not is_recorded and isinstance(result, Result):
+                self._hold(run)
+                result = self._written(run, job, result)
+            if isinstance(result, Exception):
+                run.forget(job)
+                raise result
+            run.complete(job, result)
 
 
 def _call_soon() -> Callable[[Callable[[], object]], object]:

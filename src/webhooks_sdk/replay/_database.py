@@ -104,6 +104,16 @@ class Database:
         found = self.one(f"PRAGMA {name}")
         return None if found is None else found[0]
 
+    def commit(self) -> None:
+        """End a transaction, or take it back if that cannot be done."""
+        try:
+            self.write("COMMIT")
+        except BaseException:
+            # SQLite has done it itself after some errors.
+            if self._connection.in_transaction:
+                self.write("ROLLBACK")
+            raise
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Carry out what the block writes as a whole, or nothing of it."""

@@ -132,6 +132,7 @@ class JournalWriter:
         self.temporary = directory is not None
         self._directory = directory
         self._mutex = Lock()
+        self._holding = False
         self._closed = False
         # What is under way, and what was read last and is likely to be written next: saves looking
         # them up.
@@ -229,6 +230,25 @@ class JournalWriter:
                 [(total,)] = database.all("SELECT count(*) FROM target")
             self._counts[RowState.PLANNED] = total
             self._plan = plan
+
+    def hold(self) -> None:
+        """Gather what is written from now on, until `flush`, as one write.
+
+        Only for one thread: what others write meanwhile is gathered as well.
+        """
+        with self._mutex:
+            self._database.check_usable()
+            if not self._holding:
+                self._database.write("BEGIN")
+                self._holding = True
+
+    def flush(self) -> None:
+        """Write what was gathered: all, or none if it raises."""
+        if not self._holding:
+            return
+        with self._mutex:
+            self._holding = False
+            self._database.commit()
 
     def find(self, hook_id: UUID, request_id: UUID) -> Row | None:
         """Return what is known of a target, None if the journal does not hold it."""

@@ -259,6 +259,18 @@ class Run:
         else:
             self._settle(job.target, result.status, result.event, result.error)
 
+    def hold(self) -> None:
+        """Gather what is written from now on until `flush`."""
+        self._journal.hold()
+
+    def flush(self) -> None:
+        """Write down what was gathered.
+
+        Raises:
+            JournalError: It cannot be written, and none of it is.
+        """
+        self._journal.flush()
+
     def complete(self, job: Job, result: Result) -> None:
         """Decide what comes of a request that was recorded."""
         if job.abandoned:
