@@ -341,7 +341,8 @@ class AsyncReplay:
             return self._written(run, job, result)
         # It waits for the disk: not in the event loop, and not half of it.
         with anyio.CancelScope(shield=True):
-            return await to_thread.run_sync(self._written, run, job, result)
+            written = await to_thread.run_sync(self._written, run, job, result)
+        return written  # noqa: RET504 - to type checkers the scope may swallow an exception
 
     async def _wait(self, run: Run, wait: Wait) -> None:
         self._is_waiting = True
