@@ -33,7 +33,8 @@ def test_the_demo_holds_every_step() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_readme_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     with (
         Sandbox(client_id="my-id", client_secret="my-secret") as sandbox,
         Subscriber() as subscriber,
