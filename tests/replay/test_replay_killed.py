@@ -127,7 +127,7 @@ def test_killed_at_thirty_random_points(
     outage = Outage(sandbox, subscriber, tmp_path, events)
     draw = random.Random(f"kill {is_async}")  # noqa: S311 - no secret
     for _ in range(kills):
-        outage.run(kill_after=draw.randint(1, 2 * events // kills - 20), is_async=is_async)
+        outage.run(kill_after=draw.randint(1, events // kills - CONCURRENCY), is_async=is_async)
     outage.run(is_async=is_async)
     outage.run(is_async=is_async, resend_unknown=True)
     outage.audit()
