@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,13 @@ import pytest
 from support.replays import HOOK, NOON, ReplayFace, Service, attempt, event_id
 
 from webhooks_sdk.errors import (
+    APIConnectionError,
     APITimeoutError,
+    AuthenticationError,
     JournalError,
     JournalLockedError,
     NotFoundError,
+    ReplayStoppedError,
     UnprocessableEntityError,
 )
 from webhooks_sdk.replay import Journal, Recovery, Replay, ReplayOptions
@@ -85,6 +89,34 @@ def test_what_is_unknown_is_sent_again_when_asked_for(
     outcomes, _ = replay_face.collect(service, targets(1), journal=path, resend_unknown=True)
     assert status_of(outcomes, 0) == "delivered"
     assert len(service.sent) == 2
+
+
+UNSENT = APIConnectionError("refused", operation="redeliver")
+DENIED = AuthenticationError("wrong token", operation="redeliver", status=401)
+
+
+@pytest.mark.parametrize("answer", [UNSENT, DENIED], ids=["proven unsent", "401"])
+def test_what_was_unknown_stays_so_if_it_could_not_be_sent_again(
+    replay_face: ReplayFace, service: Service, path: Path, answer: Any
+) -> None:
+    service.answer(0, LOST, answer)
+    replay_face.collect(service, targets(1), journal=path)
+    seen: list[str] = []
+
+    def each(_: object, outcome: Outcome) -> None:
+        seen.append(outcome.status)
+
+    options: dict[str, Any] = {"journal": path, "max_attempts": 2, "resend_unknown": True}
+    with suppress(ReplayStoppedError):
+        replay_face.collect(service, targets(1), each=each, **options)
+    assert seen == ["unknown"]
+    with Journal(path) as journal:
+        [entry] = journal
+    assert entry.status == "unknown"
+    sent = len(service.sent)
+    outcomes, _ = replay_face.collect(service, targets(1), journal=path)
+    assert status_of(outcomes, 0) == "unknown"
+    assert len(service.sent) == sent
 
 
 @pytest.mark.parametrize("resend_unknown", [True, False])

@@ -337,12 +337,14 @@ class AsyncReplay:
         return result
 
     async def _recorded(self, run: Run, job: Job, result: Result) -> Result | Exception:
+        recorded: Result | Exception = result
         if not self._options.durable:
-            return self._written(run, job, result)
-        # It waits for the disk: not in the event loop, and not half of it.
-        with anyio.CancelScope(shield=True):
-            written = await to_thread.run_sync(self._written, run, job, result)
-        return written  # noqa: RET504 - to type checkers the scope may swallow an exception
+            recorded = self._written(run, job, result)
+        else:
+            # It waits for the disk: not in the event loop, and not half of it.
+            with anyio.CancelScope(shield=True):
+                recorded = await to_thread.run_sync(self._written, run, job, result)
+        return recorded
 
     async def _wait(self, run: Run, wait: Wait) -> None:
         self._is_waiting = True

@@ -232,7 +232,7 @@ class Run:
                 resend_unknown=self._options.resend_unknown,
             )
         if outcome is None:
-            return Job(target)
+            return Job(target, is_unknown=row is not None and row.state is RowState.UNKNOWN)
         self._journal.touch(target.hook_id, target.request_id)
         self._emit(outcome, sent=False)
         return None
@@ -257,7 +257,7 @@ class Run:
         if result.untouched:
             self._journal.withdraw(job.target.hook_id, job.target.request_id)
         else:
-            self._settle(job.target, result.status, result.event, result.error)
+            self._settle(job.target, job.status_after(result), result.event, result.error)
 
     def hold(self) -> None:
         """Gather what is written from now on until `flush`."""

@@ -38,6 +38,7 @@ class Job:
         target: What is to be redelivered.
         attempts: How many requests were sent for it, over all runs; not those put off.
         resends: How many times it was queued again in this run, for another reason.
+        is_unknown: Whether an earlier run left it unknown, so that it may have been delivered.
         intended: Whether the journal has the intent of its next request already.
         ticket: What the window gave for the request under way.
         sent_at: When that was sent.
@@ -48,11 +49,20 @@ class Job:
     target: Target
     attempts: int = 0
     resends: int = 0
+    is_unknown: bool = False
     intended: bool = False
     ticket: int = 0
     sent_at: float = 0.0
     last: Result | None = None
     abandoned: bool = False
+
+    def status_after(self, result: Result) -> OutcomeStatus:
+        """Return what a request makes of it, if nothing is sent again.
+
+        What is proven unsent says nothing of the request before, of which nobody knows.
+        """
+        nothing_was_done = result.untouched or result.resendable
+        return OutcomeStatus.UNKNOWN if self.is_unknown and nothing_was_done else result.status
 
     def outcome(self, status: OutcomeStatus | None = None) -> Outcome:
         """Return the outcome that its last request makes, or one of another status."""
@@ -60,7 +70,7 @@ class Job:
         return Outcome(
             hook_id=self.target.hook_id,
             request_id=self.target.request_id,
-            status=status or (last.status if last else OutcomeStatus.UNKNOWN),
+            status=status or (self.status_after(last) if last else OutcomeStatus.UNKNOWN),
             event=last.event if last and status is None else None,
             error=last.error if last and status is None else None,
             attempts=self.attempts,
