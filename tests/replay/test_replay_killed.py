@@ -161,7 +161,7 @@ def test_a_recovery_killed_at_random_points(
 
 TROUBLES = {
     "429 storms": [
-        Fault("rate_limited", operation="redeliver", times=12, retry_after=0),
+        Fault("rate_limited", operation="redeliver", times=6, retry_after=0),
         Fault("rate_limited", operation="redeliver", probability=0.02, retry_after=0),
     ],
     "resets before": [Fault("reset_before", operation="redeliver", probability=0.05)],
