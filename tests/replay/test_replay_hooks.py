@@ -27,7 +27,10 @@ class Outage:
 
     def __init__(self, sandbox: Sandbox, subscriber: Subscriber) -> None:
         self.credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
-        self.addresses = {"base_url": sandbox.base_url, "token_url": sandbox.token_url}
+        self.addresses: dict[str, Any] = {
+            "base_url": sandbox.base_url,
+            "token_url": sandbox.token_url,
+        }
         with self.client() as client:
             self.hook_id = client.hooks.create(url=subscriber.url, events=["*"], active=True).id
         sandbox.publish("application_form:quoted", {})
@@ -106,9 +109,12 @@ def test_more_at_once_than_the_client_has_connections_async(
 
 def test_the_callers_http_client_is_used(outage: Outage) -> None:
     seen: list[str] = []
-    hooks = {"request": [lambda request: seen.append(request.url.path)]}
+
+    def note(request: httpx.Request) -> None:
+        seen.append(request.url.path)
+
     with (
-        httpx.Client(event_hooks=hooks) as http_client,
+        httpx.Client(event_hooks={"request": [note]}) as http_client,
         outage.client(http_client=http_client) as client,
         client.hooks.redeliver_many(outage.targets, concurrency=200) as replay,
     ):
