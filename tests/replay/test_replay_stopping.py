@@ -15,6 +15,7 @@ import anyio
 import pytest
 from support.replays import HOOK, ReplayFace, Service, attempt, event_id
 
+from webhooks_sdk.errors import JournalError
 from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
 
 if TYPE_CHECKING:
@@ -389,3 +390,24 @@ def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
     with Journal(path) as journal:
         [entry] = journal
         assert (entry.request_id, entry.in_flight) == (event_id(0), True)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_journal_that_fails_altogether_ends_the_run_and_hangs_nothing(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async def send(target: Target) -> WebhookEvent:
+            await anyio.lowlevel.checkpoint()
+            return attempt("x", id=target.request_id, redelivery=True)
+
+        options = ReplayOptions(journal=tmp_path / "journal")
+        with anyio.fail_after(20):
+            async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
+                await anext(replay)
+                assert replay._run is not None  # pyright: ignore[reportPrivateUsage] - to fail it
+                replay._run._journal.close()  # pyright: ignore[reportPrivateUsage] - likewise
+                await replay.run()
+
+    with pytest.raises(JournalError, match="is closed"):
+        anyio.run(main, backend=backend)

@@ -22,7 +22,7 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint, current_token
 
 from webhooks_sdk._models import WebhookEvent
-from webhooks_sdk.errors import NotFoundError
+from webhooks_sdk.errors import JournalError, NotFoundError
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, judge
 from webhooks_sdk.replay._report import Report
@@ -329,6 +329,13 @@ class AsyncReplay:
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
 
+    def _gathered(self, run: Run, job: Job, result: Result) -> Result | Exception:
+        try:
+            self._hold(run)
+        except JournalError as error:
+            return error
+        return self._written(run, job, result)
+
     def _written(self, run: Run, job: Job, result: Result) -> Result | Exception:
         try:
             run.record(job, result)
@@ -355,7 +362,9 @@ class AsyncReplay:
                 with anyio.move_on_after(wait.seconds):
                     await self._news.wait()
         except BaseException:
-            self._record_ended(run)
+            # A journal that fails must not hide a cancellation; what it lacks stays an intent.
+            with suppress(JournalError):
+                self._record_ended(run)
             raise
         finally:
             self._is_waiting = False
@@ -376,8 +385,7 @@ class AsyncReplay:
         while self._ended:
             job, result, is_recorded = self._ended.popleft()
             if not is_recorded and isinstance(result, Result):
-                self._hold(run)
-                result = self._written(run, job, result)
+                result = self._gathered(run, job, result)
             if isinstance(result, Exception):
                 run.forget(job)
                 raise result
