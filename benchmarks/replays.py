@@ -78,7 +78,7 @@ async def with_journal(client: AsyncClient, number: int) -> None:
 
 
 async def without_journal(client: AsyncClient, number: int) -> None:
-    with patch("webhooks_sdk.replay._run.JournalWriter", NoJournal):
+    with patch("webhooks_sdk.replay._engine.run.JournalWriter", NoJournal):
         await replay(client, number, None)
 
 

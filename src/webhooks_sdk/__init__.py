@@ -8,13 +8,18 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 ```
 """
 
-from webhooks_sdk._answers import APIResponse
 from webhooks_sdk._async_hooks import AsyncHooks
-from webhooks_sdk._auth import AsyncAuth, AsyncTokenProvider, Auth, ClientCredentials, TokenProvider
 from webhooks_sdk._client import AsyncClient, Client
-from webhooks_sdk._deliveries import Delivery
-from webhooks_sdk._environments import Environment, EnvironmentLike
-from webhooks_sdk._headers import Headers
+from webhooks_sdk._core.endpoints import Environment, EnvironmentLike
+from webhooks_sdk._core.responses import APIResponse
+from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
+from webhooks_sdk._core.tokens import (
+    AsyncAuth,
+    AsyncTokenProvider,
+    Auth,
+    ClientCredentials,
+    TokenProvider,
+)
 from webhooks_sdk._hooks import Hooks
 from webhooks_sdk._models import (
     AccessToken,
@@ -22,10 +27,11 @@ from webhooks_sdk._models import (
     WebhookEvent,
     WebhookSubscription,
 )
-from webhooks_sdk._retries import RetryEvent, RetryPolicy
-from webhooks_sdk._routing import DeliveryHandler, DeliveryRouter
-from webhooks_sdk._signing import sign, verify_signature
+from webhooks_sdk._receiving.delivery import Delivery
+from webhooks_sdk._receiving.router import DeliveryHandler, DeliveryRouter
+from webhooks_sdk._receiving.signing import sign, verify_signature
 from webhooks_sdk._version import __version__
+from webhooks_sdk._wire.headers import Headers
 from webhooks_sdk.errors import (
     APIConnectionError,
     APIError,

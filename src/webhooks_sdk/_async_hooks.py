@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 from webhooks_sdk import operations
-from webhooks_sdk._answers import APIResponse
-from webhooks_sdk._async_driver import AsyncLane
 from webhooks_sdk._codec import parse_id
+from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
+from webhooks_sdk._transport.async_driver import AsyncLane
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypedDict, TypeVar, U
 
 import httpx
 
-from webhooks_sdk._answers import APIResponse
-from webhooks_sdk._arguments import (
+from webhooks_sdk._async_hooks import AsyncHooks
+from webhooks_sdk._core.endpoints import EnvironmentLike, settings_from_variables
+from webhooks_sdk._core.responses import APIResponse
+from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
+from webhooks_sdk._core.tokens import AsyncAuth, Auth, ClientCredentials
+from webhooks_sdk._hooks import Hooks
+from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncLane
+from webhooks_sdk._transport.messages import Options
+from webhooks_sdk._transport.settings import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
@@ -20,19 +27,12 @@ from webhooks_sdk._arguments import (
     read_settings,
     read_timeouts,
 )
-from webhooks_sdk._async_driver import AsyncDriver, AsyncLane
-from webhooks_sdk._async_hooks import AsyncHooks
-from webhooks_sdk._auth import AsyncAuth, Auth, ClientCredentials
-from webhooks_sdk._driver import Options
-from webhooks_sdk._environments import EnvironmentLike, settings_from_variables
-from webhooks_sdk._hooks import Hooks
-from webhooks_sdk._retries import RetryEvent, RetryPolicy
-from webhooks_sdk._sync_driver import SyncDriver, SyncLane
+from webhooks_sdk._transport.sync_driver import SyncDriver, SyncLane
 from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk._environments import EnvironmentSettings
+    from webhooks_sdk._core.endpoints import EnvironmentSettings
 
 T = TypeVar("T")
 

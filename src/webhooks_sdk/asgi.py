@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
 
-from webhooks_sdk._receiving import HANDLED, Receiver, failed, find_handler, refused
+from webhooks_sdk._receiving.responder import HANDLED, Receiver, failed, find_handler, refused
 from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from webhooks_sdk._deliveries import Delivery
-    from webhooks_sdk._receiving import IncomingBody, Reply
-    from webhooks_sdk._routing import DeliveryRouter
+    from webhooks_sdk._receiving.delivery import Delivery
+    from webhooks_sdk._receiving.responder import IncomingBody, Reply
+    from webhooks_sdk._receiving.router import DeliveryRouter
 
 __all__ = ["DeliveryApp", "dispatch"]
 

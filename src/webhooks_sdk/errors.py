@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
-from webhooks_sdk._headers import Headers
+from webhooks_sdk._wire.headers import Headers
 
 __all__ = [
     "APIConnectionError",

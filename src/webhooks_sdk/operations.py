@@ -20,8 +20,8 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import parse_id, parse_json, structure
+from webhooks_sdk._core.retries import Safety
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
-from webhooks_sdk._retries import Safety
 from webhooks_sdk.errors import InvalidArgumentError
 
 __all__ = [

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from support.faces import BACKENDS
 
-from webhooks_sdk._async_connection_pool import AsyncConnectionPool
-from webhooks_sdk._connection_pool import PoolClosedError
-from webhooks_sdk._retries import Fate, fate_of_exception
+from webhooks_sdk._core.retries import Fate, fate_of_exception
+from webhooks_sdk._transport.async_pool import AsyncConnectionPool
+from webhooks_sdk._transport.sync_pool import PoolClosedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from webhooks_sdk._connection_pool import ConnectionPool, PoolClosedError
-from webhooks_sdk._retries import Fate, fate_of_exception
+from webhooks_sdk._core.retries import Fate, fate_of_exception
+from webhooks_sdk._transport.sync_pool import ConnectionPool, PoolClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -38,7 +38,7 @@ from webhooks_sdk import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhooks_sdk._deliveries import HeadersLike
+    from webhooks_sdk._receiving.delivery import HeadersLike
 
 
 def message_of(headers: dict[str, str]) -> http.client.HTTPMessage:

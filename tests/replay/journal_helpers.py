@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from webhooks_sdk.replay import Plan
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,7 +68,7 @@ import sys
 from datetime import UTC, datetime
 from uuid import UUID
 from webhooks_sdk.replay import OutcomeStatus
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 path, first = sys.argv[1], int(sys.argv[2])
 hook, now = UUID(int=1), datetime(2026, 1, 2, tzinfo=UTC)

@@ -25,14 +25,14 @@ from journal_helpers import (
 
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import Journal, OutcomeStatus
-from webhooks_sdk.replay._journal import JournalWriter, RowState
-from webhooks_sdk.replay._rows import ErrorRecord
+from webhooks_sdk.replay._journal.rows import ErrorRecord
+from webhooks_sdk.replay._journal.writer import JournalWriter, RowState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from webhooks_sdk.replay._journal import Row
+    from webhooks_sdk.replay._journal.writer import Row
 
 
 @pytest.fixture

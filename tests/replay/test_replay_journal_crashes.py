@@ -24,7 +24,7 @@ from journal_helpers import (
 
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import Journal, OutcomeStatus
-from webhooks_sdk.replay._journal import RowState
+from webhooks_sdk.replay._journal.writer import RowState
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,7 +78,7 @@ import sys
 from datetime import UTC, datetime
 from uuid import UUID
 from webhooks_sdk.replay import Plan
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 now = datetime(2026, 1, 2, tzinfo=UTC)
 plan = Plan(hook_id=UUID(int=1), since=now, until=now, oldest_listed=None, covers_since=False,
@@ -118,7 +118,7 @@ def test_a_plan_survives_a_kill_as_a_whole_or_not_at_all(path: Path, lines: int)
 
 MAKER = """
 import sys
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 print("ready", flush=True)
 sys.stdin.readline()
@@ -155,7 +155,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import OutcomeStatus
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 # No file of this process may grow further, as on a disk that is full.
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
@@ -225,7 +225,7 @@ def test_who_locks_the_file_by_hand_is_waited_for(path: Path) -> None:
 def test_who_keeps_the_file_locked_is_named_as_the_cause(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhooks_sdk.replay._database._BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("webhooks_sdk.replay._journal.database._BUSY_TIMEOUT", 0.05)
     with opened(path) as journal:
         journal.intend(HOOK, EVENT, NOW)
         with process(BLOCKER, path) as blocker:

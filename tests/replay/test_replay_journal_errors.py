@@ -18,8 +18,8 @@ from webhooks_sdk import (
     ResponseDecodeError,
 )
 from webhooks_sdk.replay import OutcomeStatus
-from webhooks_sdk.replay._errors import rebuild_error, record_of
-from webhooks_sdk.replay._rows import ErrorRecord
+from webhooks_sdk.replay._journal.errors import rebuild_error, record_of
+from webhooks_sdk.replay._journal.rows import ErrorRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

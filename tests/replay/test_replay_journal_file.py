@@ -326,7 +326,7 @@ def test_what_stands_in_the_place_of_the_lock_is_left_alone(path: Path, kind: st
 RACER = """
 import sys
 from webhooks_sdk import JournalLockedError
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 path, inside = sys.argv[1:]
 won = 0
@@ -364,7 +364,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import Journal
-from webhooks_sdk.replay._journal import JournalWriter
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 path = sys.argv[1]
 url = "https://hookshot.example"

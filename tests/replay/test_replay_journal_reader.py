@@ -29,7 +29,7 @@ from journal_helpers import (
 
 from webhooks_sdk import InvalidArgumentError, JournalError
 from webhooks_sdk.replay import Journal, JournalEntry, OutcomeStatus
-from webhooks_sdk.replay._rows import ErrorRecord
+from webhooks_sdk.replay._journal.rows import ErrorRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

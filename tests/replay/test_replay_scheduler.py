@@ -10,9 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.replays import HOOK, attempt, event_id
 
-from webhooks_sdk._breaker import Breaker
-from webhooks_sdk._pace import Pace
-from webhooks_sdk._window import Window
 from webhooks_sdk.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -21,14 +18,17 @@ from webhooks_sdk.errors import (
     NotFoundError,
     RateLimitError,
 )
+from webhooks_sdk.replay._engine.scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._outcomes import judge
-from webhooks_sdk.replay._scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
 from webhooks_sdk.replay._targets import Target
+from webhooks_sdk.replay._throttling.breaker import Breaker
+from webhooks_sdk.replay._throttling.concurrency import Window
+from webhooks_sdk.replay._throttling.rate import Pace
 
 if TYPE_CHECKING:
     from webhooks_sdk import WebhookEvent
     from webhooks_sdk.replay import Outcome
-    from webhooks_sdk.replay._scheduler import Step
+    from webhooks_sdk.replay._engine.scheduler import Step
 
 FINE = attempt(0)
 REJECTED = attempt(0, 422)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from webhooks_sdk.sandbox._clock import microseconds
-from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._registry import Registry
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Delivery
-    from webhooks_sdk.sandbox._service import Service
+    from webhooks_sdk.sandbox._service.service import Service
 
 SUBSCRIBERS = (
     ("https://hooks.example.com/webhooks/quotes", ("application_form", "quote_request"), 0.02),

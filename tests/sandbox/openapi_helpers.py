@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from webhooks_sdk.sandbox import Sandbox
-from webhooks_sdk.sandbox._openapi import read_document
+from webhooks_sdk.sandbox._http.openapi import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk._signing import SIGNATURE_HEADER, sign
+from webhooks_sdk._receiving.signing import SIGNATURE_HEADER, sign
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
 from webhooks_sdk.sandbox.inspector import _chart as chart

@@ -21,12 +21,12 @@ from webhooks_sdk import (
     WebhookEvent,
     WebhookSubscription,
 )
-from webhooks_sdk._auth import token_operation
-from webhooks_sdk._signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
+from webhooks_sdk._core.tokens import token_operation
+from webhooks_sdk._receiving.signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
 from webhooks_sdk.sandbox import Sandbox
-from webhooks_sdk.sandbox._openapi import read_document
-from webhooks_sdk.sandbox._refusals import RequestRefusedError
-from webhooks_sdk.sandbox._rules import read_changes
+from webhooks_sdk.sandbox._http.openapi import read_document
+from webhooks_sdk.sandbox._service.errors import RequestRefusedError
+from webhooks_sdk.sandbox._service.rules import read_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

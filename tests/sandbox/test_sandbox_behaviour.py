@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk.sandbox._behaviour import Behaviour, Script
+from webhooks_sdk.sandbox._subscriber.behaviour import Behaviour, Script
 
 STEPS = st.lists(
     st.one_of(

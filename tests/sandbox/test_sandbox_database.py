@@ -17,7 +17,7 @@ import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import Sandbox, SandboxDatabaseError, Subscriber, Variants
-from webhooks_sdk.sandbox._database import Database
+from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhooks_sdk.sandbox import Fault
-from webhooks_sdk.sandbox._faults import KINDS, OPERATIONS, FaultPlan
+from webhooks_sdk.sandbox._http.faults import KINDS, OPERATIONS, FaultPlan
 
 if TYPE_CHECKING:
-    from webhooks_sdk.sandbox._faults import FaultKind
+    from webhooks_sdk.sandbox._http.faults import FaultKind
 
 
 def never() -> float:

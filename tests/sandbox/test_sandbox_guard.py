@@ -10,7 +10,7 @@ import pytest
 from sandbox_helpers import SandboxClient
 
 from webhooks_sdk.sandbox import Fault, Sandbox
-from webhooks_sdk.sandbox._guard import Guard
+from webhooks_sdk.sandbox._http.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

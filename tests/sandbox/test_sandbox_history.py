@@ -13,18 +13,18 @@ import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
-from webhooks_sdk.sandbox._changes import Changes
 from webhooks_sdk.sandbox._clock import microseconds
-from webhooks_sdk.sandbox._database import Database
-from webhooks_sdk.sandbox._history import History, Which
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._registry import Registry
+from webhooks_sdk.sandbox._service.change_signal import Changes
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._storage.database import Database
+from webhooks_sdk.sandbox._storage.history import History, Which
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from webhooks_sdk.sandbox import DeliveryAttempt
-    from webhooks_sdk.sandbox._history import AttemptOutcome
+    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
 
 UNKNOWN = UUID(int=0)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -21,13 +21,14 @@ import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk import Client, ClientCredentials
-from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants, _app
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
 from webhooks_sdk.sandbox._clock import RealClock
-from webhooks_sdk.sandbox._courier import Courier
-from webhooks_sdk.sandbox._database import Database
-from webhooks_sdk.sandbox._registry import Registry
-from webhooks_sdk.sandbox._sending import Sender
-from webhooks_sdk.sandbox._server import ServerThread, bind
+from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+from webhooks_sdk.sandbox._delivering.sender import Sender
+from webhooks_sdk.sandbox._http import api
+from webhooks_sdk.sandbox._http.server import ServerThread, bind
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -225,7 +226,7 @@ def test_the_servers_send_small_packets_at_once() -> None:
 def test_an_unexpected_failure_is_answered_and_raised_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(_app, "subscription_row")
+    monkeypatch.delattr(api, "subscription_row")
     sandbox = Sandbox()
     sandbox.__enter__()
     with SandboxClient(sandbox) as client:
@@ -241,7 +242,7 @@ def test_an_unexpected_failure_is_answered_and_raised_at_the_end(
 def test_a_failure_can_be_asked_for_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox() as sandbox, SandboxClient(sandbox) as client:
         sandbox.raise_failures()
-        monkeypatch.delattr(_app, "subscription_row")
+        monkeypatch.delattr(api, "subscription_row")
         assert client.post("/hooks", json={"url": "http://a.example/"}).status_code == 500
         with pytest.raises(ExceptionGroup, match="own server failed") as caught:
             sandbox.raise_failures()

@@ -121,13 +121,13 @@ def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Py
     users.makepyfile("""
         import pytest
         from webhooks_sdk import InternalServerError, RetryPolicy
-        from webhooks_sdk.sandbox import _app
+        from webhooks_sdk.sandbox._http import api
 
         def test_before(webhooks_sandbox, client):
             assert client.hooks.list() == []
 
         def test_cause(webhooks_sandbox, client, monkeypatch):
-            monkeypatch.delattr(_app, "subscription_row")
+            monkeypatch.delattr(api, "subscription_row")
             with pytest.raises(InternalServerError):
                 client.with_options(retry=RetryPolicy.none()).hooks.create(url="http://a.example")
 

@@ -16,14 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sandbox_helpers import SandboxClient
 
-from webhooks_sdk.sandbox import Fault, Sandbox, _app
-from webhooks_sdk.sandbox._bodies import MAX_BODY
+from webhooks_sdk.sandbox import Fault, Sandbox
+from webhooks_sdk.sandbox._http import api
+from webhooks_sdk.sandbox._http.requests import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from webhooks_sdk.sandbox._faults import FaultKind
+    from webhooks_sdk.sandbox._http.faults import FaultKind
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +202,7 @@ def test_a_failure_of_its_own_is_answered_and_told(tmp_path: Path, path: str) ->
 def test_a_failure_is_told_also_where_a_fault_hides_it(
     monkeypatch: pytest.MonkeyPatch, fault: FaultKind
 ) -> None:
-    monkeypatch.delattr(_app, "subscription_row")
+    monkeypatch.delattr(api, "subscription_row")
     sandbox = Sandbox()
     sandbox.__enter__()
     with SandboxClient(sandbox) as client:

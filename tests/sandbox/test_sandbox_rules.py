@@ -11,10 +11,10 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from webhooks_sdk.sandbox._outgoing import compose, read_address, receives
 from webhooks_sdk.sandbox._records import Event, Subscription
-from webhooks_sdk.sandbox._refusals import RequestRefusedError
-from webhooks_sdk.sandbox._rules import matches, read_changes, read_object, split_header
+from webhooks_sdk.sandbox._service.errors import RequestRefusedError
+from webhooks_sdk.sandbox._service.outgoing import compose, read_address, receives
+from webhooks_sdk.sandbox._service.rules import matches, read_changes, read_object, split_header
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 DELIVERY_ID = UUID(int=7)

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from webhooks_sdk.sandbox._clock import EPOCH, microseconds, moment
-from webhooks_sdk.sandbox._schedule import RETRIES, next_retry, retry_delay
-from webhooks_sdk.sandbox._timeline import Timeline
+from webhooks_sdk.sandbox._service.schedule import RETRIES, next_retry, retry_delay
+from webhooks_sdk.sandbox._service.timeline import Timeline
 
 SECOND = 1_000_000
 DELAYS = [retry_delay(number) for number in range(1, RETRIES + 1)]

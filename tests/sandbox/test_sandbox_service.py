@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 
 from webhooks_sdk.sandbox._clock import microseconds
-from webhooks_sdk.sandbox._database import Database
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._refusals import RequestRefusedError
-from webhooks_sdk.sandbox._registry import Registry
-from webhooks_sdk.sandbox._rows import event_row, subscription_row
-from webhooks_sdk.sandbox._service import MAX_ACTIVE, Service
+from webhooks_sdk.sandbox._service.encoding import event_row, subscription_row
+from webhooks_sdk.sandbox._service.errors import RequestRefusedError
+from webhooks_sdk.sandbox._service.service import MAX_ACTIVE, Service
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import Sandbox, Subscriber
-from webhooks_sdk.sandbox._schedule import retry_delay
+from webhooks_sdk.sandbox._service.schedule import retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

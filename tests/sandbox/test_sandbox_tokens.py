@@ -13,10 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from webhooks_sdk.sandbox import Sandbox
-from webhooks_sdk.sandbox._database import Database
-from webhooks_sdk.sandbox._refusals import RequestRefusedError
-from webhooks_sdk.sandbox._registry import Registry
-from webhooks_sdk.sandbox._tokens import Holder, TokenOffice, TokenRequest, read_token_request
+from webhooks_sdk.sandbox._service.errors import RequestRefusedError
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tokens import (
+    Holder,
+    TokenOffice,
+    TokenRequest,
+    read_token_request,
+)
+from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

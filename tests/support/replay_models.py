@@ -6,13 +6,13 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from webhooks_sdk._signals import Signal
+from webhooks_sdk.replay._throttling.signals import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhooks_sdk._pace import Pace
-    from webhooks_sdk._window import Window
+    from webhooks_sdk.replay._throttling.concurrency import Window
+    from webhooks_sdk.replay._throttling.rate import Pace
 
 
 _ROUNDED = 1e-9

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhooks_sdk._bodies import ACCEPT_ENCODING, BodyError, BodyReader, content_coding
+from webhooks_sdk._wire.bodies import ACCEPT_ENCODING, BodyError, BodyReader, content_coding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -31,9 +31,9 @@ from webhooks_sdk import (
     operations,
     replay,
 )
-from webhooks_sdk._auth import token_operation
 from webhooks_sdk._codec import format_timestamp, structure
-from webhooks_sdk._redaction import MASK, one_line, redact, redact_body
+from webhooks_sdk._core.tokens import token_operation
+from webhooks_sdk._wire.redaction import MASK, one_line, redact, redact_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk._breaker import Breaker
+from webhooks_sdk.replay._throttling.breaker import Breaker
 
 GOOD = ("delivered", "accepted")
 BAD = ("rejected", "failed", "unknown")

@@ -27,11 +27,11 @@ from webhooks_sdk import (
     errors,
     operations,
 )
-from webhooks_sdk._answers import Answer
-from webhooks_sdk._auth import token_operation
-from webhooks_sdk._bodies import BodyError
-from webhooks_sdk._call import Call, Clock, Timeouts
-from webhooks_sdk._resending import retrying_arguments
+from webhooks_sdk._core.call import Call, Clock, Timeouts
+from webhooks_sdk._core.responses import Answer
+from webhooks_sdk._core.tokens import token_operation
+from webhooks_sdk._transport.retrying import retrying_arguments
+from webhooks_sdk._wire.bodies import BodyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

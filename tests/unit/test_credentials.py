@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhooks_sdk import AccessToken, ClientCredentials, ConfigurationError
-from webhooks_sdk._auth import TokenCache, check_token, token_operation
-from webhooks_sdk._retries import Safety
+from webhooks_sdk._core.retries import Safety
+from webhooks_sdk._core.tokens import TokenCache, check_token, token_operation
 from webhooks_sdk.errors import APIConnectionError, APIError, AuthenticationError
 
 ENCODABLE = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk._durations import Durations
+from webhooks_sdk.replay._throttling.latency import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,9 @@ from math import exp
 import pytest
 from support.replay_models import Answer, Bucket, Crowded, Machine, Run, Shared, Storm, simulate
 
-from webhooks_sdk._pace import Pace
-from webhooks_sdk._signals import Signal
-from webhooks_sdk._window import Window
+from webhooks_sdk.replay._throttling.concurrency import Window
+from webhooks_sdk.replay._throttling.rate import Pace
+from webhooks_sdk.replay._throttling.signals import Signal
 
 
 def throughput(times: list[float], begin: float, end: float) -> float:

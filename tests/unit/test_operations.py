@@ -24,7 +24,7 @@ from webhooks_sdk import (
     WebhookSubscription,
     operations,
 )
-from webhooks_sdk._retries import Safety
+from webhooks_sdk._core.retries import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk._pace import MAX_PAUSE, Pace
+from webhooks_sdk.replay._throttling.rate import MAX_PAUSE, Pace
 
 NOW = 1_000.0
 

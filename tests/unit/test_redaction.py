@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webhooks_sdk._redaction import MASK, redact, redact_body
+from webhooks_sdk._wire.redaction import MASK, redact, redact_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhooks_sdk import ConfigurationError, RetryPolicy
-from webhooks_sdk._retries import (
+from webhooks_sdk._core.retries import (
     Fate,
     Safety,
     fate_of_exception,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.samples import event
 
 from webhooks_sdk import WebhookEvent, errors
-from webhooks_sdk._signals import Signal, backoff, deferred, resendable, signal_of
+from webhooks_sdk.replay._throttling.signals import Signal, backoff, deferred, resendable, signal_of
 
 FINE, NEUTRAL, DISTRESS = Signal.FINE, Signal.NEUTRAL, Signal.DISTRESS
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk._signals import Signal
-from webhooks_sdk._window import Window
+from webhooks_sdk.replay._throttling.concurrency import Window
+from webhooks_sdk.replay._throttling.signals import Signal
 
 FINE, NEUTRAL, DISTRESS = Signal.FINE, Signal.NEUTRAL, Signal.DISTRESS
 

@@ -4,13 +4,13 @@
 the journal to read, and `Replay` and `AsyncReplay` for who sends by other means than a client.
 """
 
-from webhooks_sdk.replay._async_replay import AsyncReplay
+from webhooks_sdk.replay._engine.async_replay import AsyncReplay
+from webhooks_sdk.replay._engine.sync_replay import Replay
+from webhooks_sdk.replay._journal.reader import Journal, JournalEntry
+from webhooks_sdk.replay._journal.rows import Plan
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus
-from webhooks_sdk.replay._reader import Journal, JournalEntry
 from webhooks_sdk.replay._report import DurationBin, Progress, Report
-from webhooks_sdk.replay._rows import Plan
-from webhooks_sdk.replay._sync_replay import Replay
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Coverage, Recovery, UndeliveredEvents
 

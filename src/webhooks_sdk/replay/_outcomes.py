@@ -9,7 +9,6 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._models import WebhookEvent
-from webhooks_sdk._signals import deferred, resendable
 from webhooks_sdk.errors import (
     APIError,
     APIStatusError,
@@ -18,6 +17,7 @@ from webhooks_sdk.errors import (
     ConfigurationError,
     PermissionDeniedError,
 )
+from webhooks_sdk.replay._throttling.signals import deferred, resendable
 
 
 class OutcomeStatus(StrEnum):

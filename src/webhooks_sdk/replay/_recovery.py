@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.errors import JournalError
-from webhooks_sdk.replay._rows import Plan
+from webhooks_sdk.replay._journal.rows import Plan
 from webhooks_sdk.replay._undelivered import Coverage, Recovery
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from webhooks_sdk._models import WebhookEvent
-    from webhooks_sdk.replay._journal import JournalWriter
+    from webhooks_sdk.replay._journal.writer import JournalWriter
 
 
 def check_plan(journal: JournalWriter, recovery: Recovery | None) -> None:

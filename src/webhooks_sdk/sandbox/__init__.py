@@ -14,9 +14,7 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 """
 
 try:
-    from webhooks_sdk.sandbox._database import SandboxDatabaseError
-    from webhooks_sdk.sandbox._faults import Fault
-    from webhooks_sdk.sandbox._received import ReceivedDelivery
+    from webhooks_sdk.sandbox._http.faults import Fault
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
         AttemptsPage,
@@ -26,7 +24,9 @@ try:
         Subscription,
     )
     from webhooks_sdk.sandbox._sandbox import Sandbox
-    from webhooks_sdk.sandbox._subscriber import Subscriber
+    from webhooks_sdk.sandbox._storage.database import SandboxDatabaseError
+    from webhooks_sdk.sandbox._subscriber.received import ReceivedDelivery
+    from webhooks_sdk.sandbox._subscriber.subscriber import Subscriber
     from webhooks_sdk.sandbox._tenant import Tenant
     from webhooks_sdk.sandbox._variants import Variants
 except ModuleNotFoundError as _error:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from webhooks_sdk._signing import SIGNATURE_HEADER
-from webhooks_sdk.sandbox._routes import EnvironmentName
+from webhooks_sdk._receiving.signing import SIGNATURE_HEADER
+from webhooks_sdk.sandbox._service.routes import EnvironmentName
 
 
 @frozen(kw_only=True)

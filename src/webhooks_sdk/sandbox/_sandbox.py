@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.sandbox._app import API
 from webhooks_sdk.sandbox._clock import RealClock
-from webhooks_sdk.sandbox._control import CONTROL_PATH, Control
-from webhooks_sdk.sandbox._courier import Courier
-from webhooks_sdk.sandbox._database import Database
-from webhooks_sdk.sandbox._front import Front
-from webhooks_sdk.sandbox._guard import Guard, host_of_url, is_loopback
-from webhooks_sdk.sandbox._injector import FaultInjector, FaultPlans
-from webhooks_sdk.sandbox._openapi import DocumentServer
-from webhooks_sdk.sandbox._random import id_source
-from webhooks_sdk.sandbox._reception import Reception
+from webhooks_sdk.sandbox._control.api import CONTROL_PATH, Control
+from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+from webhooks_sdk.sandbox._delivering.sender import Sender
+from webhooks_sdk.sandbox._demo.seed import tell_story
+from webhooks_sdk.sandbox._http.api import API
+from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultPlans
+from webhooks_sdk.sandbox._http.guard import Guard, host_of_url, is_loopback
+from webhooks_sdk.sandbox._http.openapi import DocumentServer
+from webhooks_sdk.sandbox._http.request_context import Reception
+from webhooks_sdk.sandbox._http.root import Front
+from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._records import Timeouts
-from webhooks_sdk.sandbox._registry import Registry
-from webhooks_sdk.sandbox._request_log import RequestLog
-from webhooks_sdk.sandbox._sending import Sender
-from webhooks_sdk.sandbox._server import ServerThread, bind
-from webhooks_sdk.sandbox._site import Site
-from webhooks_sdk.sandbox._story import tell_story
+from webhooks_sdk.sandbox._runtime import Site
+from webhooks_sdk.sandbox._service.ids import id_source
+from webhooks_sdk.sandbox._service.request_log import RequestLog
+from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.timeline import Timeline
+from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME, TokenOffice
+from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._tenant import Tenant
-from webhooks_sdk.sandbox._timeline import Timeline
-from webhooks_sdk.sandbox._tokens import MAX_TOKEN_LIFETIME, TokenOffice
 from webhooks_sdk.sandbox.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from webhooks_sdk.sandbox._routes import EnvironmentName
+    from webhooks_sdk.sandbox._service.routes import EnvironmentName
     from webhooks_sdk.sandbox._variants import VariantsLike
 
 

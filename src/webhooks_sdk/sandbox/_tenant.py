@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
 
-from webhooks_sdk.sandbox._faults import Fault
-from webhooks_sdk.sandbox._history import History, Which
-from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
-from webhooks_sdk.sandbox._rules import is_event_name
+from webhooks_sdk.sandbox._http.faults import Fault
+from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
+from webhooks_sdk.sandbox._service.rules import is_event_name
+from webhooks_sdk.sandbox._storage.history import History, Which
 from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Self
     from uuid import UUID
 
-    from webhooks_sdk.sandbox._changes import Changes
-    from webhooks_sdk.sandbox._history import AttemptOutcome
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
         AttemptsPage,
@@ -31,9 +29,11 @@ if TYPE_CHECKING:
         ReceivedRequest,
         Subscription,
     )
-    from webhooks_sdk.sandbox._routes import EnvironmentName
-    from webhooks_sdk.sandbox._service import Service
-    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._service.change_signal import Changes
+    from webhooks_sdk.sandbox._service.routes import EnvironmentName
+    from webhooks_sdk.sandbox._service.service import Service
+    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
     from webhooks_sdk.sandbox._variants import VariantsLike
 
 

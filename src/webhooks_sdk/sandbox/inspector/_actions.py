@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._records import DeliveryAttempt
-    from webhooks_sdk.sandbox._service import Service
-    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._service.service import Service
 
 NEXT_RETRY = "next_retry"
 """The step of the clock that leads to the next retry."""

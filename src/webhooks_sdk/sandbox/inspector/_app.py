@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from webhooks_sdk.sandbox._bodies import read_body, read_headers
-from webhooks_sdk.sandbox._refusals import RequestRefusedError
+from webhooks_sdk.sandbox._http.requests import read_body, read_headers
+from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox.inspector._actions import Actions
 from webhooks_sdk.sandbox.inspector._filters import FilterError, read_filters
 from webhooks_sdk.sandbox.inspector._forms import MAX_FORM_BYTES, FormError, read_form
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._service import Service
-    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._pages import Pages
 

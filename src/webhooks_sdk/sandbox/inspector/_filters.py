@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import fields_dict, frozen
 
-from webhooks_sdk.sandbox._timeline import END_OF_TIME
+from webhooks_sdk.sandbox._service.timeline import END_OF_TIME
 from webhooks_sdk.sandbox.inspector._words import State
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._rules import is_event_name
+from webhooks_sdk.sandbox._service.rules import is_event_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from webhooks_sdk.sandbox.inspector._responses import HEADERS
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
-    from webhooks_sdk.sandbox._changes import Changes
+    from webhooks_sdk.sandbox._service.change_signal import Changes
 
 # Changes that come together are told of together.
 _PAUSE = 0.1

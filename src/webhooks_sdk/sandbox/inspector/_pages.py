@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from webhooks_sdk._redaction import MASK
+from webhooks_sdk._wire.redaction import MASK
 from webhooks_sdk.sandbox._clock import moment
-from webhooks_sdk.sandbox._routes import PREFIXES, TOKEN_PATH
+from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox.inspector import _chart as chart
 from webhooks_sdk.sandbox.inspector import _words as words
 from webhooks_sdk.sandbox.inspector._actions import NEXT_RETRY
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from http import HTTPStatus
     from uuid import UUID
 
-    from webhooks_sdk.sandbox._service import Service
-    from webhooks_sdk.sandbox._site import Site
+    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._forms import FormError
     from webhooks_sdk.sandbox.inspector._notices import Notice

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._mapping import ATTEMPT, read_attempt
 from webhooks_sdk.sandbox._records import DeliveryAttempt
+from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
 from webhooks_sdk.sandbox.inspector._chart import Count
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from webhooks_sdk.sandbox._database import Database, Row
     from webhooks_sdk.sandbox._records import Account
+    from webhooks_sdk.sandbox._storage.database import Database, Row
     from webhooks_sdk.sandbox.inspector._chart import Spans
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._words import State

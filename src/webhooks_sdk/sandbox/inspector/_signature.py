@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
-from webhooks_sdk._signing import verify_signature
+from webhooks_sdk._receiving.signing import verify_signature
 from webhooks_sdk.errors import SignatureVerificationError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from webhooks_sdk._redaction import MASK
-from webhooks_sdk.sandbox._outgoing import receives
+from webhooks_sdk._wire.redaction import MASK
+from webhooks_sdk.sandbox._service.outgoing import receives
 from webhooks_sdk.sandbox.inspector._words import State, shown_static_header
 
 if TYPE_CHECKING:

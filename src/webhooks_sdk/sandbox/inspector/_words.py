@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from webhooks_sdk._redaction import MASK
-from webhooks_sdk._signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
-from webhooks_sdk.sandbox._schedule import RETRIES
+from webhooks_sdk._receiving.signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
+from webhooks_sdk._wire.redaction import MASK
+from webhooks_sdk.sandbox._service.schedule import RETRIES
 from webhooks_sdk.sandbox.inspector._payload import visible
 
 if TYPE_CHECKING:

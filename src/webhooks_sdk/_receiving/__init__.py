@@ -1,0 +1,1 @@
+"""From a raw HTTP request to a verified, typed delivery, as pure code."""

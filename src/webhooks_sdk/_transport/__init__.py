@@ -1,0 +1,1 @@
+"""Sending: connection pools, drivers, timeouts and retries. The only code that names httpx."""

@@ -1,0 +1,55 @@
+"""A call in the words of tenacity, whose loops send it again. Imported by the first failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webhooks_sdk._core.call import Call
+    from webhooks_sdk.errors import APIError
+
+
+class RetryingArguments(TypedDict):
+    """What one call has to say to `tenacity.Retrying` or `tenacity.AsyncRetrying`."""
+
+    retry: retry_if_exception
+    wait: Callable[[RetryCallState], float]
+    stop: Callable[[RetryCallState], bool]
+    before_sleep: Callable[[RetryCallState], None]
+    reraise: bool
+
+
+def retrying_arguments(call: Call[Any]) -> RetryingArguments:
+    """Return what tenacity needs to know, for this call alone: what it shares, calls mix up."""
+    policy = call.policy
+    # Between 0 and a bound that doubles: full jitter.
+    backoff = wait_random_exponential(policy.initial_backoff, policy.max_backoff)
+
+    def wait(state: RetryCallState) -> float:
+        return max(backoff(state), _failure(state).retry_after or 0.0)
+
+    def stop(state: RetryCallState) -> bool:
+        return not call.resends_after(
+            _failure(state), state.attempt_number, wait=state.upcoming_sleep
+        )
+
+    def before_sleep(state: RetryCallState) -> None:
+        call.announce(_failure(state), wait=state.upcoming_sleep)
+
+    return {
+        "retry": retry_if_exception(call.can_resend),
+        "wait": wait,
+        "stop": stop,
+        "before_sleep": before_sleep,
+        "reraise": True,
+    }
+
+
+def _failure(state: RetryCallState) -> APIError:
+    # Only failures get here, and `can_resend` lets only this kind through.
+    assert state.outcome is not None
+    return cast("APIError", state.outcome.exception())

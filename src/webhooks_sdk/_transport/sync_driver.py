@@ -1,0 +1,225 @@
+"""Sends operations for `Client`. The same shape, line by line, as `_async_driver`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+from attrs import evolve
+
+from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
+from webhooks_sdk._transport.messages import (
+    CLOCK,
+    Options,
+    answer_of,
+    body_reader,
+    build_request,
+    closed,
+    logger,
+    raise_lost,
+)
+from webhooks_sdk._transport.sync_http import SyncHTTPPool
+from webhooks_sdk._transport.sync_pool import PoolClosedError
+from webhooks_sdk.errors import APIError
+
+if TYPE_CHECKING:
+    from webhooks_sdk._core.call import Call
+    from webhooks_sdk._core.responses import Answer, APIResponse
+    from webhooks_sdk._core.tokens import TokenProvider
+    from webhooks_sdk._transport.sync_http import SyncHTTP, SyncSettings
+    from webhooks_sdk._wire.bodies import BodyReader
+    from webhooks_sdk.operations import Operation
+
+T = TypeVar("T")
+
+
+class SyncDriver:
+    """Sends operations with one pool of connections and one access token for all threads."""
+
+    def __init__(self, settings: SyncSettings) -> None:
+        self.settings = settings
+        self._pool = SyncHTTPPool(settings)
+        self._tokens = TokenCache()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._pool.closed
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def widened(self, connections: int) -> SyncDriver:
+        """Return a driver with room for so many connections: this one, if it has that."""
+        settings = self.settings
+        if not settings.owns_http or settings.max_connections >= connections:
+            return self
+        wide = SyncDriver(evolve(settings, max_connections=connections))
+        wide._tokens = self._tokens
+        return wide
+
+    def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
+        """Send an operation until it succeeds or its call has to end.
+
+        Raises:
+            WebhooksError: The error of the last attempt.
+        """
+        http = self._pool.get()
+        call = self.settings.call(operation, options)
+        try:
+            self._run(http, call, options)
+            return call.response()
+        finally:
+            if self._pool.closed:
+                self._pool.sweep(http)
+
+    def _run(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
+        first: APIError | None = None
+        try:
+            return self._attempt(http, call, options)
+        except APIError as error:
+            if not call.can_resend(error):
+                raise
+            first = error
+
+        # tenacity is brought in by the first failure, which it is told of as its first attempt:
+        # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        from tenacity import Retrying  # noqa: PLC0415
+
+        from webhooks_sdk._transport.retrying import retrying_arguments  # noqa: PLC0415
+
+        def attempt() -> T:
+            nonlocal first
+            if first is not None:
+                error, first = first, None
+                raise error
+            return self._attempt(http, call, options)
+
+        return Retrying(**retrying_arguments(call))(attempt)
+
+    def _attempt(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
+        if call.operation.endpoint == "token":
+            return call.conclude(self._exchange(http, call, None))
+        token = self._token(http, call, options)
+        answer = self._exchange(http, call, token)
+        if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
+            logger.debug("the access token was refused, asking for a new one")
+            self._tokens.refuse(token)
+            token = self._token(http, call, options)
+            answer = self._exchange(http, call, token)
+        return call.conclude(answer)
+
+    def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> Answer:
+        if self._pool.closed or http.closed:
+            raise call.closed_meanwhile()
+        request = build_request(call, token)
+        direct = self.settings.endpoint(call.operation).plain_loopback
+        try:
+            response = http.send(request, direct=direct)
+        except PoolClosedError:
+            raise call.closed_meanwhile() from None
+        except Exception as error:  # noqa: BLE001 - an event hook can raise anything
+            raise_lost(call, error, request)
+        call.hear(response.status_code, response.headers.raw)
+        logger.debug("%s answered %d", call.operation.name, response.status_code)
+        try:
+            return self._read(call, response)
+        finally:
+            response.close()
+
+    def _read(self, call: Call[T], response: httpx.Response) -> Answer:
+        reader: BodyReader | None = None
+        try:
+            reader = body_reader(response, self.settings.max_response_bytes)
+            if response.is_stream_consumed:
+                reader.feed(response.content)
+            else:
+                self._feed(call, reader, response)
+            return answer_of(response, reader.finish())
+        except APIError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what it means depends on the status
+            return answer_of(response, reader.beginning() if reader else b"", error)
+
+    def _feed(self, call: Call[T], reader: BodyReader, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        for chunk in response.stream:
+            reader.feed(chunk)
+            call.check_time()
+
+    def _token(self, http: SyncHTTP, call: Call[T], options: Options) -> str:
+        auth = self.settings.auth
+        if isinstance(auth, str):
+            return auth
+        if not isinstance(auth, ClientCredentials):
+            return self._provided_token(call, auth)
+        token = self._tokens.current(CLOCK.monotonic())
+        return token if token is not None else self._new_token(http, call, options, auth)
+
+    def _provided_token(self, call: Call[T], provider: TokenProvider) -> str:
+        try:
+            token = provider()
+            return check_token(token)
+        except Exception as error:
+            raise call.provider_failed(error) from error
+
+    def _new_token(
+        self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+    ) -> str:
+        seen = self._tokens.rounds
+        left = call.remaining()
+        if not http.token_lock.acquire(timeout=-1 if left is None else left):
+            raise call.timed_out()
+        try:
+            # While this thread waited, another may have got a token, or have failed to.
+            outcome = self._tokens.current(CLOCK.monotonic()) or self._tokens.outcome_since(seen)
+            if isinstance(outcome, APIError):
+                raise call.without_token(outcome) from outcome.__cause__
+            return outcome or self._fetch_token(http, call, options, credentials)
+        finally:
+            http.token_lock.release()
+
+    def _fetch_token(
+        self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+    ) -> str:
+        fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
+        asked_at = CLOCK.monotonic()
+        try:
+            answer = self._run(http, fetch, options)
+        except APIError as error:
+            # Whoever ran out of time fails alone: those who wait may have more of it.
+            if not call.out_of_time:
+                self._tokens.fail(error)
+            raise call.without_token(error) from error.__cause__
+        return self._tokens.store(answer, asked_at)
+
+
+class SyncLane:
+    """Sends each operation once, for who sends again by himself, over enough connections.
+
+    Args:
+        driver: The client's driver.
+        options: The client's options, whose policy counts for all but the number of attempts.
+        connections: How many operations are to be under way at once.
+    """
+
+    def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
+        self._of_client = driver
+        self._driver = driver.widened(connections)
+        self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
+
+    def send(self, operation: Operation[T]) -> APIResponse[T]:
+        """Send an operation.
+
+        Raises:
+            WebhooksError: It failed.
+        """
+        if self._of_client.closed:
+            raise closed()
+        return self._driver.send(operation, self._options)
+
+    def close(self) -> None:
+        """Close the connections that are not the client's own."""
+        if self._driver is not self._of_client:
+            self._driver.close()

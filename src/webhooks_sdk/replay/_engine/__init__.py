@@ -1,0 +1,1 @@
+"""Running a replay: one pure scheduler, one run, and the sync and async engines."""

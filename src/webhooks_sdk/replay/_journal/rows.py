@@ -1,0 +1,204 @@
+"""What a journal holds, and how SQLite is told of it. No I/O."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from webhooks_sdk.replay._journal.database import SQLRow
+
+
+class RowState(StrEnum):
+    """Where a target stands: never sent, an intent without an outcome, or its last outcome."""
+
+    PLANNED = "planned"
+    IN_FLIGHT = "in_flight"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a recovery is to send, as it was decided before its first request.
+
+    Attributes:
+        hook_id: The subscription.
+        since: Where the window begins. All datetimes are aware and in UTC.
+        until: Where it ends.
+        oldest_listed: How far back the service's list reached, None if it was empty.
+        covers_since: Whether that is as far back as `since`.
+        pending: How many events were left alone, as an attempt may have been under way.
+        total: How many events are to be sent.
+    """
+
+    hook_id: UUID
+    since: datetime
+    until: datetime
+    oldest_listed: datetime | None
+    covers_since: bool
+    pending: int
+    total: int
+
+
+@frozen(kw_only=True)
+class ErrorRecord:
+    """What is kept of an error.
+
+    Attributes:
+        kind: The name of its class.
+        message: Its message, in which credentials are masked.
+        status: The HTTP status of the answer, None if there was none.
+        retry_after: Seconds that the service asked to wait, None if it did not.
+    """
+
+    kind: str
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+
+
+@frozen(kw_only=True)
+class Row:
+    """What a journal knows of a target.
+
+    Attributes:
+        hook_id: The subscription.
+        request_id: The event.
+        state: Where it stands.
+        attempts: How many requests were sent for it, over all runs; withdrawn ones not counted.
+        run: The last run that dealt with it, 0 if none has.
+        intent_at: When its last request was about to be sent, None if none was.
+        open_since: When the first of those requests was about to be sent of which it is not known
+            what they did: a redelivery answered 2xx after that means delivered. None if there is
+            none such.
+        settled_at: When its last outcome was written, None if there was none.
+        response_status: The subscriber's answer in that outcome, None if there was none.
+        duration_ms: Milliseconds until that answer, None as above.
+        delivery_id: The delivery attempt of that outcome, None if it is not known.
+        error: The error of that outcome, None if there was none.
+    """
+
+    hook_id: UUID
+    request_id: UUID
+    state: RowState
+    attempts: int
+    run: int
+    intent_at: datetime | None
+    open_since: datetime | None
+    settled_at: datetime | None
+    response_status: int | None
+    duration_ms: int | None
+    delivery_id: UUID | None
+    error: ErrorRecord | None
+
+
+COLUMNS = (
+    "seq, hook_id, request_id, state, attempts, run, intent_at, open_since, settled_at,"
+    " response_status, duration_ms, delivery_id, error_kind, error_message, error_status,"
+    " error_retry_after"
+)
+"""What `row_from_sql` reads. The first is the place in the order of insertion."""
+
+
+def row_from_sql(values: SQLRow) -> Row:
+    """Read a row of `COLUMNS`."""
+    (_, hook, request, state, attempts, run, intent_at, open_since, settled_at, *outcome) = values
+    response_status, duration_ms, delivery, kind, message, status, retry_after = outcome
+    return Row(
+        hook_id=UUID(bytes=hook),
+        request_id=UUID(bytes=request),
+        state=RowState(state),
+        attempts=attempts,
+        run=run,
+        intent_at=None if intent_at is None else time_from_sql(intent_at),
+        open_since=None if open_since is None else time_from_sql(open_since),
+        settled_at=None if settled_at is None else time_from_sql(settled_at),
+        response_status=response_status,
+        duration_ms=duration_ms,
+        delivery_id=None if delivery is None else UUID(bytes=delivery),
+        error=None
+        if kind is None
+        else ErrorRecord(kind=kind, message=message, status=status, retry_after=retry_after),
+    )
+
+
+def error_to_sql(error: ErrorRecord | None) -> SQLRow:
+    """Return the last four of `COLUMNS`."""
+    if error is None:
+        return None, None, None, None
+    status = integer_to_sql(error.status)
+    return text_to_sql(error.kind), text_to_sql(error.message), status, error.retry_after
+
+
+_LARGEST_INTEGER = 2**63 - 1
+_LONGEST_TEXT = 2_000
+
+
+def integer_to_sql(number: int | None) -> int | None:
+    """Return the nearest integer that SQLite can hold: a server may answer with any."""
+    if number is None:
+        return None
+    return max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER))
+
+
+def text_to_sql(text: str) -> str:
+    """Return the beginning of a text (at most 2,000 characters), without lone surrogates."""
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def time_to_sql(moment: datetime) -> int:
+    """Return the microseconds since 1970.
+
+    Raises:
+        TypeError: The datetime is naive.
+    """
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def time_from_sql(microseconds: int) -> datetime:
+    """Return the moment that so many microseconds since 1970 are, in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def plan_to_sql(plan: Plan) -> str:
+    """Return the plan as JSON."""
+    oldest = plan.oldest_listed
+    return json.dumps(
+        {
+            "hook_id": str(plan.hook_id),
+            "since": time_to_sql(plan.since),
+            "until": time_to_sql(plan.until),
+            "oldest_listed": None if oldest is None else time_to_sql(oldest),
+            "covers_since": plan.covers_since,
+            "pending": plan.pending,
+            "total": plan.total,
+        }
+    )
+
+
+def plan_from_sql(text: str) -> Plan:
+    """Read what `plan_to_sql` returned."""
+    kept = json.loads(text)
+    oldest = kept["oldest_listed"]
+    return Plan(
+        hook_id=UUID(kept["hook_id"]),
+        since=time_from_sql(kept["since"]),
+        until=time_from_sql(kept["until"]),
+        oldest_listed=None if oldest is None else time_from_sql(oldest),
+        covers_since=kept["covers_since"],
+        pending=kept["pending"],
+        total=kept["total"],
+    )

@@ -1,0 +1,1 @@
+"""How fast a replay sends: rate, concurrency, latency and the circuit breaker. Pure."""

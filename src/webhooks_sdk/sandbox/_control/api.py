@@ -1,0 +1,227 @@
+"""The control API: everything that Python can do with a sandbox, over HTTP under `/_sandbox/`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl
+
+from attrs import asdict, frozen
+
+from webhooks_sdk.sandbox._control.schemas import (
+    attempt_row,
+    check_fields,
+    conflict,
+    read_event,
+    read_faults,
+    read_page,
+    read_step,
+    read_uuid,
+    read_variants,
+    retry_row,
+    state_row,
+    tenant_row,
+)
+from webhooks_sdk.sandbox._http.requests import read_body, read_headers
+from webhooks_sdk.sandbox._http.response import Answer
+from webhooks_sdk.sandbox._service.errors import (
+    RequestRefusedError,
+    error_body,
+    method_not_allowed,
+    not_found,
+    unprocessable,
+)
+from webhooks_sdk.sandbox._service.rules import read_json, read_object
+from webhooks_sdk.sandbox._tenant import Tenant
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from webhooks_sdk.sandbox._records import DeliveryAttempt
+    from webhooks_sdk.sandbox._sandbox import Sandbox
+
+CONTROL_PATH: Final = "/_sandbox/"
+
+_read_subscriber = re.compile(r"subscriber/(?P<status>[2-5][0-9]{2})(?:/[^/]*)?").fullmatch
+_read_tenant = re.compile(r"tenants/(?P<id>[^/]+)").fullmatch
+_NO_CONTENT: Final = Answer(HTTPStatus.NO_CONTENT)
+
+
+@frozen
+class Order:
+    """A request to the control API.
+
+    Attributes:
+        tenant: The tenant that it is about.
+        query: Its query parameters.
+        body: Its body.
+    """
+
+    tenant: Tenant
+    query: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Its body, a JSON object."""
+        return read_object(self.body)
+
+
+Handler: TypeAlias = Callable[[Order], Awaitable[Answer]]
+
+
+class Control:
+    """The control API of a sandbox: an ASGI application."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._handlers: Mapping[str, Mapping[str, Handler]] = {
+            "state": {"GET": self._state},
+            "tenants": {"GET": self._tenants, "POST": self._add_tenant},
+            "events": {"POST": self._publish},
+            "attempts": {"GET": self._attempts},
+            "retries": {"GET": self._retries},
+            "advance": {"POST": self._advance},
+            "faults": {
+                "GET": self._faults,
+                "POST": self._inject,
+                "DELETE": self._clear_faults,
+            },
+            "variants": {"GET": self._variants, "PUT": self._set_variants},
+            "tokens/expire": {"POST": self._expire_tokens},
+            "reset": {"POST": self._reset},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        headers = read_headers(scope)
+        try:
+            body = await read_body(receive, headers)
+            answer = await self._answer(scope, headers, body)
+        except RequestRefusedError as refusal:
+            answer = Answer(refusal.status, refusal.body, refusal.headers or {})
+        await answer.send(send)
+
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], body: bytes) -> Answer:
+        path: str = scope["path"].removeprefix(CONTROL_PATH)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if (demo := _read_subscriber(path)) is not None:
+            return Answer(int(demo["status"]))
+        handlers = self._handlers.get(path)
+        if (one := _read_tenant(path)) is not None:
+            handlers = {"DELETE": partial(self._delete_tenant, one["id"])}
+        if handlers is None:
+            raise not_found(f"The control API has: {', '.join(self._handlers)}.")
+        if method not in handlers:
+            raise method_not_allowed(handlers)
+        if method in {"POST", "PUT"}:
+            _check_content_type(headers)
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        tenant = self._tenant(query.get("tenant"))
+        try:
+            return await handlers[method](Order(tenant, query, body))
+        except RuntimeError:
+            # 404, if it was closed meanwhile.
+            self._tenant(str(tenant.tenant_id))
+            raise
+
+    def _tenant(self, id_: str | None) -> Tenant:
+        if id_ is None:
+            return self._sandbox
+        wanted = read_uuid("tenant", id_)
+        for tenant in self._sandbox.tenants:
+            if tenant.tenant_id == wanted:
+                return tenant
+        raise not_found(f"There is no tenant {wanted}.")
+
+    async def _state(self, order: Order) -> Answer:
+        return Answer(HTTPStatus.OK, state_row(order.tenant))
+
+    async def _tenants(self, _: Order) -> Answer:
+        return Answer(HTTPStatus.OK, [tenant_row(one) for one in self._sandbox.tenants])
+
+    async def _add_tenant(self, order: Order) -> Answer:
+        content = order.content
+        check_fields(content, ("environment", "client_id", "client_secret"))
+        if not all(value is None or isinstance(value, str) for value in content.values()):
+            raise unprocessable("environment, client_id and client_secret must be strings.")
+        try:
+            tenant = self._sandbox.add_tenant(**cast("dict[str, Any]", content))
+        except ValueError as error:
+            raise unprocessable(str(error)) from None
+        row = {**tenant_row(tenant), "client_secret": tenant.client_secret}
+        return Answer(HTTPStatus.CREATED, row)
+
+    async def _delete_tenant(self, id_: str, _: Order) -> Answer:
+        tenant = self._tenant(id_)
+        if tenant is self._sandbox:
+            raise conflict("The first tenant lives as long as the sandbox; it can be reset.")
+        tenant.close()
+        return _NO_CONTENT
+
+    async def _publish(self, order: Order) -> Answer:
+        event, payload = read_event(order.content)
+        attempts = await _deliver(partial(order.tenant.publish, event, payload))
+        return Answer(HTTPStatus.OK, {"attempts": [attempt_row(one) for one in attempts]})
+
+    async def _attempts(self, order: Order) -> Answer:
+        page = order.tenant.attempts_page(**cast("dict[str, Any]", read_page(order.query)))
+        rows = [attempt_row(one) for one in page.attempts]
+        return Answer(HTTPStatus.OK, {"attempts": rows, "next_before": page.next_before})
+
+    async def _retries(self, order: Order) -> Answer:
+        return Answer(HTTPStatus.OK, [retry_row(one) for one in order.tenant.pending_retries])
+
+    async def _advance(self, order: Order) -> Answer:
+        step = read_step(order.content)
+        attempts = await _deliver(partial(order.tenant.advance, step))
+        now = order.tenant.now.isoformat()
+        rows = [attempt_row(one) for one in attempts]
+        return Answer(HTTPStatus.OK, {"now": now, "attempts": rows})
+
+    async def _faults(self, order: Order) -> Answer:
+        return Answer(HTTPStatus.OK, [one.to_dict() for one in order.tenant.faults])
+
+    async def _inject(self, order: Order) -> Answer:
+        order.tenant.inject(*read_faults(read_json(order.body)))
+        return await self._faults(order)
+
+    async def _clear_faults(self, order: Order) -> Answer:
+        order.tenant.clear_faults()
+        return _NO_CONTENT
+
+    async def _variants(self, order: Order) -> Answer:
+        return Answer(HTTPStatus.OK, asdict(order.tenant.variants))
+
+    async def _set_variants(self, order: Order) -> Answer:
+        order.tenant.variants = read_variants(order.content)
+        return await self._variants(order)
+
+    async def _expire_tokens(self, order: Order) -> Answer:
+        order.tenant.expire_tokens()
+        return _NO_CONTENT
+
+    async def _reset(self, order: Order) -> Answer:
+        order.tenant.reset()
+        return _NO_CONTENT
+
+
+async def _deliver(call: Callable[[], tuple[DeliveryAttempt, ...]]) -> tuple[DeliveryAttempt, ...]:
+    try:
+        # It blocks until this loop has delivered.
+        return await asyncio.to_thread(call)
+    except ValueError as error:
+        raise unprocessable(str(error)) from None
+
+
+def _check_content_type(headers: Mapping[str, str]) -> None:
+    """Check that no HTML form of another page can have sent this: those cannot send JSON."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        message = "The request must have the header Content-Type: application/json."
+        raise RequestRefusedError(status, error_body(status, message))

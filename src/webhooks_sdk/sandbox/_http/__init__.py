@@ -1,0 +1,1 @@
+"""The sandbox's HTTP server: middleware, the API, and injected faults."""

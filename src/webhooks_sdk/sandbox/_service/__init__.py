@@ -1,0 +1,1 @@
+"""The service itself, for one tenant or all: routes, rules, tokens, retry schedule. No sockets."""

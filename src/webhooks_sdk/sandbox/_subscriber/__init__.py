@@ -1,0 +1,1 @@
+"""A subscriber to deliver to, and what it received."""
