@@ -8,6 +8,8 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 ```
 """
 
+import logging
+
 from webhooks_sdk._async_hooks import AsyncHooks
 from webhooks_sdk._client import AsyncClient, Client
 from webhooks_sdk._core.endpoints import Environment, EnvironmentLike
@@ -59,7 +61,7 @@ from webhooks_sdk.errors import (
     UnprocessableEntityError,
     WebhooksError,
 )
-from webhooks_sdk.operations import UNSET, Operation, Unset
+from webhooks_sdk.operations import UNSET, Operation, Safety, Unset
 
 __all__ = [
     "UNSET",
@@ -104,6 +106,7 @@ __all__ = [
     "ResponseDecodeError",
     "RetryEvent",
     "RetryPolicy",
+    "Safety",
     "SignatureVerificationError",
     "SubscriptionConfig",
     "TokenProvider",
@@ -116,3 +119,6 @@ __all__ = [
     "sign",
     "verify_signature",
 ]
+
+# As a library should: without a handler of the application's, nothing is printed to stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

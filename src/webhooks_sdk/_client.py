@@ -18,11 +18,11 @@ from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import AsyncAuth, Auth, ClientCredentials
 from webhooks_sdk._hooks import Hooks
 from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncLane
-from webhooks_sdk._transport.messages import Options
 from webhooks_sdk._transport.settings import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    Options,
     read_policy,
     read_settings,
     read_timeouts,

@@ -20,13 +20,13 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import parse_id, parse_json, structure
-from webhooks_sdk._core.retries import Safety
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
 from webhooks_sdk.errors import InvalidArgumentError
 
 __all__ = [
     "UNSET",
     "Operation",
+    "Safety",
     "Unset",
     "create",
     "delete",
@@ -51,6 +51,24 @@ class Unset(enum.Enum):
 
 UNSET: Final = Unset.UNSET
 """Leaves a field of `update` as it is, which differs from None."""
+
+
+class Safety(enum.Enum):
+    """What sending an operation a second time does, in the terms of RFC 9110, section 9.2.
+
+    It describes the operation, not its HTTP method: `update` is sent as a PATCH, which RFC 9110
+    does not count among the idempotent methods, but setting the same fields twice has the effect
+    of setting them once.
+    """
+
+    SAFE = "safe"
+    """Changes nothing."""
+
+    IDEMPOTENT = "idempotent"
+    """Twice has the effect of once."""
+
+    NON_IDEMPOTENT = "non-idempotent"
+    """Twice has the effect twice, so an ambiguous failure is not retried by default."""
 
 
 @frozen(kw_only=True)
@@ -104,7 +122,7 @@ def list() -> Operation[builtins.list[WebhookSubscription]]:  # noqa: A001 - the
         name="list",
         method="GET",
         path="/hooks",
-        safety=Safety.READ,
+        safety=Safety.SAFE,
         success=frozenset({200}),
         answer=builtins.list[WebhookSubscription],
     )
@@ -121,7 +139,7 @@ def get(hook_id: UUID | str) -> Operation[WebhookSubscription]:
         name="get",
         method="GET",
         path=f"/hooks/{hook}",
-        safety=Safety.READ,
+        safety=Safety.SAFE,
         success=frozenset({200}),
         answer=WebhookSubscription,
         hook_id=hook,
@@ -150,7 +168,7 @@ def create(
         name="create",
         method="POST",
         path="/hooks",
-        safety=Safety.ONCE,
+        safety=Safety.NON_IDEMPOTENT,
         success=frozenset({200, 201}),
         answer=WebhookSubscription,
         content=_subscription_body(given),
@@ -221,7 +239,7 @@ def list_events(hook_id: UUID | str) -> Operation[builtins.list[WebhookEvent]]:
         name="list_events",
         method="GET",
         path=f"/hooks/{hook}/requests",
-        safety=Safety.READ,
+        safety=Safety.SAFE,
         success=frozenset({200}),
         answer=builtins.list[WebhookEvent],
         hook_id=hook,
@@ -239,7 +257,7 @@ def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookE
         name="redeliver",
         method="POST",
         path=f"/hooks/{hook}/requests/{request}/redeliver",
-        safety=Safety.ONCE,
+        safety=Safety.NON_IDEMPOTENT,
         success=frozenset({200}),
         answer=WebhookEvent,
         hook_id=hook,

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
     clock = SetClock(datetime.now(UTC) - timedelta(days=3))
     step = microseconds(timedelta(days=3)) // (events + 1)
     with closing(Database(path)) as database:
-        registry = Registry(
+        registry = TenantRegistry(
             database, clock=clock, new_id=lambda: UUID(int=draw.getrandbits(128), version=4)
         )
         service = registry.add("production", "demo-client", "demo-client-secret")

@@ -488,7 +488,7 @@ def test_a_form_of_another_site_does_nothing(
     for headers in (
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Runtime": "cross-site"},
         {"Host": "evil.example"},
     ):
         answer = browser.post("/inspector/publish", data=own | {"token": found[1]}, headers=headers)

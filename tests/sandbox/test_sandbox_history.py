@@ -16,7 +16,7 @@ from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.change_signal import Changes
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._storage.history import History, Which
 
@@ -67,7 +67,7 @@ class Minutes:
 def history() -> History:
     """Five attempts for each of two subscriptions, one of each outcome, a minute apart."""
     clock, database, ids = Minutes(), Database(), count(1)
-    registry = Registry(database, clock=clock, new_id=lambda: UUID(int=next(ids)))
+    registry = TenantRegistry(database, clock=clock, new_id=lambda: UUID(int=next(ids)))
     services = [registry.add("production", None, None) for _ in range(2)]
     for service in services:
         for events in (("*",), ("carrier",)):

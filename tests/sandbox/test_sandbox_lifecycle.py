@@ -27,7 +27,7 @@ from webhooks_sdk.sandbox._delivering.dispatcher import Courier
 from webhooks_sdk.sandbox._delivering.sender import Sender
 from webhooks_sdk.sandbox._http import api
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def test_a_failure_in_the_background_is_raised_at_the_end() -> None:
             raise LookupError((request, timeouts))
 
     database = Database()
-    registry = Registry(database, clock=RealClock(), new_id=uuid4)
+    registry = TenantRegistry(database, clock=RealClock(), new_id=uuid4)
     service = registry.add("production", None, None)
     hook = service.create_subscription({"url": "http://h/", "active": True, "events": ("*",)})
     (delivery,) = service.publish(EVENT, b"{}")

@@ -189,7 +189,7 @@ def test_a_failure_of_its_own_is_answered_and_told(tmp_path: Path, path: str) ->
     # A database that is gone, while requests still come, is what it takes.
     sandbox = Sandbox(database=tmp_path / "sandbox.sqlite")
     sandbox.__enter__()
-    sandbox._site.database.close()  # pyright: ignore[reportPrivateUsage]  # nothing public fails
+    sandbox._runtime.database.close()  # pyright: ignore[reportPrivateUsage]  # nothing public fails
     headers = {"Content-Type": "application/json"}
     answer = httpx.post(sandbox.base_url + path, content="{}", headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (500, "internal_server_error")

@@ -14,7 +14,7 @@ from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.encoding import event_row, subscription_row
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.service import MAX_ACTIVE, Service
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._variants import Variants
 
@@ -42,7 +42,7 @@ class Clock:
 @pytest.fixture
 def service() -> Service:
     ids = count(1)
-    registry = Registry(Database(), clock=Clock(), new_id=lambda: UUID(int=next(ids)))
+    registry = TenantRegistry(Database(), clock=Clock(), new_id=lambda: UUID(int=next(ids)))
     return registry.add("production", None, None)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from webhooks_sdk.sandbox import Sandbox
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.tokens import (
     Holder,
     TokenOffice,
@@ -173,7 +173,7 @@ def test_a_token_request_hides_its_credentials() -> None:
 
 def test_a_token_is_valid_for_its_lifetime() -> None:
     clock, database = Clock(), Database()
-    registry = Registry(database, clock=clock, new_id=uuid4)
+    registry = TenantRegistry(database, clock=clock, new_id=uuid4)
     account = registry.add("production", "a", "b").account
     office = TokenOffice(database, clock=clock, lifetime=60)
     answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)

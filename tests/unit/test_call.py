@@ -27,7 +27,8 @@ from webhooks_sdk import (
     errors,
     operations,
 )
-from webhooks_sdk._core.call import Call, Clock, Timeouts
+from webhooks_sdk._core.call import Call, Timeouts
+from webhooks_sdk._core.clock import Clock
 from webhooks_sdk._core.responses import Answer
 from webhooks_sdk._core.tokens import token_operation
 from webhooks_sdk._transport.retrying import retrying_arguments

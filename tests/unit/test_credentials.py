@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhooks_sdk import AccessToken, ClientCredentials, ConfigurationError
-from webhooks_sdk._core.retries import Safety
 from webhooks_sdk._core.tokens import TokenCache, check_token, token_operation
 from webhooks_sdk.errors import APIConnectionError, APIError, AuthenticationError
+from webhooks_sdk.operations import Safety
 
 ENCODABLE = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1)
 STYLES: list[Any] = ["form", "multipart", "basic"]
@@ -69,7 +69,7 @@ def test_a_token_request_goes_to_the_token_endpoint_and_can_be_sent_again(style:
     operation = token_operation(ClientCredentials("id-1", "hunter2", style=style))
     assert (operation.name, operation.method, operation.endpoint) == ("token", "POST", "token")
     assert operation.success == {200}
-    assert operation.safety is Safety.READ
+    assert operation.safety is Safety.SAFE
     assert "hunter2" in operation.secrets
     assert "hunter2" not in repr(operation)
     assert operation.decode(b'{"access_token": "abc"}') == AccessToken(access_token="abc")

@@ -24,7 +24,7 @@ from webhooks_sdk import (
     WebhookSubscription,
     operations,
 )
-from webhooks_sdk._core.retries import Safety
+from webhooks_sdk.operations import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +33,14 @@ HOOK = UUID("e6db9c1a-d15f-4248-81fa-5b61fc321def")
 REQUEST = UUID("29dd8606-4e01-46cb-aca2-dd6022e74865")
 SAMPLE = (Path(__file__).parents[1] / "samples" / "redeliver.json").read_bytes()
 ROWS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
-    (operations.list(), "GET", "/hooks", {200}, Safety.READ, list[WebhookSubscription]),
-    (operations.get(HOOK), "GET", f"/hooks/{HOOK}", {200}, Safety.READ, WebhookSubscription),
+    (operations.list(), "GET", "/hooks", {200}, Safety.SAFE, list[WebhookSubscription]),
+    (operations.get(HOOK), "GET", f"/hooks/{HOOK}", {200}, Safety.SAFE, WebhookSubscription),
     (
         operations.create(url="https://subscriber.example"),
         "POST",
         "/hooks",
         {200, 201},
-        Safety.ONCE,
+        Safety.NON_IDEMPOTENT,
         WebhookSubscription,
     ),
     (
@@ -57,7 +57,7 @@ ROWS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
         "GET",
         f"/hooks/{HOOK}/requests",
         {200},
-        Safety.READ,
+        Safety.SAFE,
         list[WebhookEvent],
     ),
     (
@@ -65,7 +65,7 @@ ROWS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
         "POST",
         f"/hooks/{HOOK}/requests/{REQUEST}/redeliver",
         {200},
-        Safety.ONCE,
+        Safety.NON_IDEMPOTENT,
         WebhookEvent,
     ),
 ]

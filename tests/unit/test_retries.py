@@ -17,10 +17,9 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webhooks_sdk import ConfigurationError, RetryPolicy
+from webhooks_sdk import ConfigurationError, RetryPolicy, Safety
 from webhooks_sdk._core.retries import (
     Fate,
-    Safety,
     fate_of_exception,
     fate_of_status,
     leaves_unknown,
@@ -44,25 +43,25 @@ def chained(*links: BaseException) -> BaseException:
 @pytest.mark.parametrize(
     ("safety", "fate", "resend", "again"),
     [
-        (Safety.READ, Fate.UNSENT, False, True),
-        (Safety.READ, Fate.DEFERRED, False, True),
-        (Safety.READ, Fate.AMBIGUOUS, False, True),
-        (Safety.READ, Fate.REFUSED, True, False),
-        (Safety.READ, Fate.UNREADABLE, True, False),
+        (Safety.SAFE, Fate.UNSENT, False, True),
+        (Safety.SAFE, Fate.DEFERRED, False, True),
+        (Safety.SAFE, Fate.AMBIGUOUS, False, True),
+        (Safety.SAFE, Fate.REFUSED, True, False),
+        (Safety.SAFE, Fate.UNREADABLE, True, False),
         (Safety.IDEMPOTENT, Fate.UNSENT, False, True),
         (Safety.IDEMPOTENT, Fate.DEFERRED, False, True),
         (Safety.IDEMPOTENT, Fate.AMBIGUOUS, False, True),
         (Safety.IDEMPOTENT, Fate.REFUSED, True, False),
         (Safety.IDEMPOTENT, Fate.UNREADABLE, True, False),
-        (Safety.ONCE, Fate.UNSENT, False, True),
-        (Safety.ONCE, Fate.DEFERRED, False, True),
-        (Safety.ONCE, Fate.AMBIGUOUS, False, False),
-        (Safety.ONCE, Fate.AMBIGUOUS, True, True),
-        (Safety.ONCE, Fate.REFUSED, True, False),
-        (Safety.ONCE, Fate.UNREADABLE, True, False),
-        (Safety.READ, Fate.UNREPEATABLE, True, False),
+        (Safety.NON_IDEMPOTENT, Fate.UNSENT, False, True),
+        (Safety.NON_IDEMPOTENT, Fate.DEFERRED, False, True),
+        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS, False, False),
+        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS, True, True),
+        (Safety.NON_IDEMPOTENT, Fate.REFUSED, True, False),
+        (Safety.NON_IDEMPOTENT, Fate.UNREADABLE, True, False),
+        (Safety.SAFE, Fate.UNREPEATABLE, True, False),
         (Safety.IDEMPOTENT, Fate.UNREPEATABLE, True, False),
-        (Safety.ONCE, Fate.UNREPEATABLE, True, False),
+        (Safety.NON_IDEMPOTENT, Fate.UNREPEATABLE, True, False),
     ],
 )
 def test_what_may_be_sent_again(safety: Safety, fate: Fate, resend: bool, again: bool) -> None:
@@ -74,10 +73,10 @@ def test_what_may_be_sent_again(safety: Safety, fate: Fate, resend: bool, again:
 def test_what_leaves_the_outcome_unknown(safety: Safety, fate: Fate) -> None:
     unknown = {
         (Safety.IDEMPOTENT, Fate.AMBIGUOUS),
-        (Safety.ONCE, Fate.AMBIGUOUS),
+        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS),
         (Safety.IDEMPOTENT, Fate.UNREPEATABLE),
-        (Safety.ONCE, Fate.UNREPEATABLE),
-        (Safety.ONCE, Fate.UNREADABLE),
+        (Safety.NON_IDEMPOTENT, Fate.UNREPEATABLE),
+        (Safety.NON_IDEMPOTENT, Fate.UNREADABLE),
     }
     assert leaves_unknown(safety, fate) is ((safety, fate) in unknown)
 

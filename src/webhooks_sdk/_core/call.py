@@ -12,8 +12,6 @@ from traceback import format_exception_only
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from attrs import frozen
-
 from webhooks_sdk import errors
 from webhooks_sdk._core.responses import (
     Answer,
@@ -30,13 +28,14 @@ from webhooks_sdk._core.retries import (
     leaves_unknown,
     may_resend,
     parse_retry_after,
-    shown_with,
 )
 from webhooks_sdk._wire.bodies import BodyError
+from webhooks_sdk._wire.exceptions import exceptions_in_traceback
 from webhooks_sdk._wire.headers import Headers
 from webhooks_sdk._wire.redaction import one_line, redact, redact_body
 
 if TYPE_CHECKING:
+    from webhooks_sdk._core.clock import Clock
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
@@ -50,14 +49,6 @@ Timeouts = Mapping[str, float | None]
 _BEFORE_SENDING = frozenset({"pool", "connect"})
 _MARGIN_SHARE = 0.05
 _MAX_MARGIN = 0.05
-
-
-@frozen
-class Clock:
-    """Where the time comes from: seconds that only grow, and seconds since 1970."""
-
-    monotonic: Callable[[], float]
-    wall: Callable[[], float]
 
 
 class Call(Generic[T]):
@@ -394,7 +385,9 @@ class Call(Generic[T]):
     def clean_cause(self, cause: Exception) -> Exception:
         """Return what an error may name as its cause: it, unless its text shows a credential."""
         secrets = self._secrets()
-        shown = "".join(line for link in shown_with(cause) for line in format_exception_only(link))
+        shown = "".join(
+            line for link in exceptions_in_traceback(cause) for line in format_exception_only(link)
+        )
         if redact(shown, secrets) == shown:
             return cause
         return Exception(f"{type(cause).__name__}: {redact(str(cause), secrets)}")

@@ -9,27 +9,18 @@ import ssl
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import UUID
 
 from attrs import Attribute, field, frozen
 
+from webhooks_sdk._wire.exceptions import follow_chain
 from webhooks_sdk.errors import APIError, ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from webhooks_sdk.operations import Safety
 
 
 class NothingSentError(Exception):
     """Found among the causes of an error, it proves that nothing was sent."""
-
-
-class Safety(enum.Enum):
-    """What sending an operation twice would do."""
-
-    READ = "it changes nothing"
-    IDEMPOTENT = "twice has the effect of once"
-    ONCE = "twice has the effect twice"
 
 
 class Fate(enum.Enum):
@@ -139,7 +130,7 @@ def may_resend(safety: Safety, fate: Fate, *, resend_ambiguous: bool) -> bool:
         case Fate.UNSENT | Fate.DEFERRED:
             return True
         case Fate.AMBIGUOUS:
-            return safety is not Safety.ONCE or resend_ambiguous
+            return safety is not Safety.NON_IDEMPOTENT or resend_ambiguous
         case Fate.REFUSED | Fate.UNREPEATABLE | Fate.UNREADABLE:
             return False
 
@@ -147,8 +138,8 @@ def may_resend(safety: Safety, fate: Fate, *, resend_ambiguous: bool) -> bool:
 def leaves_unknown(safety: Safety, fate: Fate) -> bool:
     """Decide whether an attempt with this fate may have had an effect that nobody was told of."""
     if fate in (Fate.AMBIGUOUS, Fate.UNREPEATABLE):
-        return safety is not Safety.READ
-    return fate is Fate.UNREADABLE and safety is Safety.ONCE
+        return safety is not Safety.SAFE
+    return fate is Fate.UNREADABLE and safety is Safety.NON_IDEMPOTENT
 
 
 def fate_of_status(status: int, *, retry_after: float | None) -> Fate:
@@ -171,7 +162,7 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
         error: What was raised.
         transport_fault: Whether it is a failure of the network, and so may pass by itself.
     """
-    causes = tuple(_chain(error, _cause))
+    causes = tuple(follow_chain(error, _cause))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Fate.REFUSED
     if any(map(_proves_unsent, causes)):
@@ -183,27 +174,6 @@ def _cause(error: BaseException) -> BaseException | None:
     # Not __context__: it can be the refusal of a first address, before the second took the request.
     # But httpcore hides the cause of its own errors there, by raising them `from None`.
     return error.__cause__ or (error.__context__ if _proves_unsent(error) else None)
-
-
-def shown_with(error: BaseException) -> Iterator[BaseException]:
-    """Return an exception and those that its traceback is printed with."""
-    for link in _chain(error, lambda link: link.__cause__ or link.__context__):
-        yield link
-        if isinstance(link, BaseExceptionGroup):
-            group = cast("BaseExceptionGroup[BaseException]", link)
-            for member in group.exceptions:
-                yield from shown_with(member)
-
-
-def _chain(
-    error: BaseException, follow: Callable[[BaseException], BaseException | None]
-) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = follow(link)
 
 
 # What httpcore, and its continuation, raise only before a request is written. By name, since this

@@ -11,10 +11,9 @@ from urllib.parse import urlencode
 
 from attrs import Attribute, field, frozen
 
-from webhooks_sdk._core.retries import Safety
 from webhooks_sdk._models import SENDABLE_TOKEN, AccessToken
 from webhooks_sdk.errors import ConfigurationError
-from webhooks_sdk.operations import Operation
+from webhooks_sdk.operations import Operation, Safety
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -100,7 +99,7 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
         name="token",
         method="POST",
         path=query,
-        safety=Safety.READ,
+        safety=Safety.SAFE,
         success=frozenset({200}),
         answer=AccessToken,
         content=content,

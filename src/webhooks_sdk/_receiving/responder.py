@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk._core.retries import shown_with
 from webhooks_sdk._receiving.delivery import DEFAULT_MAX_BODY_BYTES, Delivery, check_size
 from webhooks_sdk._receiving.signing import read_keys
+from webhooks_sdk._wire.exceptions import exceptions_in_traceback
 from webhooks_sdk.errors import ConfigurationError, DeliveryError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def failed(delivery: Delivery, error: BaseException) -> Reply:
     """
     places = [
         f"{type(link).__qualname__}\n{''.join(traceback.format_tb(link.__traceback__))}"
-        for link in shown_with(error)
+        for link in exceptions_in_traceback(error)
     ]
     _logger.error(
         "the handler of %s, delivery %s, raised %s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeVar
@@ -10,18 +11,17 @@ import anyio
 import httpx
 from attrs import evolve
 
+from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._transport.async_http import AsyncHTTPPool
 from webhooks_sdk._transport.messages import (
-    CLOCK,
-    Options,
     answer_of,
     body_reader,
     build_request,
     closed,
-    logger,
     raise_lost,
 )
+from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 from webhooks_sdk._wire.bodies import BodyError
 from webhooks_sdk.errors import APIError
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("webhooks_sdk")
 
 
 class AsyncDriver:
@@ -112,7 +114,7 @@ class AsyncDriver:
         token = await self._token(http, call, options)
         answer = await self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
-            logger.debug("the access token was refused, asking for a new one")
+            _logger.debug("the access token was refused, asking for a new one")
             self._tokens.refuse(token)
             token = await self._token(http, call, options)
             answer = await self._exchange(http, call, token)
@@ -130,7 +132,7 @@ class AsyncDriver:
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error, request)
         call.hear(response.status_code, response.headers.raw)
-        logger.debug("%s answered %d", call.operation.name, response.status_code)
+        _logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return await self._read(response)
         finally:
@@ -164,7 +166,7 @@ class AsyncDriver:
             return auth
         if not isinstance(auth, ClientCredentials):
             return await self._provided_token(call, auth)
-        token = self._tokens.current(CLOCK.monotonic())
+        token = self._tokens.current(SYSTEM_CLOCK.monotonic())
         return token if token is not None else await self._new_token(http, call, options, auth)
 
     async def _provided_token(self, call: Call[T], provider: AsyncTokenProvider) -> str:
@@ -182,7 +184,9 @@ class AsyncDriver:
         seen = self._tokens.rounds
         async with http.token_lock:
             # While this task waited, another may have got a token, or have failed to.
-            outcome = self._tokens.current(CLOCK.monotonic()) or self._tokens.outcome_since(seen)
+            outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
+                seen
+            )
             if isinstance(outcome, APIError):
                 raise call.without_token(outcome) from outcome.__cause__
             return outcome or await self._fetch_token(http, call, options, credentials)
@@ -191,7 +195,7 @@ class AsyncDriver:
         self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
-        asked_at = CLOCK.monotonic()
+        asked_at = SYSTEM_CLOCK.monotonic()
         try:
             answer = await self._run(http, fetch, options)
         except APIError as error:

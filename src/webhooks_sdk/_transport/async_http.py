@@ -12,12 +12,14 @@ from anyio.lowlevel import current_token
 from attrs import define
 
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
-from webhooks_sdk._transport.messages import Settings, closed, proxied_by_environment, usable_proxy
+from webhooks_sdk._transport.messages import closed
+from webhooks_sdk._transport.proxies import proxied_by_environment, usable_proxy
 
 if TYPE_CHECKING:
     import ssl
 
     from webhooks_sdk._core.tokens import AsyncAuth
+    from webhooks_sdk._transport.settings import Settings
 
 AsyncSettings: TypeAlias = "Settings[AsyncAuth, httpx.AsyncClient, httpx.AsyncBaseTransport]"
 

@@ -1,30 +1,38 @@
-"""What the arguments of a client may be, and the settings of a driver that they make."""
+"""A client's arguments: what they may be, and the settings of a driver that they make."""
 
 from __future__ import annotations
 
+import logging
+import platform
+import ssl
+from collections.abc import Callable
 from inspect import iscoroutinefunction
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import httpx
+from attrs import field, frozen
 
-from webhooks_sdk._core.endpoints import resolve_endpoints
-from webhooks_sdk._core.retries import RetryPolicy
-from webhooks_sdk._core.tokens import ClientCredentials, check_token
-from webhooks_sdk._transport.messages import Settings
+from webhooks_sdk._core.call import Call, Timeouts
+from webhooks_sdk._core.clock import SYSTEM_CLOCK
+from webhooks_sdk._core.endpoints import Endpoints, resolve_endpoints
+from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
+from webhooks_sdk._core.tokens import ClientCredentials, check_token, token_operation
+from webhooks_sdk._version import __version__
+from webhooks_sdk._wire.bodies import ACCEPT_ENCODING
 from webhooks_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
-    from webhooks_sdk._core.call import Timeouts
-    from webhooks_sdk._core.endpoints import Endpoints, EnvironmentLike
-    from webhooks_sdk._core.retries import RetryEvent
+    from webhooks_sdk._core.endpoints import Endpoint, EnvironmentLike
+    from webhooks_sdk._models import AccessToken
+    from webhooks_sdk.operations import Operation
 
 AuthT = TypeVar("AuthT")
 ClientT = TypeVar("ClientT", httpx.Client, httpx.AsyncClient)
 TransportT = TypeVar("TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
+T = TypeVar("T")
+
+_logger = logging.getLogger("webhooks_sdk")
 
 _CONNECT_TIMEOUT = 5.0
 # The subscriber has 5 s to be connected to and 60 s to answer; the service needs some of its own.
@@ -33,6 +41,96 @@ DEFAULT_TIMEOUT = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=No
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_MAX_CONNECTIONS = 100
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+
+
+COMMON_HEADERS = (
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", ACCEPT_ENCODING.encode()),
+    (
+        b"User-Agent",
+        f"webhooks-sdk/{__version__} python/{platform.python_version()}"
+        f" httpx/{httpx.__version__}".encode(),
+    ),
+)
+
+
+@frozen(eq=False)
+class Options:
+    """What `with_options` can change: the timeouts of an attempt, and how a call is tried again."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+
+
+@frozen(eq=False, kw_only=True)
+class Settings(Generic[AuthT, ClientT, TransportT]):
+    """All that a driver is made from."""
+
+    endpoints: Endpoints
+    auth: AuthT = field(repr=False)
+    on_retry: Callable[[RetryEvent], object] | None
+    max_connections: int
+    max_response_bytes: int
+    http_client: ClientT | None
+    transport: TransportT | None
+    ssl_context: ssl.SSLContext | None
+
+    def endpoint(self, operation: Operation[T]) -> Endpoint:
+        """Return where an operation is sent."""
+        if operation.endpoint == "api":
+            return self.endpoints.base
+        assert self.endpoints.token is not None
+        return self.endpoints.token
+
+    def call(
+        self, operation: Operation[T], options: Options, *, deadline: float | None = None
+    ) -> Call[T]:
+        """Begin a call; a `deadline` of the call that it is a part of bounds it too."""
+        endpoint = self.endpoint(operation)
+        return Call(
+            operation,
+            url=endpoint.url + operation.path,
+            headers=((b"Host", endpoint.authority.encode()), *COMMON_HEADERS),
+            policy=options.retry,
+            timeouts=options.timeouts,
+            clock=SYSTEM_CLOCK,
+            announce=self._announce,
+            deadline=deadline,
+        )
+
+    def token_call(
+        self, credentials: ClientCredentials, options: Options, *, deadline: float | None
+    ) -> Call[AccessToken]:
+        """Begin the call for a token that another call needs."""
+        return self.call(token_operation(credentials), options, deadline=deadline)
+
+    @property
+    def owns_http(self) -> bool:
+        """Whether connections are the SDK's own affair."""
+        return self.http_client is None and self.transport is None
+
+    @property
+    def may_be_proxied(self) -> bool:
+        """Whether any request may go through a proxy from the environment."""
+        places = (self.endpoints.base, self.endpoints.token)
+        return any(place is not None and not place.plain_loopback for place in places)
+
+    def limits(self) -> httpx.Limits:
+        """Return the limits of the connection pool."""
+        return httpx.Limits(
+            max_connections=self.max_connections, max_keepalive_connections=self.max_connections
+        )
+
+    def _announce(self, event: RetryEvent) -> None:
+        _logger.warning(
+            "retrying %s in %.2f s, attempt %d failed: %s",
+            event.operation,
+            event.wait,
+            event.attempt,
+            event.error,
+        )
+        if self.on_retry is not None:
+            self.on_retry(event)
 
 
 def read_settings(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from attrs import evolve
 
+from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._transport.messages import (
-    CLOCK,
-    Options,
     answer_of,
     body_reader,
     build_request,
     closed,
-    logger,
     raise_lost,
 )
+from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_http import SyncHTTPPool
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 from webhooks_sdk.errors import APIError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("webhooks_sdk")
 
 
 class SyncDriver:
@@ -104,7 +106,7 @@ class SyncDriver:
         token = self._token(http, call, options)
         answer = self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
-            logger.debug("the access token was refused, asking for a new one")
+            _logger.debug("the access token was refused, asking for a new one")
             self._tokens.refuse(token)
             token = self._token(http, call, options)
             answer = self._exchange(http, call, token)
@@ -122,7 +124,7 @@ class SyncDriver:
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
             raise_lost(call, error, request)
         call.hear(response.status_code, response.headers.raw)
-        logger.debug("%s answered %d", call.operation.name, response.status_code)
+        _logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return self._read(call, response)
         finally:
@@ -154,7 +156,7 @@ class SyncDriver:
             return auth
         if not isinstance(auth, ClientCredentials):
             return self._provided_token(call, auth)
-        token = self._tokens.current(CLOCK.monotonic())
+        token = self._tokens.current(SYSTEM_CLOCK.monotonic())
         return token if token is not None else self._new_token(http, call, options, auth)
 
     def _provided_token(self, call: Call[T], provider: TokenProvider) -> str:
@@ -173,7 +175,9 @@ class SyncDriver:
             raise call.timed_out()
         try:
             # While this thread waited, another may have got a token, or have failed to.
-            outcome = self._tokens.current(CLOCK.monotonic()) or self._tokens.outcome_since(seen)
+            outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
+                seen
+            )
             if isinstance(outcome, APIError):
                 raise call.without_token(outcome) from outcome.__cause__
             return outcome or self._fetch_token(http, call, options, credentials)
@@ -184,7 +188,7 @@ class SyncDriver:
         self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
-        asked_at = CLOCK.monotonic()
+        asked_at = SYSTEM_CLOCK.monotonic()
         try:
             answer = self._run(http, fetch, options)
         except APIError as error:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
-from webhooks_sdk._transport.messages import Settings, closed, proxied_by_environment, usable_proxy
+from webhooks_sdk._transport.messages import closed
+from webhooks_sdk._transport.proxies import proxied_by_environment, usable_proxy
 from webhooks_sdk._transport.sync_pool import ConnectionPool
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhooks_sdk._core.tokens import Auth
+    from webhooks_sdk._transport.settings import Settings
 
 SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
 

@@ -10,9 +10,9 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox import Fault, Sandbox, SandboxDatabaseError, Variants
-from webhooks_sdk.sandbox._control.api import CONTROL_PATH
 from webhooks_sdk.sandbox._http.faults import KINDS, OPERATIONS
 from webhooks_sdk.sandbox._http.guard import is_loopback
+from webhooks_sdk.sandbox._http.root import CONTROL_PATH
 from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME
 
 if TYPE_CHECKING:

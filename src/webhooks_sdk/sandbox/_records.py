@@ -2,12 +2,14 @@
 
 import math
 from datetime import datetime
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from attrs import field, frozen
 
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER
-from webhooks_sdk.sandbox._service.routes import EnvironmentName
+
+EnvironmentName: TypeAlias = Literal["production", "staging"]
 
 
 @frozen(kw_only=True)

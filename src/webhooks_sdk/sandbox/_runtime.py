@@ -10,7 +10,7 @@ from webhooks_sdk.sandbox._delivering.dispatcher import Courier
 from webhooks_sdk.sandbox._http.fault_injection import FaultPlans
 from webhooks_sdk.sandbox._http.server import ServerThread
 from webhooks_sdk.sandbox._service.request_log import RequestLog
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.tokens import TokenOffice
 from webhooks_sdk.sandbox._storage.database import Database
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 
 @define(kw_only=True)
-class Site:
+class Runtime:
     """The parts of a sandbox.
 
     Attributes:
         database: Where everything is kept.
-        registry: Who the tenants are.
+        tenants: The tenants of the sandbox.
         tokens: Who issues access tokens.
         log: Where requests are recorded.
         courier: Who carries deliveries out.
@@ -37,7 +37,7 @@ class Site:
     """
 
     database: Database
-    registry: Registry
+    tenants: TenantRegistry
     tokens: TokenOffice
     log: RequestLog
     courier: Courier
@@ -81,6 +81,6 @@ class Site:
         if self.has_ended:
             return
         self.has_ended = True
-        for service in self.registry.services:
+        for service in self.tenants.services:
             service.end()
         self.database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._clock import RealClock
-from webhooks_sdk.sandbox._control.api import CONTROL_PATH, Control
+from webhooks_sdk.sandbox._control.api import Control
 from webhooks_sdk.sandbox._delivering.dispatcher import Courier
 from webhooks_sdk.sandbox._delivering.sender import Sender
 from webhooks_sdk.sandbox._demo.seed import tell_story
@@ -14,13 +14,13 @@ from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultPlans
 from webhooks_sdk.sandbox._http.guard import Guard, host_of_url, is_loopback
 from webhooks_sdk.sandbox._http.openapi import DocumentServer
 from webhooks_sdk.sandbox._http.request_context import Reception
-from webhooks_sdk.sandbox._http.root import Front
+from webhooks_sdk.sandbox._http.root import CONTROL_PATH, Front
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._records import Timeouts
-from webhooks_sdk.sandbox._runtime import Site
+from webhooks_sdk.sandbox._runtime import Runtime
 from webhooks_sdk.sandbox._service.ids import id_source
 from webhooks_sdk.sandbox._service.request_log import RequestLog
-from webhooks_sdk.sandbox._service.tenants import Registry
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.timeline import Timeline
 from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME, TokenOffice
 from webhooks_sdk.sandbox._storage.database import Database
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from webhooks_sdk.sandbox._service.routes import EnvironmentName
+    from webhooks_sdk.sandbox._records import EnvironmentName
     from webhooks_sdk.sandbox._variants import VariantsLike
 
 
@@ -114,19 +114,19 @@ class Sandbox(Tenant):
         timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
         opened, clock = Database(database), RealClock()
         try:
-            registry = Registry(
+            tenants = TenantRegistry(
                 opened, timeouts=timeouts, clock=clock, new_id=id_source(seed, opened)
             )
-            first = registry.ensure_first(client_id, client_secret)
-            site = Site(
+            first = tenants.ensure_first(client_id, client_secret)
+            runtime = Runtime(
                 database=opened,
-                registry=registry,
+                tenants=tenants,
                 tokens=TokenOffice(opened, clock=clock, lifetime=token_lifetime),
                 log=RequestLog(opened),
                 courier=Courier(Sender()),
                 faults=FaultPlans(seed),
             )
-            super().__init__(site, first)
+            super().__init__(runtime, first)
             if variants is not None:
                 self.variants = variants
         except BaseException:
@@ -134,23 +134,23 @@ class Sandbox(Tenant):
             raise
 
     def __enter__(self) -> Self:
-        site = self._site
-        if site.server is not None or site.has_ended:
+        runtime = self._runtime
+        if runtime.server is not None or runtime.has_ended:
             raise RuntimeError("A Sandbox can be entered once: make a new one.")
         try:
             listener = bind(*self._address)
             host, port = self._address[0], listener.getsockname()[1]
-            site.root_url = f"http://{host_of_url(host)}:{port}"
+            runtime.root_url = f"http://{host_of_url(host)}:{port}"
             guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
-            site.server = ServerThread(self._stack(guard), listener)
+            runtime.server = ServerThread(self._stack(guard), listener)
             if self._seed_demo:
                 self._tell_story()
-            site.server.start()
+            runtime.server.start()
         except BaseException:
-            site.end()
+            runtime.end()
             raise
         if self._real_time:
-            site.run(lambda: site.courier.follow_real_time(lambda: site.registry.services))
+            runtime.run(lambda: runtime.courier.follow_real_time(lambda: runtime.tenants.services))
         return self
 
     def __exit__(
@@ -159,17 +159,17 @@ class Sandbox(Tenant):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        site = self._site
+        runtime = self._runtime
         try:
-            site.running().close(during=exc)
+            runtime.running().close(during=exc)
         finally:
-            site.end()
+            runtime.end()
 
     @property
     def tenants(self) -> tuple[Tenant, ...]:
         """All tenants, the sandbox itself first."""
-        _, *others = self._site.registry.services
-        return (self, *(Tenant(self._site, one) for one in others))
+        _, *others = self._runtime.tenants.services
+        return (self, *(Tenant(self._runtime, one) for one in others))
 
     def add_tenant(
         self,
@@ -189,8 +189,8 @@ class Sandbox(Tenant):
             ValueError: There is no such environment, another tenant of it has the client id, or
                 one of the credentials is empty.
         """
-        site = self._site
-        return Tenant(site, site.registry.add(environment, client_id, client_secret))
+        runtime = self._runtime
+        return Tenant(runtime, runtime.tenants.add(environment, client_id, client_secret))
 
     def raise_failures(self) -> None:
         """Tell whether the sandbox itself has failed: an exception in it that it did not handle.
@@ -201,40 +201,40 @@ class Sandbox(Tenant):
             ExceptionGroup: What failed.
             RuntimeError: The sandbox is not running.
         """
-        server = self._site.running()
+        server = self._runtime.running()
         # Who has an answer may be quicker than the server is to tell that it failed.
-        self._site.call(lambda: None)
+        self._runtime.call(lambda: None)
         server.raise_failures()
 
     def close(self) -> None:
         """End the sandbox as leaving the `with` block does, or let go of its database unused."""
-        if self._site.server is None:
-            self._site.end()
+        if self._runtime.server is None:
+            self._runtime.end()
         else:
             self.__exit__(None, None, None)
 
     def join(self) -> None:
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""
-        self._site.running().join()
+        self._runtime.running().join()
 
     def _stack(self, guard: Guard) -> ASGIApp:
         """Return what answers HTTP requests, from the inside out."""
-        site = self._site
-        api = FaultInjector(API(site.registry, site.tokens, site.courier), site.faults)
-        reception = Reception(api, registry=site.registry, tokens=site.tokens, log=site.log)
+        runtime = self._runtime
+        api = FaultInjector(API(runtime.tenants, runtime.tokens, runtime.courier), runtime.faults)
+        reception = Reception(api, tenants=runtime.tenants, tokens=runtime.tokens, log=runtime.log)
         # Outside of the reception: who looks at the sandbox is no client of the API.
-        return Front(Inspector(DocumentServer(reception), site), Control(self), guard)
+        return Front(Inspector(DocumentServer(reception), runtime), Control(runtime), guard)
 
     def _tell_story(self) -> None:
         """Fill the first tenant, if there is nothing yet."""
         if self.subscriptions or self.attempts_page(limit=1).attempts:
             return
-        database, service, clock = self._site.database, self._service, RealClock()
+        database, service, clock = self._runtime.database, self._service, RealClock()
         ran = tell_story(
             database,
             service.account,
             now=clock.now(),
-            url=f"{self._site.root_url}{CONTROL_PATH}subscriber/",
+            url=f"{self._runtime.root_url}{CONTROL_PATH}subscriber/",
             seed=self._seed or 0,
             new_id=id_source(self._seed, database),
         )

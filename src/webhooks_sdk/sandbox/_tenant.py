@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         AttemptCount,
         AttemptsPage,
         DeliveryAttempt,
+        EnvironmentName,
         PendingRetry,
         ReceivedRequest,
         Subscription,
     )
-    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._runtime import Runtime
     from webhooks_sdk.sandbox._service.change_signal import Changes
-    from webhooks_sdk.sandbox._service.routes import EnvironmentName
     from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox._storage.history import AttemptOutcome
     from webhooks_sdk.sandbox._variants import VariantsLike
@@ -47,8 +47,8 @@ class Tenant:
     worker thread (`asyncio.to_thread`), for they block.
     """
 
-    def __init__(self, site: Site, service: Service) -> None:
-        self._site = site
+    def __init__(self, runtime: Runtime, service: Service) -> None:
+        self._runtime = runtime
         self._held_service = service
 
     def __enter__(self) -> Self:
@@ -89,8 +89,8 @@ class Tenant:
     @property
     def base_url(self) -> str:
         """The base URL of its environment's API, such as `"http://127.0.0.1:53211"`."""
-        self._site.running()
-        return self._site.root_url + PREFIXES[self.environment]
+        self._runtime.running()
+        return self._runtime.root_url + PREFIXES[self.environment]
 
     @property
     def token_url(self) -> str:
@@ -164,12 +164,12 @@ class Tenant:
         Whose a request is shows in its access token or client id. The sandbox's own tenant has
         those, too, that are nobody's.
         """
-        return self._site.log.requests(self._service.account)
+        return self._runtime.log.requests(self._service.account)
 
     @property
     def token_requests(self) -> int:
         """How many access tokens its clients have asked for, whether or not one was issued."""
-        return self._site.log.count_token_requests(self._service.account)
+        return self._runtime.log.count_token_requests(self._service.account)
 
     @property
     def changes(self) -> Changes:
@@ -196,12 +196,12 @@ class Tenant:
         if not is_event_name(event):
             raise ValueError(f"event must be such as 'subject:action', not {event!r}.")
         body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
-        service, courier = self._service, self._site.courier
+        service, courier = self._service, self._runtime.courier
 
         async def publish() -> tuple[DeliveryAttempt, ...]:
             return await courier.publish(service, service.publish(event, body))
 
-        return self._site.run(publish)
+        return self._runtime.run(publish)
 
     def advance(self, step: timedelta) -> tuple[DeliveryAttempt, ...]:
         """Step the clock, and make the automatic retries that come due on the way.
@@ -224,8 +224,8 @@ class Tenant:
         # Who has no type checker may mean seconds.
         if not isinstance(cast("object", step), timedelta):
             raise TypeError(f"step must be a timedelta, such as timedelta(hours=1), not {step!r}.")
-        service, courier = self._service, self._site.courier
-        return self._site.run(lambda: courier.advance(service, step))
+        service, courier = self._service, self._runtime.courier
+        return self._runtime.run(lambda: courier.advance(service, step))
 
     def event_body(self, event_id: UUID) -> bytes:
         """Return what each delivery of an event carries.
@@ -293,12 +293,12 @@ class Tenant:
 
     def issue_token(self) -> str:
         """Return a new access token, as the token URL issues them."""
-        return self._site.tokens.new_token(self._service.account)
+        return self._runtime.tokens.new_token(self._service.account)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
         """The faults that can still strike, oldest first; `times` says how often."""
-        return self._site.faults.of(self._service).faults
+        return self._runtime.faults.of(self._service).faults
 
     def inject(self, *faults: Fault) -> None:
         """Let requests of its clients go wrong from now on, as the faults say.
@@ -317,47 +317,47 @@ class Tenant:
             # It would only fail when a request comes, and each one from then on.
             if not isinstance(cast("object", one), Fault):
                 raise TypeError(f"A fault must be such as Fault('latency'), not {one!r}.")
-        plan = self._site.faults.of(self._service)
-        self._site.call(lambda: plan.inject(faults))
+        plan = self._runtime.faults.of(self._service)
+        self._runtime.call(lambda: plan.inject(faults))
 
     def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
-        self._site.call(self._site.faults.of(self._service).clear)
+        self._runtime.call(self._runtime.faults.of(self._service).clear)
 
     def expire_tokens(self) -> None:
         """Refuse from now on every access token issued so far, with 401."""
-        self._site.tokens.expire(self._service.account)
+        self._runtime.tokens.expire(self._service.account)
 
     def reset(self) -> None:
         """Forget all subscriptions, events, attempts, retries, requests, faults and steps of time.
 
         Credentials, access tokens and variants stay.
         """
-        service, site = self._service, self._site
+        service, runtime = self._service, self._runtime
 
         def reset() -> None:
-            site.courier.forget(service)
-            site.faults.forget(service)
+            runtime.courier.forget(service)
+            runtime.faults.forget(service)
             service.reset()
 
-        self._site.call(reset)
+        self._runtime.call(reset)
 
     def close(self) -> None:
         """Forget the tenant and all its state; its access tokens are refused. Can be repeated."""
-        service, site = self._held_service, self._site
+        service, runtime = self._held_service, self._runtime
         if service.is_closed:
             return
 
         def close() -> None:
-            site.courier.forget(service)
-            site.faults.forget(service)
-            site.registry.remove(service)
+            runtime.courier.forget(service)
+            runtime.faults.forget(service)
+            runtime.tenants.remove(service)
 
-        site.call(close)
+        runtime.call(close)
 
     @property
     def _history(self) -> History:
-        return History(self._site.database, self._service.account)
+        return History(self._runtime.database, self._service.account)
 
     @property
     def _service(self) -> Service:

@@ -21,9 +21,10 @@ import anyio
 from anyio import to_thread
 from anyio.lowlevel import checkpoint, current_token
 
+from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import JournalError, NotFoundError
-from webhooks_sdk.replay._engine.run import CLOCK, Run, not_entered
+from webhooks_sdk.replay._engine.run import Run, not_entered
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, judge
@@ -91,7 +92,7 @@ class AsyncReplay:
             base_url=self._base_url,
             recovery=self._recovery,
             total=self._total,
-            clock=CLOCK,
+            clock=SYSTEM_CLOCK,
         )
         self._news = anyio.Event()
         self._begun: anyio.Event | None = None
@@ -318,14 +319,14 @@ class AsyncReplay:
             job = await place.wait()
 
     async def _carry_out(self, job: Job) -> Result | Exception:
-        began = CLOCK.monotonic()
+        began = SYSTEM_CLOCK.monotonic()
         answer: WebhookEvent | Exception
         try:
             answer = await self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
         try:
-            return judge(answer, CLOCK.monotonic() - began)
+            return judge(answer, SYSTEM_CLOCK.monotonic() - began)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
 

@@ -5,14 +5,12 @@ One thread or task calls it, the one that iterates; but `record` is called by th
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from datetime import UTC, datetime
 from math import inf
 from random import random
 from typing import TYPE_CHECKING
 
-from webhooks_sdk._core.call import Clock
 from webhooks_sdk.errors import ReplayStoppedError
 from webhooks_sdk.replay._engine.resuming import outcome_without_sending
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Scheduler, Wait
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from uuid import UUID
 
+    from webhooks_sdk._core.clock import Clock
     from webhooks_sdk._models import WebhookEvent
     from webhooks_sdk.replay._engine.scheduler import Step
     from webhooks_sdk.replay._journal.rows import Row
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._report import Report
     from webhooks_sdk.replay._undelivered import Recovery
 
-CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
 _PROGRESS_INTERVAL = 1.0
 
 

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import NotFoundError
-from webhooks_sdk.replay._engine.run import CLOCK, Run, not_entered
+from webhooks_sdk.replay._engine.run import Run, not_entered
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, judge
@@ -80,7 +81,7 @@ class Replay:
             base_url=self._base_url,
             recovery=self._recovery,
             total=self._total,
-            clock=CLOCK,
+            clock=SYSTEM_CLOCK,
         )
         try:
             self._prepare(run)
@@ -266,13 +267,13 @@ class Replay:
             self._ended.put((job, result))
 
     def _carry_out(self, run: Run, job: Job) -> Result:
-        began = CLOCK.monotonic()
+        began = SYSTEM_CLOCK.monotonic()
         answer: WebhookEvent | Exception
         try:
             answer = self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
-        result = judge(answer, CLOCK.monotonic() - began)
+        result = judge(answer, SYSTEM_CLOCK.monotonic() - began)
         run.record(job, result)
         return result
 

@@ -28,6 +28,7 @@ from webhooks_sdk.sandbox._control.schemas import (
 )
 from webhooks_sdk.sandbox._http.requests import read_body, read_headers
 from webhooks_sdk.sandbox._http.response import Answer
+from webhooks_sdk.sandbox._http.root import CONTROL_PATH
 from webhooks_sdk.sandbox._service.errors import (
     RequestRefusedError,
     error_body,
@@ -41,10 +42,8 @@ from webhooks_sdk.sandbox._tenant import Tenant
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._records import DeliveryAttempt
-    from webhooks_sdk.sandbox._sandbox import Sandbox
-
-CONTROL_PATH: Final = "/_sandbox/"
+    from webhooks_sdk.sandbox._records import DeliveryAttempt, EnvironmentName
+    from webhooks_sdk.sandbox._runtime import Runtime
 
 _read_subscriber = re.compile(r"subscriber/(?P<status>[2-5][0-9]{2})(?:/[^/]*)?").fullmatch
 _read_tenant = re.compile(r"tenants/(?P<id>[^/]+)").fullmatch
@@ -77,8 +76,8 @@ Handler: TypeAlias = Callable[[Order], Awaitable[Answer]]
 class Control:
     """The control API of a sandbox: an ASGI application."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._handlers: Mapping[str, Mapping[str, Handler]] = {
             "state": {"GET": self._state},
             "tenants": {"GET": self._tenants, "POST": self._add_tenant},
@@ -131,18 +130,19 @@ class Control:
 
     def _tenant(self, id_: str | None) -> Tenant:
         if id_ is None:
-            return self._sandbox
+            return Tenant(self._runtime, self._runtime.tenants.first)
         wanted = read_uuid("tenant", id_)
-        for tenant in self._sandbox.tenants:
-            if tenant.tenant_id == wanted:
-                return tenant
+        for service in self._runtime.tenants.services:
+            if service.account.id == wanted:
+                return Tenant(self._runtime, service)
         raise not_found(f"There is no tenant {wanted}.")
 
     async def _state(self, order: Order) -> Answer:
         return Answer(HTTPStatus.OK, state_row(order.tenant))
 
     async def _tenants(self, _: Order) -> Answer:
-        return Answer(HTTPStatus.OK, [tenant_row(one) for one in self._sandbox.tenants])
+        tenants = [Tenant(self._runtime, one) for one in self._runtime.tenants.services]
+        return Answer(HTTPStatus.OK, [tenant_row(one) for one in tenants])
 
     async def _add_tenant(self, order: Order) -> Answer:
         content = order.content
@@ -150,15 +150,20 @@ class Control:
         if not all(value is None or isinstance(value, str) for value in content.values()):
             raise unprocessable("environment, client_id and client_secret must be strings.")
         try:
-            tenant = self._sandbox.add_tenant(**cast("dict[str, Any]", content))
+            service = self._runtime.tenants.add(
+                cast("EnvironmentName", content.get("environment", "production")),
+                cast("str | None", content.get("client_id")),
+                cast("str | None", content.get("client_secret")),
+            )
         except ValueError as error:
             raise unprocessable(str(error)) from None
+        tenant = Tenant(self._runtime, service)
         row = {**tenant_row(tenant), "client_secret": tenant.client_secret}
         return Answer(HTTPStatus.CREATED, row)
 
     async def _delete_tenant(self, id_: str, _: Order) -> Answer:
         tenant = self._tenant(id_)
-        if tenant is self._sandbox:
+        if tenant.tenant_id == self._runtime.tenants.first.account.id:
             raise conflict("The first tenant lives as long as the sandbox; it can be reset.")
         tenant.close()
         return _NO_CONTENT

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._delivering.dispatcher import Courier
     from webhooks_sdk.sandbox._http.request_context import APIRequest
     from webhooks_sdk.sandbox._service.routes import OperationName
-    from webhooks_sdk.sandbox._service.tenants import Registry
+    from webhooks_sdk.sandbox._service.tenants import TenantRegistry
     from webhooks_sdk.sandbox._service.tokens import TokenOffice
 
 
@@ -28,13 +28,13 @@ class API:
     """The operations of the API and the token endpoint: an ASGI application behind a `Reception`.
 
     Args:
-        registry: Who the tenants are.
+        tenants: The tenants of the sandbox.
         tokens: Who issues access tokens.
         courier: Who carries out redeliveries.
     """
 
-    def __init__(self, registry: Registry, tokens: TokenOffice, courier: Courier) -> None:
-        self._registry = registry
+    def __init__(self, tenants: TenantRegistry, tokens: TokenOffice, courier: Courier) -> None:
+        self._tenants = tenants
         self._tokens = tokens
         self._courier = courier
         self._handlers: Mapping[OperationName, Callable[[APIRequest], Awaitable[Answer]]] = {
@@ -71,7 +71,7 @@ class API:
     async def _token(self, request: APIRequest) -> Answer:
         asked = read_token_request(request.headers, request.query, request.body)
         client_id = read_client_id(request.headers, request.body) or ""
-        known = self._registry.with_client_id(request.route.environment, client_id)
+        known = self._tenants.with_client_id(request.route.environment, client_id)
         answer = self._tokens.issue(asked, None if known is None else known.account)
         # RFC 6749, section 5.1: no cache may keep an access token.
         return Answer(HTTPStatus.OK, answer, {"Cache-Control": "no-store"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from webhooks_sdk.sandbox._service.request_log import RequestLog
-    from webhooks_sdk.sandbox._service.tenants import Registry
+    from webhooks_sdk.sandbox._service.tenants import TenantRegistry
     from webhooks_sdk.sandbox._service.tokens import TokenOffice
 
 REQUEST = "webhooks_sdk.sandbox.request"
@@ -51,16 +51,16 @@ class Reception:
 
     Args:
         app: The other application.
-        registry: Who the tenants are.
+        tenants: The tenants of the sandbox.
         tokens: Whose an access token is.
         log: Where requests are recorded.
     """
 
     def __init__(
-        self, app: ASGIApp, *, registry: Registry, tokens: TokenOffice, log: RequestLog
+        self, app: ASGIApp, *, tenants: TenantRegistry, tokens: TokenOffice, log: RequestLog
     ) -> None:
         self._app = app
-        self._registry = registry
+        self._tenants = tenants
         self._tokens = tokens
         self._log = log
 
@@ -98,13 +98,13 @@ class Reception:
     def _holder(self, route: Route, headers: Mapping[str, str]) -> tuple[Service, bool]:
         """Return whose a request is by its access token, and whether that gives it access."""
         holder = self._tokens.holder(headers.get("authorization", ""))
-        service = None if holder is None else self._registry.with_number(holder.tenant)
+        service = None if holder is None else self._tenants.with_number(holder.tenant)
         if holder is None or service is None:
-            return self._registry.first, False
+            return self._tenants.first, False
         return service, holder.is_valid and service.account.environment == route.environment
 
     def _applicant(self, route: Route, headers: Mapping[str, str], body: bytes) -> Service:
         """Return whose a token request is."""
         client_id = read_client_id(headers, body)
-        service = self._registry.with_client_id(route.environment, client_id or "")
-        return service or self._registry.first
+        service = self._tenants.with_client_id(route.environment, client_id or "")
+        return service or self._tenants.first

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from webhooks_sdk.sandbox._control.api import CONTROL_PATH
 from webhooks_sdk.sandbox._http.requests import read_headers
 from webhooks_sdk.sandbox._http.response import refuse
 
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from webhooks_sdk.sandbox._http.guard import Guard
+
+CONTROL_PATH: Final = "/_sandbox/"
 
 
 class Front:

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from attrs import frozen
 
+from webhooks_sdk.sandbox._records import EnvironmentName
 from webhooks_sdk.sandbox._service.errors import method_not_allowed, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EnvironmentName: TypeAlias = Literal["production", "staging"]
 OperationName: TypeAlias = Literal[
     "token", "list", "get", "create", "update", "delete", "list_events", "redeliver"
 ]

@@ -17,13 +17,12 @@ from webhooks_sdk.sandbox._variants import Variants
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhooks_sdk.sandbox._records import Timeouts
-    from webhooks_sdk.sandbox._service.routes import EnvironmentName
+    from webhooks_sdk.sandbox._records import EnvironmentName, Timeouts
     from webhooks_sdk.sandbox._service.timeline import Clock
     from webhooks_sdk.sandbox._storage.database import Database
 
 
-class Registry:
+class TenantRegistry:
     """All tenants, those of the database included.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._records import DeliveryAttempt
-    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._runtime import Runtime
     from webhooks_sdk.sandbox._service.service import Service
 
 NEXT_RETRY = "next_retry"
@@ -29,11 +29,11 @@ class Actions:
     """Carries out what the forms ask for; what takes long goes on when the answer is given.
 
     Args:
-        site: The parts of the sandbox.
+        runtime: The parts of the sandbox.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._under_way: set[asyncio.Task[Sequence[DeliveryAttempt]]] = set()
 
     async def publish(self, service: Service, form: Mapping[str, str]) -> Notice:
@@ -44,8 +44,8 @@ class Actions:
         """
         wanted = read_publication(form)
         deliveries = service.publish(wanted.name, wanted.body)
-        task = self._begin(self._site.courier.publish(service, deliveries))
-        self._site.courier.go_on(service, task)
+        task = self._begin(self._runtime.courier.publish(service, deliveries))
+        self._runtime.courier.go_on(service, task)
         return await _watch("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
@@ -54,17 +54,17 @@ class Actions:
         Raises:
             RequestRefusedError: 404, its subscription is not known.
         """
-        event = Queries(self._site.database, service.account).event(event_id)
+        event = Queries(self._runtime.database, service.account).event(event_id)
         # It was found a moment ago, and nothing has run since.
         assert event is not None
         hook_id = event.latest.hook_id
         service.get_subscription(hook_id)
 
         async def redeliver() -> tuple[DeliveryAttempt, ...]:
-            return (await self._site.courier.redeliver(service, hook_id, event_id),)
+            return (await self._runtime.courier.redeliver(service, hook_id, event_id),)
 
         task = self._begin(redeliver())
-        self._site.courier.go_on(service, task)
+        self._runtime.courier.go_on(service, task)
         return await _watch("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
@@ -74,7 +74,7 @@ class Actions:
             FormError: The form does not say by how much, or that cannot be done.
         """
         if form.get("step") == NEXT_RETRY:
-            due = Queries(self._site.database, service.account).next_due()
+            due = Queries(self._runtime.database, service.account).next_due()
             if due is None:
                 raise FormError("amount", "No retry is pending.")
             step = timedelta(microseconds=max(0, due - service.timeline.position))
@@ -84,7 +84,7 @@ class Actions:
             service.timeline.target(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
-        return await _watch("advanced", self._begin(self._site.courier.advance(service, step)))
+        return await _watch("advanced", self._begin(self._runtime.courier.advance(service, step)))
 
     def _begin(
         self, doing: Coroutine[object, object, Sequence[DeliveryAttempt]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._runtime import Runtime
     from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._pages import Pages
@@ -64,16 +64,16 @@ class Inspector:
 
     Args:
         app: Who answers that.
-        site: The parts of the sandbox.
+        runtime: The parts of the sandbox.
     """
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         self._app = app
-        self._site = site
+        self._runtime = runtime
         # A page of another origin cannot read it. It is another one after a restart.
         self._token = secrets.token_urlsafe(16)
         self._run = secrets.token_hex(4)
-        self._actions = Actions(site)
+        self._actions = Actions(runtime)
         self._made_pages: Pages | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +140,7 @@ class Inspector:
         if not hmac.compare_digest(form.get("token", "").encode(), self._token.encode()):
             raise PageError(
                 HTTPStatus.FORBIDDEN,
-                "The form is of an earlier run of the sandbox, or of another site."
+                "The form is of an earlier run of the sandbox, or of another runtime."
                 " Open the inspector anew and try again.",
             )
         try:
@@ -168,8 +168,8 @@ class Inspector:
 
     def _tenant(self, filters: Filters) -> Service:
         if filters.tenant is None:
-            return self._site.registry.first
-        for service in self._site.registry.services:
+            return self._runtime.tenants.first
+        for service in self._runtime.tenants.services:
             if service.account.id == filters.tenant:
                 return service
         raise PageError(HTTPStatus.NOT_FOUND, "There is no such tenant. It may have been closed.")
@@ -179,8 +179,8 @@ class Inspector:
         if match is None:
             raise PageError(HTTPStatus.NOT_FOUND, "There is no such page.")
         event_id = UUID(match["id"])
-        owner = owner_of_event(self._site.database, event_id)
-        service = None if owner is None else self._site.registry.with_number(owner)
+        owner = owner_of_event(self._runtime.database, event_id)
+        service = None if owner is None else self._runtime.tenants.with_number(owner)
         if service is None:
             raise PageError(
                 HTTPStatus.NOT_FOUND, "There is no such event. The tenant may have been reset."
@@ -203,7 +203,7 @@ class Inspector:
             # Most sandboxes of a test suite are never looked at: they do not wait for Jinja.
             from webhooks_sdk.sandbox.inspector._pages import Pages  # noqa: PLC0415 - as said
 
-            self._made_pages = Pages(self._site, token=self._token, run=self._run)
+            self._made_pages = Pages(self._runtime, token=self._token, run=self._run)
         return self._made_pages
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from http import HTTPStatus
     from uuid import UUID
 
-    from webhooks_sdk.sandbox._runtime import Site
+    from webhooks_sdk.sandbox._runtime import Runtime
     from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox.inspector._filters import Filters
     from webhooks_sdk.sandbox.inspector._forms import FormError
@@ -39,13 +39,13 @@ class Pages:
     """Renders the pages.
 
     Args:
-        site: The parts of the sandbox.
+        runtime: The parts of the sandbox.
         token: What every form holds, to show that it is of these pages.
         run: What tells this run of the sandbox from another.
     """
 
-    def __init__(self, site: Site, *, token: str, run: str) -> None:
-        self._site = site
+    def __init__(self, runtime: Runtime, *, token: str, run: str) -> None:
+        self._runtime = runtime
         self._run = run
         self._templates = Environment(
             loader=PackageLoader("webhooks_sdk.sandbox.inspector"),
@@ -75,7 +75,7 @@ class Pages:
             form: What was typed into a form that could not be taken.
             error: Why it could not.
         """
-        queries = Queries(self._site.database, service.account)
+        queries = Queries(self._runtime.database, service.account)
         page = queries.events(filters)
         spans = chart.choose_spans(
             service.timeline.now(), queries.first_attempt(filters.hook), filters.range
@@ -119,7 +119,7 @@ class Pages:
             filters: What the list showed, to go back there; and which attempts.
             notice: What to say of the action before it.
         """
-        queries = Queries(self._site.database, service.account)
+        queries = Queries(self._runtime.database, service.account)
         event = queries.event(event_id)
         # Who called has just found it.
         assert event is not None
@@ -156,12 +156,12 @@ class Pages:
     def _render(self, template: str, service: Service, filters: Filters, **values: object) -> str:
         now = service.now
         tenant = service.account.id
-        if service is not self._site.registry.first or filters.tenant is not None:
+        if service is not self._runtime.tenants.first or filters.tenant is not None:
             filters = evolve(filters, tenant=tenant)
         return self._templates.get_template(template).render(
             self._shared,
             service=service,
-            tenants=self._site.registry.services,
+            tenants=self._runtime.tenants.services,
             filters=filters,
             now=now,
             is_stepped=not service.timeline.flows,
@@ -173,7 +173,7 @@ class Pages:
 
     def _connection(self, service: Service, *, reveal: bool) -> dict[str, str]:
         account = service.account
-        base_url = self._site.root_url + PREFIXES[account.environment]
+        base_url = self._runtime.root_url + PREFIXES[account.environment]
         return {
             "base_url": base_url,
             "token_url": base_url + TOKEN_PATH,
