@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
-LOWEST_TESTS ?= tests/unit tests/client
+LOWEST_TESTS ?= tests/wire tests/models tests/core tests/transport tests/client
 
 .PHONY: demo test lint types tests lowest bench bench-million clean
 

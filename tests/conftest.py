@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from support.faces import FACES, Face
 from support.fault_server import FaultServer
-from support.replays import ReplayFace, Service
+from support.harness import CLIENT_KINDS, ClientHarness
+from support.replays import ReplayHarness, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.faces import FaceName
+    from support.harness import ClientKind
 
 
 @pytest.fixture(scope="session")
@@ -41,18 +41,18 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, trusted: Path) -> 
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
 
 
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+@pytest.fixture(params=CLIENT_KINDS)
+def harness(request: pytest.FixtureRequest) -> Iterator[ClientHarness]:
     """`Client`, `AsyncClient` on asyncio and on trio, all used alike."""
-    name: FaceName = request.param
-    with Face(name) as face:
-        yield face
+    name: ClientKind = request.param
+    with ClientHarness(name) as harness:
+        yield harness
 
 
-@pytest.fixture(params=FACES)
-def replay_face(request: pytest.FixtureRequest) -> ReplayFace:
+@pytest.fixture(params=CLIENT_KINDS)
+def replay_harness(request: pytest.FixtureRequest) -> ReplayHarness:
     """`Replay`, `AsyncReplay` on asyncio and on trio, all used alike."""
-    return ReplayFace(request.param)
+    return ReplayHarness(request.param)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from attrs import evolve
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import FaultServer, answer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID
 
 from webhooks_sdk import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import FrameType
 
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
 STUBBORN = evolve(FAST, resend_ambiguous=True)
@@ -130,9 +130,9 @@ def test_a_request_for_a_token_that_waits_sends_nothing_after_close(server: Faul
 
 @pytest.mark.parametrize("concurrency", [1, 200], ids=["in its room", "with more room"])
 def test_a_replay_sends_nothing_after_close(
-    concurrency: int, face: Face, server: FaultServer
+    concurrency: int, harness: ClientHarness, server: FaultServer
 ) -> None:
-    client: Any = face.client_class("token", base_url=server.url)
+    client: Any = harness.client_class("token", base_url=server.url)
 
     def replay() -> None:
         with client.hooks.redeliver_many([(HOOK_ID, REQUEST_ID)], concurrency=concurrency) as run:
@@ -146,7 +146,7 @@ def test_a_replay_sends_nothing_after_close(
             await run.run()
 
     with pytest.raises(ReplayStoppedError, match="The client is closed"):
-        face.run(replay if isinstance(client, Client) else replay_async)
+        harness.run(replay if isinstance(client, Client) else replay_async)
     assert server.requests == []
 
 
@@ -193,11 +193,11 @@ def test_closing_ends_who_waits_for_a_connection_and_lets_who_has_one_end(
 # HTTP clients of the caller's own
 
 
-def test_a_closed_http_client_says_so(face: Face, server: FaultServer) -> None:
-    own = face.http_client()
-    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+def test_a_closed_http_client_says_so(harness: ClientHarness, server: FaultServer) -> None:
+    own = harness.http_client()
+    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
     client.hooks.list()
-    face.run(own.close if face.name == "sync" else own.aclose)
+    harness.run(own.close if harness.name == "sync" else own.aclose)
     with pytest.raises(ClientClosedError, match="http_client is closed") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not isinstance(caught.value, APIError)

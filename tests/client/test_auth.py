@@ -15,8 +15,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import Behaviour, FaultServer, answer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, subscription, token
 
 from webhooks_sdk import (
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import Message
 
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an id&", "a secret/+=é")
 
 
 @pytest.fixture
-def client(face: Face, server: FaultServer) -> Client:
+def client(harness: ClientHarness, server: FaultServer) -> Client:
     """A client whose token endpoint is on the same server as the API."""
-    return with_credentials(face, server)
+    return with_credentials(harness, server)
 
 
-def with_credentials(face: Face, server: FaultServer, **options: Any) -> Client:
+def with_credentials(harness: ClientHarness, server: FaultServer, **options: Any) -> Client:
     options = {"auth": CREDENTIALS, "retry": FAST} | options
-    return face.client(base_url=server.url, token_url=f"{server.url}/token", **options)
+    return harness.client(base_url=server.url, token_url=f"{server.url}/token", **options)
 
 
 def tokens_sent(server: FaultServer) -> list[str]:
@@ -72,8 +72,8 @@ def token_requests(server: FaultServer) -> list[fs.Request]:
 # How a token is asked for
 
 
-def test_credentials_are_sent_as_a_form(face: Face, server: FaultServer) -> None:
-    with_credentials(face, server).hooks.list()
+def test_credentials_are_sent_as_a_form(harness: ClientHarness, server: FaultServer) -> None:
+    with_credentials(harness, server).hooks.list()
     (request,) = token_requests(server)
     assert request.method == "POST"
     assert request.path == "/token"
@@ -87,9 +87,9 @@ def test_credentials_are_sent_as_a_form(face: Face, server: FaultServer) -> None
     assert tokens_sent(server) == ["token-1"]
 
 
-def test_credentials_are_sent_as_multipart(face: Face, server: FaultServer) -> None:
+def test_credentials_are_sent_as_multipart(harness: ClientHarness, server: FaultServer) -> None:
     credentials = ClientCredentials("an id&", "a secret/+=é", style="multipart")
-    with_credentials(face, server, auth=credentials).hooks.list()
+    with_credentials(harness, server, auth=credentials).hooks.list()
     (request,) = token_requests(server)
     assert request.path == "/token"
     assert "authorization" not in request.headers
@@ -108,9 +108,11 @@ def test_credentials_are_sent_as_multipart(face: Face, server: FaultServer) -> N
     }
 
 
-def test_credentials_are_sent_in_a_basic_header(face: Face, server: FaultServer) -> None:
+def test_credentials_are_sent_in_a_basic_header(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     credentials = ClientCredentials("an id&", "a secret/+=é", style="basic")
-    with_credentials(face, server, auth=credentials).hooks.list()
+    with_credentials(harness, server, auth=credentials).hooks.list()
     (request,) = token_requests(server)
     assert request.path == "/token?grant_type=client_credentials"
     assert request.body == b""
@@ -138,15 +140,15 @@ def test_only_the_token_is_required(client: Client, server: FaultServer) -> None
 # A token, or a function for it
 
 
-def test_a_static_token_is_sent(face: Face, server: FaultServer) -> None:
-    face.client("static-token", base_url=server.url).hooks.list()
+def test_a_static_token_is_sent(harness: ClientHarness, server: FaultServer) -> None:
+    harness.client("static-token", base_url=server.url).hooks.list()
     assert tokens_sent(server) == ["static-token"]
 
 
-def test_a_function_is_called_for_each_attempt(face: Face, server: FaultServer) -> None:
+def test_a_function_is_called_for_each_attempt(harness: ClientHarness, server: FaultServer) -> None:
     numbers = iter(range(10))
     server.add(answer(500))
-    client = face.client(lambda: f"token-{next(numbers)}", base_url=server.url, retry=FAST)
+    client = harness.client(lambda: f"token-{next(numbers)}", base_url=server.url, retry=FAST)
     client.hooks.list()
     client.hooks.list()
     assert tokens_sent(server) == ["token-0", "token-1", "token-2"]
@@ -192,13 +194,13 @@ def test_an_awaitable_from_a_plain_function_is_not_for_the_sync_client(
     assert server.requests == []
 
 
-def test_what_a_function_raises_is_a_cause(face: Face, server: FaultServer) -> None:
+def test_what_a_function_raises_is_a_cause(harness: ClientHarness, server: FaultServer) -> None:
     problem = LookupError("the vault is sealed: s3cret")
 
     def provide() -> str:
         raise problem
 
-    client = face.client(provide, base_url=server.url, retry=FAST)
+    client = harness.client(provide, base_url=server.url, retry=FAST)
     with pytest.raises(AuthenticationError, match="LookupError") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.__cause__ is problem
@@ -210,9 +212,9 @@ def test_what_a_function_raises_is_a_cause(face: Face, server: FaultServer) -> N
 
 @pytest.mark.parametrize("value", ["", "two words", "line\nend", "é", None, 7, b"bytes"])
 def test_what_a_function_returns_must_be_a_token(
-    face: Face, value: object, server: FaultServer
+    harness: ClientHarness, value: object, server: FaultServer
 ) -> None:
-    client = face.client(lambda: value, base_url=server.url)
+    client = harness.client(lambda: value, base_url=server.url)
     with pytest.raises(AuthenticationError) as caught:
         client.hooks.list()
     assert "words" not in str(caught.value)
@@ -224,9 +226,9 @@ def test_what_a_function_returns_must_be_a_token(
 
 @pytest.mark.parametrize("policy", [FAST, RetryPolicy.none()])
 def test_a_refused_token_is_renewed_once(
-    face: Face, policy: RetryPolicy, server: FaultServer
+    harness: ClientHarness, policy: RetryPolicy, server: FaultServer
 ) -> None:
-    client = with_credentials(face, server, retry=policy)
+    client = with_credentials(harness, server, retry=policy)
     client.hooks.list()
     server.add(answer(401))
     response = client.send(operations.redeliver(HOOK_ID, REQUEST_ID))
@@ -238,8 +240,10 @@ def test_a_refused_token_is_renewed_once(
 
 
 @pytest.mark.parametrize("policy", [FAST, RetryPolicy.none()])
-def test_a_second_401_ends_the_call(face: Face, policy: RetryPolicy, server: FaultServer) -> None:
-    client = with_credentials(face, server, retry=policy)
+def test_a_second_401_ends_the_call(
+    harness: ClientHarness, policy: RetryPolicy, server: FaultServer
+) -> None:
+    client = with_credentials(harness, server, retry=policy)
     client.hooks.list()
     server.add(answer(401), fs.as_service(), answer(401))
     with pytest.raises(AuthenticationError) as caught:
@@ -251,8 +255,10 @@ def test_a_second_401_ends_the_call(face: Face, policy: RetryPolicy, server: Fau
     assert not caught.value.outcome_unknown
 
 
-def test_renewing_a_token_does_not_use_up_attempts(face: Face, server: FaultServer) -> None:
-    client = with_credentials(face, server)
+def test_renewing_a_token_does_not_use_up_attempts(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    client = with_credentials(harness, server)
     client.hooks.list()
     server.add(answer(500), answer(401), fs.as_service(), answer(500))
     response = client.send(operations.list())
@@ -260,8 +266,8 @@ def test_renewing_a_token_does_not_use_up_attempts(face: Face, server: FaultServ
     assert tokens_sent(server)[1:] == ["token-1", "token-1", "token-2", "token-2"]
 
 
-def test_a_401_leaves_nothing_unknown(face: Face, server: FaultServer) -> None:
-    client = with_credentials(face, server)
+def test_a_401_leaves_nothing_unknown(harness: ClientHarness, server: FaultServer) -> None:
+    client = with_credentials(harness, server)
     client.hooks.list()
     server.add(answer(401), answer(400, {"error": "invalid_client"}))
     with pytest.raises(AuthenticationError, match="no access token") as caught:
@@ -271,17 +277,17 @@ def test_a_401_leaves_nothing_unknown(face: Face, server: FaultServer) -> None:
     assert caught.value.request_id == REQUEST_ID
 
 
-def test_a_static_token_is_not_sent_twice(face: Face, server: FaultServer) -> None:
+def test_a_static_token_is_not_sent_twice(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(401))
     with pytest.raises(AuthenticationError) as caught:
-        face.client("static-token", base_url=server.url, retry=FAST).hooks.list()
+        harness.client("static-token", base_url=server.url, retry=FAST).hooks.list()
     assert caught.value.attempts == len(server.requests) == 1
 
 
-def test_a_function_is_asked_again_after_a_401(face: Face, server: FaultServer) -> None:
+def test_a_function_is_asked_again_after_a_401(harness: ClientHarness, server: FaultServer) -> None:
     numbers = iter(range(10))
     server.add(answer(401), answer(401))
-    client = face.client(
+    client = harness.client(
         lambda: f"token-{next(numbers)}", base_url=server.url, retry=RetryPolicy.none()
     )
     with pytest.raises(AuthenticationError) as caught:
@@ -290,8 +296,10 @@ def test_a_function_is_asked_again_after_a_401(face: Face, server: FaultServer) 
     assert tokens_sent(server) == ["token-0", "token-1"]
 
 
-def test_a_late_401_does_not_invalidate_a_newer_token(face: Face, server: FaultServer) -> None:
-    client = with_credentials(face, server)
+def test_a_late_401_does_not_invalidate_a_newer_token(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    client = with_credentials(harness, server)
     client.hooks.list()
     arrived, go = threading.Event(), threading.Event()
     server.add(fs.held(arrived, go, answer(401)))
@@ -349,9 +357,9 @@ def at_once(number: int, call: Callable[[], object]) -> list[object]:
         return [future.result(60) for future in [pool.submit(one) for _ in range(number)]]
 
 
-def test_50_threads_cause_one_token_request(face: Face, server: FaultServer) -> None:
+def test_50_threads_cause_one_token_request(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(200, token("expired", expires_in=0)))
-    client = with_credentials(face, server, retry=RetryPolicy.none())
+    client = with_credentials(harness, server, retry=RetryPolicy.none())
     client.hooks.list()
     results = at_once(50, client.hooks.list)
     assert all(isinstance(result, list) for result in results), results
@@ -377,9 +385,11 @@ def test_500_tasks_cause_one_token_request(backend: Backend, server: FaultServer
     assert tokens_sent(server) == ["expired", *["token-1"] * 500]
 
 
-def test_tokens_refused_together_are_renewed_once(face: Face, server: FaultServer) -> None:
+def test_tokens_refused_together_are_renewed_once(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     number = 10
-    client = with_credentials(face, server, retry=RetryPolicy.none())
+    client = with_credentials(harness, server, retry=RetryPolicy.none())
     client.hooks.list()
     everyone = threading.Barrier(number)
 
@@ -496,10 +506,12 @@ def test_a_waiter_takes_over_when_the_fetching_task_is_cancelled(
     assert len(token_requests(server)) == 2
 
 
-def test_who_waits_for_a_token_has_a_deadline_too(face: Face, server: FaultServer) -> None:
+def test_who_waits_for_a_token_has_a_deadline_too(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     arrived, go = threading.Event(), threading.Event()
     server.add(fs.held(arrived, go, fs.as_service()))
-    client = with_credentials(face, server)
+    client = with_credentials(harness, server)
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(client.hooks.list)
         assert arrived.wait(30)
@@ -513,9 +525,9 @@ def test_who_waits_for_a_token_has_a_deadline_too(face: Face, server: FaultServe
     assert len(token_requests(server)) == 1
 
 
-def test_who_runs_out_of_time_fails_alone(face: Face, server: FaultServer) -> None:
+def test_who_runs_out_of_time_fails_alone(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.silence())
-    client = with_credentials(face, server)
+    client = with_credentials(harness, server)
     hurried = client.with_options(retry=RetryPolicy(deadline=0.3))
     with ThreadPoolExecutor(1) as pool:
         failing = pool.submit(hurried.hooks.list)
@@ -530,11 +542,11 @@ def test_who_runs_out_of_time_fails_alone(face: Face, server: FaultServer) -> No
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 def test_a_refusal_says_what_the_token_endpoint_says(
-    face: Face, status: int, server: FaultServer
+    harness: ClientHarness, status: int, server: FaultServer
 ) -> None:
     body = {"error": "invalid_client", "error_description": "who\n are you?"}
     server.add(answer(status, body, [("X-Request-Id", "r-1")]))
-    client = with_credentials(face, server)
+    client = with_credentials(harness, server)
     with pytest.raises(AuthenticationError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     error = caught.value
@@ -611,9 +623,11 @@ def test_trouble_with_tokens_never_leaves_an_outcome_unknown(
     assert "two words" not in str(caught.value) + repr(caught.value.__dict__)
 
 
-def test_a_token_is_got_within_the_deadline_of_the_call(face: Face, server: FaultServer) -> None:
+def test_a_token_is_got_within_the_deadline_of_the_call(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     server.add(answer(503, headers=[("Retry-After", "30")]))
-    client = with_credentials(face, server, retry=RetryPolicy(deadline=10))
+    client = with_credentials(harness, server, retry=RetryPolicy(deadline=10))
     with pytest.raises(InternalServerError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.retry_after == 30
@@ -621,12 +635,12 @@ def test_a_token_is_got_within_the_deadline_of_the_call(face: Face, server: Faul
 
 
 def test_an_operation_is_not_repeated_because_its_token_failed(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     # The token request has used its own attempts: the call does not multiply them.
     server.add(*[answer(500)] * 20)
     with pytest.raises(InternalServerError):
-        with_credentials(face, server).hooks.list()
+        with_credentials(harness, server).hooks.list()
     assert len(server.requests) == 3
 
 

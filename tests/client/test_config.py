@@ -20,8 +20,8 @@ from webhooks_sdk import (
 
 if TYPE_CHECKING:
     from pytest_httpx import HTTPXMock
-    from support.faces import Face
     from support.fault_server import FaultServer
+    from support.harness import ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "s3cret")
 BASE = "https://service.example"
@@ -53,9 +53,9 @@ def sent_to(client: Client, httpx_mock: HTTPXMock) -> list[str]:
     ],
 )
 def test_an_environment_names_both_urls(
-    face: Face, environment: Any, urls: list[str], httpx_mock: HTTPXMock
+    harness: ClientHarness, environment: Any, urls: list[str], httpx_mock: HTTPXMock
 ) -> None:
-    client = face.client(CREDENTIALS, environment=environment)
+    client = harness.client(CREDENTIALS, environment=environment)
     assert client.base_url == urls[1].removesuffix("/hooks")
     assert sent_to(client, httpx_mock) == urls
 
@@ -72,9 +72,9 @@ def test_an_environment_names_both_urls(
     ],
 )
 def test_a_base_url_is_kept_without_its_last_slash(
-    face: Face, base_url: str, seen: str, httpx_mock: HTTPXMock
+    harness: ClientHarness, base_url: str, seen: str, httpx_mock: HTTPXMock
 ) -> None:
-    client = face.client("token", base_url=base_url)
+    client = harness.client("token", base_url=base_url)
     assert client.base_url == seen
     assert seen in repr(client)
     assert sent_to(client, httpx_mock) == [f"{seen}/hooks"]
@@ -139,11 +139,11 @@ def test_what_is_wrong_is_named(
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_http_client_of_the_other_face_is_refused(face: Face) -> None:
+def test_the_http_client_of_the_other_kind_is_refused(harness: ClientHarness) -> None:
     kind = "http_client"
-    other = httpx.AsyncClient() if face.client_class is Client else httpx.Client()
+    other = httpx.AsyncClient() if harness.client_class is Client else httpx.Client()
     with pytest.raises(ConfigurationError, match=kind):
-        face.client("token", base_url=BASE, http_client=other)
+        harness.client("token", base_url=BASE, http_client=other)
     if isinstance(other, httpx.Client):
         other.close()
 
@@ -160,14 +160,14 @@ def test_the_http_client_of_the_other_face_is_refused(face: Face) -> None:
     ],
 )
 def test_credentials_of_an_environment_go_to_no_other_host(
-    face: Face, base_url: str, token_url: str
+    harness: ClientHarness, base_url: str, token_url: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="no other host"):
-        face.client(CREDENTIALS, base_url=base_url, token_url=token_url)
+        harness.client(CREDENTIALS, base_url=base_url, token_url=token_url)
 
 
-def test_plain_http_can_be_allowed(face: Face, httpx_mock: HTTPXMock) -> None:
-    client = face.client("token", base_url="http://service.example", allow_insecure_http=True)
+def test_plain_http_can_be_allowed(harness: ClientHarness, httpx_mock: HTTPXMock) -> None:
+    client = harness.client("token", base_url="http://service.example", allow_insecure_http=True)
     assert sent_to(client, httpx_mock) == ["http://service.example/hooks"]
 
 
@@ -180,8 +180,10 @@ def timeouts_sent(client: Client, httpx_mock: HTTPXMock) -> dict[str, float | No
     return timeouts
 
 
-def test_the_timeouts_leave_time_for_a_subscriber(face: Face, httpx_mock: HTTPXMock) -> None:
-    client = face.client("token", base_url=BASE, retry=RetryPolicy(deadline=None))
+def test_the_timeouts_leave_time_for_a_subscriber(
+    harness: ClientHarness, httpx_mock: HTTPXMock
+) -> None:
+    client = harness.client("token", base_url=BASE, retry=RetryPolicy(deadline=None))
     assert timeouts_sent(client, httpx_mock) == {
         "connect": 5.0,
         "read": 75.0,
@@ -202,14 +204,16 @@ def test_the_timeouts_leave_time_for_a_subscriber(face: Face, httpx_mock: HTTPXM
     ],
 )
 def test_a_timeout_is_that_of_an_attempt(
-    face: Face, timeout: Any, sent: dict[str, float | None], httpx_mock: HTTPXMock
+    harness: ClientHarness, timeout: Any, sent: dict[str, float | None], httpx_mock: HTTPXMock
 ) -> None:
-    client = face.client("token", base_url=BASE, timeout=timeout, retry=RetryPolicy(deadline=None))
+    client = harness.client(
+        "token", base_url=BASE, timeout=timeout, retry=RetryPolicy(deadline=None)
+    )
     assert timeouts_sent(client, httpx_mock) == sent
 
 
-def test_timeouts_are_cut_to_the_deadline(face: Face, httpx_mock: HTTPXMock) -> None:
-    client = face.client("token", base_url=BASE, retry=RetryPolicy(deadline=30))
+def test_timeouts_are_cut_to_the_deadline(harness: ClientHarness, httpx_mock: HTTPXMock) -> None:
+    client = harness.client("token", base_url=BASE, retry=RetryPolicy(deadline=30))
     timeouts = timeouts_sent(client, httpx_mock)
     assert timeouts["connect"] == 5.0
     for step in ("read", "write", "pool"):
@@ -249,25 +253,25 @@ ID_AND_SECRET = {"CLIENT_ID": "an-id", "CLIENT_SECRET": "s3cret"}
     ],
 )
 def test_a_client_from_the_environment(
-    face: Face,
+    harness: ClientHarness,
     variables: dict[str, str],
     urls: list[str],
     httpx_mock: HTTPXMock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_variables(monkeypatch, variables)
-    assert sent_to(face.client_from_env(), httpx_mock) == urls
+    assert sent_to(harness.client_from_env(), httpx_mock) == urls
     assert httpx_mock.get_requests()[-1].headers["authorization"] == "Bearer t"
 
 
 def test_the_environment_is_read_when_a_client_is_made(
-    face: Face, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+    harness: ClientHarness, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(
         monkeypatch,
         {"BASE_URL": server.url, "TOKEN_URL": f"{server.url}/token"} | ID_AND_SECRET,
     )
-    client = face.client_from_env(retry=FAST, timeout=5, max_connections=1)
+    client = harness.client_from_env(retry=FAST, timeout=5, max_connections=1)
     monkeypatch.delenv("WEBHOOKS_BASE_URL")
     assert client.hooks.get(HOOK_ID).id == HOOK_ID
     assert b"client_secret=s3cret" in server.requests[0].body
@@ -297,20 +301,20 @@ def test_the_environment_is_read_when_a_client_is_made(
     ],
 )
 def test_what_is_missing_or_contradictory_is_named(
-    face: Face,
+    harness: ClientHarness,
     named: list[str],
     variables: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_variables(monkeypatch, variables)
     with pytest.raises(ConfigurationError) as caught:
-        face.client_from_env()
+        harness.client_from_env()
     for name in named:
         assert f"WEBHOOKS_{name}" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_url_that_is_too_long_for_httpx_is_refused_at_once(face: Face) -> None:
+def test_a_url_that_is_too_long_for_httpx_is_refused_at_once(harness: ClientHarness) -> None:
     with pytest.raises(ConfigurationError, match="httpx") as caught:
-        face.client("token", base_url="https://host.example/" + "a" * 70_000)
+        harness.client("token", base_url="https://host.example/" + "a" * 70_000)
     assert isinstance(caught.value.__cause__, httpx.InvalidURL)

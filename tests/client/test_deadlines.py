@@ -13,8 +13,8 @@ import httpx
 import pytest
 from anyio import get_cancelled_exc_class
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import CloggedPort, FaultServer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID
 
 from webhooks_sdk import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import trustme
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
 SHORT = 0.5
 BRISK = RetryPolicy(deadline=SHORT, initial_backoff=0.001, max_backoff=0.001)
@@ -51,10 +51,10 @@ def tls(tls_authority: trustme.CA) -> ssl.SSLContext:
 @pytest.mark.parametrize("policy", [ONCE, BRISK], ids=["once", "retried"])
 @pytest.mark.parametrize("called", ["create", "redeliver", "update"])
 def test_a_deadline_that_passes_in_the_handshake_leaves_nothing_unknown(
-    face: Face, called: str, policy: RetryPolicy, tls: ssl.SSLContext
+    harness: ClientHarness, called: str, policy: RetryPolicy, tls: ssl.SSLContext
 ) -> None:
     with FaultServer(*[fs.never_read()] * 3, tls=tls) as server:
-        client = face.client("token", base_url=server.url, retry=policy)
+        client = harness.client("token", base_url=server.url, retry=policy)
         with pytest.raises(APITimeoutError) as caught:
             client.send(OPERATIONS[called]())
         assert server.connections >= 1
@@ -64,20 +64,20 @@ def test_a_deadline_that_passes_in_the_handshake_leaves_nothing_unknown(
 
 @pytest.mark.parametrize("policy", [ONCE, BRISK], ids=["once", "retried"])
 def test_a_deadline_that_passes_while_connecting_leaves_nothing_unknown(
-    face: Face, policy: RetryPolicy
+    harness: ClientHarness, policy: RetryPolicy
 ) -> None:
     with CloggedPort() as url:
-        client = face.client("token", base_url=url, retry=policy)
+        client = harness.client("token", base_url=url, retry=policy)
         with pytest.raises(APITimeoutError) as caught:
             client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not caught.value.outcome_unknown
 
 
 def test_a_deadline_that_passes_after_sending_leaves_it_unknown(
-    face: Face, tls: ssl.SSLContext
+    harness: ClientHarness, tls: ssl.SSLContext
 ) -> None:
     with FaultServer(fs.silence(), tls=tls) as server:
-        client = face.client("token", base_url=server.url, retry=BRISK)
+        client = harness.client("token", base_url=server.url, retry=BRISK)
         with pytest.raises(APITimeoutError) as caught:
             client.hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert len(server.requests) == caught.value.attempts == 1
@@ -88,11 +88,11 @@ def test_a_deadline_that_passes_after_sending_leaves_it_unknown(
 
 
 def test_waiting_for_a_connection_and_reading_share_one_deadline(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     arrived, go = threading.Event(), threading.Event()
     server.add(fs.held(arrived, go, fs.as_service()), fs.silence())
-    client = face.client("token", base_url=server.url, max_connections=1, retry=FAST)
+    client = harness.client("token", base_url=server.url, max_connections=1, retry=FAST)
     hurried = client.with_options(retry=RetryPolicy(deadline=1))
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(client.hooks.list)
@@ -163,12 +163,12 @@ def test_a_stream_that_never_ends_does_not_outlast_the_deadline(backend: Backend
 
 @pytest.mark.parametrize("called", ["redeliver", "delete", "update"])
 def test_a_404_whose_body_drips_past_the_deadline_is_not_found(
-    face: Face, called: str, server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer
 ) -> None:
     server.add(
         fs.drip(b"HTTP/1.1 404 X\r\nX-Request-Id: r-1\r\nContent-Length: 900\r\n\r\n", b" ", 0.05)
     )
-    client = face.client("token", base_url=server.url, retry=RetryPolicy(deadline=0.4))
+    client = harness.client("token", base_url=server.url, retry=RetryPolicy(deadline=0.4))
     with pytest.raises(NotFoundError) as caught:
         client.send(OPERATIONS[called]())
     error = caught.value

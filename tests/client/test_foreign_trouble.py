@@ -25,8 +25,8 @@ from webhooks_sdk import (
 )
 
 if TYPE_CHECKING:
-    from support.faces import Face
     from support.fault_server import FaultServer
+    from support.harness import ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
 BASE = "https://service.example"
@@ -37,7 +37,7 @@ BASE = "https://service.example"
 
 @pytest.mark.parametrize("called", OPERATIONS)
 def test_a_transport_that_raises_leaves_unknown_what_changes_something(
-    face: Face, called: str
+    harness: ClientHarness, called: str
 ) -> None:
     attempts: list[str] = []
     problem = RuntimeError("a bug of the transport")
@@ -46,7 +46,7 @@ def test_a_transport_that_raises_leaves_unknown_what_changes_something(
         attempts.append(request.method)
         raise problem
 
-    client = face.client("token", base_url=BASE, transport=httpx.MockTransport(fail), retry=FAST)
+    client = harness.client("token", base_url=BASE, transport=httpx.MockTransport(fail), retry=FAST)
     with pytest.raises(APIConnectionError, match="RuntimeError") as caught:
         client.send(OPERATIONS[called]())
     assert caught.value.outcome_unknown is (called in {"create", "update", "delete", "redeliver"})
@@ -56,14 +56,14 @@ def test_a_transport_that_raises_leaves_unknown_what_changes_something(
 
 @pytest.mark.parametrize("kind", ["request", "response"])
 def test_an_error_of_another_call_in_an_event_hook_resends_nothing(
-    face: Face, kind: str, server: FaultServer
+    harness: ClientHarness, kind: str, server: FaultServer
 ) -> None:
     # As by a hook that itself calls the service, and fails.
     def fail(_: object) -> None:
         raise APIConnectionError("list: lost.", operation="list")
 
-    own = face.http_client(event_hooks={kind: [face.hook(fail)]})
-    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    own = harness.http_client(event_hooks={kind: [harness.hook(fail)]})
+    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.operation == "redeliver"
@@ -76,7 +76,7 @@ def test_an_error_of_another_call_in_an_event_hook_resends_nothing(
 
 @pytest.mark.parametrize("header", ["X-Flag: 1", "X-Flag: 0", "X-Flag: 10"])
 def test_a_short_secret_does_not_change_retry_after(
-    face: Face, header: str, server: FaultServer
+    harness: ClientHarness, header: str, server: FaultServer
 ) -> None:
     server.add(answer(503, headers=[("Retry-After", "10")]))
     events: list[RetryEvent] = []
@@ -88,16 +88,18 @@ def test_a_short_secret_does_not_change_retry_after(
         events.append(event)
         raise EnoughError
 
-    client = face.client("token", base_url=server.url, retry=FAST, on_retry=note)
+    client = harness.client("token", base_url=server.url, retry=FAST, on_retry=note)
     with pytest.raises(EnoughError):
         client.hooks.create(url="https://x.example", header=header)
     assert [(event.wait, event.error.retry_after) for event in events] == [(10, 10)]
     assert not events[0].error.outcome_unknown
 
 
-def test_a_long_secret_does_not_change_retry_after_either(face: Face, server: FaultServer) -> None:
+def test_a_long_secret_does_not_change_retry_after_either(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     server.add(answer(429, headers=[("Retry-After", "1000")]))
-    client = face.client("token", base_url=server.url, retry=FAST)
+    client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(RateLimitError) as caught:
         client.hooks.create(url="https://x.example", secret="1000")
     assert caught.value.retry_after == 1000
@@ -122,10 +124,10 @@ PROXIES = [
 
 @pytest.mark.parametrize(("name", "url"), PROXIES)
 def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
-    face: Face, name: str, url: str, monkeypatch: pytest.MonkeyPatch
+    harness: ClientHarness, name: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_proxy(monkeypatch, name, url)
-    client = face.client("token", base_url="http://service.example", allow_insecure_http=True)
+    client = harness.client("token", base_url="http://service.example", allow_insecure_http=True)
     with pytest.raises(ConfigurationError, match="proxy that the environment names") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert "proxy.example" not in str(caught.value)
@@ -134,14 +136,14 @@ def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
 
 @pytest.mark.parametrize(("name", "url"), PROXIES)
 def test_a_proxy_that_cannot_be_used_does_not_matter_for_loopback(
-    face: Face,
+    harness: ClientHarness,
     name: str,
     url: str,
     server: FaultServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_proxy(monkeypatch, name, url)
-    client = face.client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token")
+    client = harness.client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token")
     assert client.hooks.list()
 
 
@@ -197,14 +199,14 @@ def test_a_setting_of_another_type_is_refused(
 
 
 @pytest.mark.parametrize("scheme", ["HTTPS", "Https", "https"])
-def test_the_scheme_of_a_url_may_be_in_any_case(face: Face, scheme: str) -> None:
+def test_the_scheme_of_a_url_may_be_in_any_case(harness: ClientHarness, scheme: str) -> None:
     urls: list[str] = []
 
     def answer_all(request: httpx.Request) -> httpx.Response:
         urls.append(str(request.url))
         return httpx.Response(200, json=[])
 
-    client = face.client(
+    client = harness.client(
         "token",
         base_url=f"{scheme}://service.example",
         transport=httpx.MockTransport(answer_all),
@@ -215,13 +217,13 @@ def test_the_scheme_of_a_url_may_be_in_any_case(face: Face, scheme: str) -> None
 
 
 def test_a_hook_whose_own_connection_is_refused_proves_nothing(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     def report(_: object) -> None:
         raise ConnectionRefusedError
 
-    own = face.http_client(event_hooks={"response": [face.hook(report)]})
-    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    own = harness.http_client(event_hooks={"response": [harness.hook(report)]})
+    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown
@@ -229,7 +231,7 @@ def test_a_hook_whose_own_connection_is_refused_proves_nothing(
 
 
 def test_a_hook_whose_own_request_is_refused_proves_nothing(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -237,8 +239,8 @@ def test_a_hook_whose_own_request_is_refused_proves_nothing(
     def report(_: object) -> None:
         httpx.post(f"http://127.0.0.1:{port}", trust_env=False)
 
-    own = face.http_client(event_hooks={"response": [face.hook(report)]})
-    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    own = harness.http_client(event_hooks={"response": [harness.hook(report)]})
+    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     import httpx
     from pytest_httpx import HTTPXMock
-    from support.faces import Face
+    from support.harness import ClientHarness
 
     from webhooks_sdk import Client
 
@@ -59,8 +59,8 @@ def base_url() -> str:
 
 
 @pytest.fixture
-def client(face: Face, base_url: str) -> Client:
-    return face.client("a-token", base_url=base_url, retry=RetryPolicy.none())
+def client(harness: ClientHarness, base_url: str) -> Client:
+    return harness.client("a-token", base_url=base_url, retry=RetryPolicy.none())
 
 
 def only_request(httpx_mock: HTTPXMock) -> httpx.Request:
@@ -339,10 +339,10 @@ def test_a_404_says_what_to_check(client: Client, httpx_mock: HTTPXMock) -> None
     assert str(REQUEST_ID) in str(caught.value)
 
 
-def test_a_lost_connection_has_no_status(face: Face, httpx_mock: HTTPXMock) -> None:
+def test_a_lost_connection_has_no_status(harness: ClientHarness, httpx_mock: HTTPXMock) -> None:
     problem = OSError("gone")
     httpx_mock.add_exception(problem)
-    client = face.client("a-token", base_url=BASE, retry=FAST)
+    client = harness.client("a-token", base_url=BASE, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     error = caught.value
@@ -373,9 +373,9 @@ INVALID: list[Callable[[Client], object]] = [
 
 @pytest.mark.parametrize("call", INVALID)
 def test_what_the_api_cannot_take_is_not_sent(
-    face: Face, call: Callable[[Client], object], httpx_mock: HTTPXMock
+    harness: ClientHarness, call: Callable[[Client], object], httpx_mock: HTTPXMock
 ) -> None:
-    client = face.client("a-token", base_url=BASE)
+    client = harness.client("a-token", base_url=BASE)
     with pytest.raises(InvalidArgumentError) as caught:
         call(client)
     assert isinstance(caught.value, ValueError)

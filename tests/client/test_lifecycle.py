@@ -20,8 +20,8 @@ import httpx
 import pytest
 from anyio.lowlevel import checkpoint
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import FaultServer, answer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID, subscription, token
 
 from webhooks_sdk import (
@@ -41,7 +41,7 @@ from webhooks_sdk import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "s3cret-of-the-client")
 
@@ -53,8 +53,8 @@ def credentials_for(server: FaultServer) -> dict[str, Any]:
 # Closing
 
 
-def test_a_closed_client_says_so(face: Face, server: FaultServer) -> None:
-    with face.client("token", base_url=server.url) as client:
+def test_a_closed_client_says_so(harness: ClientHarness, server: FaultServer) -> None:
+    with harness.client("token", base_url=server.url) as client:
         assert not client.closed
         client.hooks.list()
     assert client.closed
@@ -66,15 +66,17 @@ def test_a_closed_client_says_so(face: Face, server: FaultServer) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_client_can_be_closed_before_it_is_used(face: Face, server: FaultServer) -> None:
-    client = face.client("token", base_url=server.url)
+def test_a_client_can_be_closed_before_it_is_used(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    client = harness.client("token", base_url=server.url)
     client.close()
     with pytest.raises(ClientClosedError):
         client.hooks.list()
 
 
-def test_a_view_closes_nothing(face: Face, server: FaultServer) -> None:
-    client = face.client(**credentials_for(server), retry=FAST)
+def test_a_view_closes_nothing(harness: ClientHarness, server: FaultServer) -> None:
+    client = harness.client(**credentials_for(server), retry=FAST)
     with client.with_options(timeout=7) as view:
         view.hooks.list()
     view.close()
@@ -89,8 +91,8 @@ def test_a_view_closes_nothing(face: Face, server: FaultServer) -> None:
         view.hooks.list()
 
 
-def test_a_view_has_options_of_its_own(face: Face, server: FaultServer) -> None:
-    client = face.client("token", base_url=server.url, retry=FAST)
+def test_a_view_has_options_of_its_own(harness: ClientHarness, server: FaultServer) -> None:
+    client = harness.client("token", base_url=server.url, retry=FAST)
     view = client.with_options(retry=RetryPolicy.none())
     server.add(answer(429))
     with pytest.raises(APIStatusError):
@@ -107,9 +109,9 @@ def test_a_view_has_options_of_its_own(face: Face, server: FaultServer) -> None:
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
-    client = face.client("token", base_url=server.url, retry=RetryPolicy.none())
+    client = harness.client("token", base_url=server.url, retry=RetryPolicy.none())
     server.add(fs.then_hang_up(fs.as_service()))
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     server.wait_for_open_connections(0)
@@ -192,8 +194,10 @@ def test_one_client_serves_32_threads(server: FaultServer) -> None:
     assert server.connections <= 8
 
 
-def test_max_connections_bounds_the_connections(face: Face, server: FaultServer) -> None:
-    client = face.client("token", base_url=server.url, max_connections=2)
+def test_max_connections_bounds_the_connections(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    client = harness.client("token", base_url=server.url, max_connections=2)
     with ThreadPoolExecutor(10) as pool:
         calls = [pool.submit(client.hooks.list) for _ in range(10)]
         assert all(call.result(30) for call in calls)
@@ -319,11 +323,11 @@ def test_a_cancelled_call_is_cancelled_not_failed(backend: Backend, server: Faul
 
 
 def test_waiting_for_a_connection_until_the_deadline_leaves_nothing_unknown(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     arrived, go = threading.Event(), threading.Event()
     server.add(fs.held(arrived, go, fs.as_service()))
-    client = face.client("token", base_url=server.url, max_connections=1)
+    client = harness.client("token", base_url=server.url, max_connections=1)
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
@@ -370,8 +374,8 @@ def test_an_answer_that_is_too_large_leaks_no_generator(
     gc.collect()
 
 
-def test_an_answer_may_have_max_response_bytes(face: Face, server: FaultServer) -> None:
-    client = face.client("token", base_url=server.url, max_response_bytes=1000, retry=FAST)
+def test_an_answer_may_have_max_response_bytes(harness: ClientHarness, server: FaultServer) -> None:
+    client = harness.client("token", base_url=server.url, max_response_bytes=1000, retry=FAST)
     server.add(answer(200, b"[" + b" " * 998 + b"]"))
     assert client.hooks.list() == []
     server.add(answer(200, b"[" + b" " * 999 + b"]"))
@@ -380,9 +384,9 @@ def test_an_answer_may_have_max_response_bytes(face: Face, server: FaultServer) 
     assert client.hooks.get(HOOK_ID).id == HOOK_ID
 
 
-def test_a_large_error_is_cut(face: Face, server: FaultServer) -> None:
+def test_a_large_error_is_cut(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(400, b"x" * 200_000))
-    client = face.client("token", base_url=server.url, max_response_bytes=1000)
+    client = harness.client("token", base_url=server.url, max_response_bytes=1000)
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
     assert caught.value.status == 400
@@ -393,15 +397,17 @@ def test_a_large_error_is_cut(face: Face, server: FaultServer) -> None:
 # HTTP clients and transports of the caller's own
 
 
-def test_an_http_client_of_ones_own_is_used_and_not_closed(face: Face, server: FaultServer) -> None:
+def test_an_http_client_of_ones_own_is_used_and_not_closed(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     seen: list[str] = []
 
     def note(request: httpx.Request) -> None:
         seen.append(request.method)
         request.headers["X-Note"] = "noted"
 
-    own = face.http_client(event_hooks={"request": [face.hook(note)]})
-    with face.client("token", base_url=server.url, http_client=own) as client:
+    own = harness.http_client(event_hooks={"request": [harness.hook(note)]})
+    with harness.client("token", base_url=server.url, http_client=own) as client:
         client.hooks.list()
     assert not own.is_closed
     assert seen == ["GET"]
@@ -409,15 +415,15 @@ def test_an_http_client_of_ones_own_is_used_and_not_closed(face: Face, server: F
 
 
 def test_the_auth_redirects_and_timeout_of_ones_own_do_not_apply(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
-    own = face.http_client(auth=("someone", "else"), follow_redirects=True, timeout=0.05)
+    own = harness.http_client(auth=("someone", "else"), follow_redirects=True, timeout=0.05)
     go = threading.Event()
     server.add(
         answer(302, headers=[("Location", "/hooks")]),
         fs.held(threading.Event(), go, fs.as_service()),
     )
-    client = face.client("token", base_url=server.url, http_client=own, retry=RetryPolicy.none())
+    client = harness.client("token", base_url=server.url, http_client=own, retry=RetryPolicy.none())
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
     assert caught.value.status == 302
@@ -428,10 +434,10 @@ def test_the_auth_redirects_and_timeout_of_ones_own_do_not_apply(
     assert [r.headers["authorization"] for r in server.requests] == ["Bearer token"] * 2
 
 
-def test_the_timeout_applies_to_ones_own(face: Face, server: FaultServer) -> None:
+def test_the_timeout_applies_to_ones_own(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.silence())
-    own = face.http_client(timeout=None)
-    client = face.client(
+    own = harness.http_client(timeout=None)
+    client = harness.client(
         "token", base_url=server.url, http_client=own, timeout=0.1, retry=RetryPolicy.none()
     )
     with pytest.raises(APITimeoutError):
@@ -439,7 +445,9 @@ def test_the_timeout_applies_to_ones_own(face: Face, server: FaultServer) -> Non
 
 
 @pytest.mark.parametrize("kind", ["request", "response"])
-def test_what_an_event_hook_raises_is_a_cause(face: Face, kind: str, server: FaultServer) -> None:
+def test_what_an_event_hook_raises_is_a_cause(
+    harness: ClientHarness, kind: str, server: FaultServer
+) -> None:
     class HookError(Exception):
         pass
 
@@ -448,8 +456,8 @@ def test_what_an_event_hook_raises_is_a_cause(face: Face, kind: str, server: Fau
     def fail(_: object) -> None:
         raise problem
 
-    own = face.http_client(event_hooks={kind: [face.hook(fail)]})
-    client = face.client("token", base_url=server.url, http_client=own, retry=FAST)
+    own = harness.http_client(event_hooks={kind: [harness.hook(fail)]})
+    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
     with pytest.raises(APIError, match="HookError") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.__cause__ is problem
@@ -457,10 +465,10 @@ def test_what_an_event_hook_raises_is_a_cause(face: Face, kind: str, server: Fau
     assert len(server.requests) == (kind == "response")
 
 
-def test_an_event_hook_may_read_the_answer(face: Face, server: FaultServer) -> None:
+def test_an_event_hook_may_read_the_answer(harness: ClientHarness, server: FaultServer) -> None:
     bodies: list[bytes] = []
 
-    if face.name == "sync":
+    if harness.name == "sync":
 
         def read(response: httpx.Response) -> None:
             bodies.append(response.read())
@@ -472,8 +480,8 @@ def test_an_event_hook_may_read_the_answer(face: Face, server: FaultServer) -> N
             bodies.append(await response.aread())
 
         hook = aread
-    own = face.http_client(event_hooks={"response": [hook]})
-    client = face.client("token", base_url=server.url, http_client=own)
+    own = harness.http_client(event_hooks={"response": [hook]})
+    client = harness.client("token", base_url=server.url, http_client=own)
     body = gzip.compress(b"[]")
     server.add(answer(200, body, [("Content-Encoding", "gzip")]))
     assert client.hooks.list() == []
@@ -493,9 +501,9 @@ class RecordingTransport(httpx.MockTransport):
 
 
 @pytest.mark.parametrize("used", [True, False])
-def test_a_transport_of_ones_own_is_used_and_closed(face: Face, used: bool) -> None:
+def test_a_transport_of_ones_own_is_used_and_closed(harness: ClientHarness, used: bool) -> None:
     transport = RecordingTransport(lambda _: httpx.Response(200, json=[subscription()]))
-    client = face.client("token", base_url="https://service.example/api", transport=transport)
+    client = harness.client("token", base_url="https://service.example/api", transport=transport)
     if used:
         assert client.hooks.list()[0].id == HOOK_ID
     assert transport.closed == 0
@@ -517,7 +525,7 @@ def test_a_transport_of_ones_own_outlives_a_loop(backend: Backend) -> None:
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), httpx.ConnectError("no")], ids=repr)
 def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
-    face: Face, error: Exception
+    harness: ClientHarness, error: Exception
 ) -> None:
     attempts: list[int] = []
 
@@ -525,7 +533,7 @@ def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
         attempts.append(1)
         raise httpx.ConnectTimeout("lost", request=request) from error
 
-    client = face.client(
+    client = harness.client(
         "token",
         base_url="https://service.example",
         transport=RecordingTransport(lose),
@@ -538,11 +546,11 @@ def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
     assert len(attempts) == (3 if proven else 1)
 
 
-def test_one_cannot_have_both(face: Face) -> None:
+def test_one_cannot_have_both(harness: ClientHarness) -> None:
     transport = RecordingTransport(lambda _: httpx.Response(200))
-    own = face.http_client()
+    own = harness.http_client()
     with pytest.raises(ConfigurationError, match="either"):
-        face.client_class(
+        harness.client_class(
             "token",
             base_url="https://service.example",
             http_client=own,
@@ -562,10 +570,10 @@ def proxy(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_plain_http_to_loopback_never_goes_through_a_proxy(
-    face: Face, host: str, proxy: FaultServer
+    harness: ClientHarness, host: str, proxy: FaultServer
 ) -> None:
     with FaultServer() as service:
-        client = face.client(
+        client = harness.client(
             CREDENTIALS,
             base_url=f"http://{host}:{service.port}",
             token_url=f"http://{host}:{service.port}/token",
@@ -575,8 +583,10 @@ def test_plain_http_to_loopback_never_goes_through_a_proxy(
     assert proxy.connections == 0
 
 
-def test_plain_http_to_elsewhere_goes_through_a_proxy(face: Face, proxy: FaultServer) -> None:
-    client = face.client(
+def test_plain_http_to_elsewhere_goes_through_a_proxy(
+    harness: ClientHarness, proxy: FaultServer
+) -> None:
+    client = harness.client(
         "token", base_url="http://service.invalid/api", allow_insecure_http=True, retry=FAST
     )
     proxy.add(answer(200, [subscription()]))
@@ -584,8 +594,8 @@ def test_plain_http_to_elsewhere_goes_through_a_proxy(face: Face, proxy: FaultSe
     assert [request.path for request in proxy.requests] == ["http://service.invalid/api/hooks"]
 
 
-def test_a_proxy_gets_no_token_over_tls(face: Face, proxy: FaultServer) -> None:
-    client = face.client("s3cret-token", base_url="https://service.invalid", retry=FAST)
+def test_a_proxy_gets_no_token_over_tls(harness: ClientHarness, proxy: FaultServer) -> None:
+    client = harness.client("s3cret-token", base_url="https://service.invalid", retry=FAST)
     proxy.add(*[answer(403, close=True)] * 3)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
@@ -598,11 +608,13 @@ def test_a_proxy_gets_no_token_over_tls(face: Face, proxy: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(face: Face, status: int, server: FaultServer) -> None:
+def test_redirects_are_not_followed(
+    harness: ClientHarness, status: int, server: FaultServer
+) -> None:
     with FaultServer() as elsewhere:
         server.add(answer(status, headers=[("Location", f"{elsewhere.url}/hooks")]))
         with pytest.raises(APIStatusError, match="Redirects are not followed") as caught:
-            face.client("token", base_url=server.url).hooks.redeliver(HOOK_ID, REQUEST_ID)
+            harness.client("token", base_url=server.url).hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert caught.value.status == status
         assert elsewhere.connections == 0
     assert len(server.requests) == 1
@@ -611,8 +623,8 @@ def test_redirects_are_not_followed(face: Face, status: int, server: FaultServer
 # Secrets
 
 
-def test_clients_cannot_be_pickled_or_shown(face: Face, server: FaultServer) -> None:
-    client = face.client(**credentials_for(server))
+def test_clients_cannot_be_pickled_or_shown(harness: ClientHarness, server: FaultServer) -> None:
+    client = harness.client(**credentials_for(server))
     client.hooks.list()
     for copied in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
@@ -643,7 +655,11 @@ HIDDEN: dict[str, Any] = {"secret": "s3cret-of-the-hook", "header": "X-Key: s3cr
 @pytest.mark.parametrize("called", ["create", "token-form", "token-multipart", "token-basic"])
 @pytest.mark.parametrize("leak", LEAKS)
 def test_what_a_server_echoes_is_masked(
-    face: Face, leak: str, called: str, server: FaultServer, caplog: pytest.LogCaptureFixture
+    harness: ClientHarness,
+    leak: str,
+    called: str,
+    server: FaultServer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
     server.add(*[LEAKS[leak]] * 3)
@@ -653,7 +669,7 @@ def test_what_a_server_echoes_is_masked(
         style: Any = called.removeprefix("token-")
         auth = ClientCredentials("an-id", 's3cret/of the"client', style=style)
         options["token_url"] = f"{server.url}/token"
-    client = face.client(auth, base_url=server.url, retry=FAST, **options)
+    client = harness.client(auth, base_url=server.url, retry=FAST, **options)
     with pytest.raises(APIError) as caught:
         client.hooks.create(url="https://subscriber.example", **HIDDEN)
     error = caught.value
@@ -681,32 +697,34 @@ def test_what_a_server_echoes_is_masked(
 
 
 def test_a_token_that_the_token_endpoint_gave_is_masked(
-    face: Face, server: FaultServer, caplog: pytest.LogCaptureFixture
+    harness: ClientHarness, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
     server.add(answer(200, token(TOKEN)), fs.echo(400))
-    client = face.client(**credentials_for(server), retry=FAST)
+    client = harness.client(**credentials_for(server), retry=FAST)
     with pytest.raises(APIError) as caught:
         client.hooks.get(HOOK_ID)
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
     assert "s3cret" not in text + caplog.text
 
 
-def test_secrets_in_answers_nobody_asked_about_are_masked(face: Face, server: FaultServer) -> None:
+def test_secrets_in_answers_nobody_asked_about_are_masked(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     config = {"url": "https://x.example", "secret": "s3cret", "header": "X-Key: s3cret"}
     server.add(answer(200, [subscription(config=config, active="yes")]))
     with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.active") as caught:
-        face.client("token", base_url=server.url).hooks.list()
+        harness.client("token", base_url=server.url).hooks.list()
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
     assert "s3cret" not in text
 
 
 def test_the_log_tells_attempts_and_retries(
-    face: Face, server: FaultServer, caplog: pytest.LogCaptureFixture
+    harness: ClientHarness, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
     server.add(answer(500))
-    face.client("token", base_url=server.url, retry=FAST).hooks.list()
+    harness.client("token", base_url=server.url, retry=FAST).hooks.list()
     ours = [record for record in caplog.records if record.name == "webhooks_sdk"]
     levels = [record.levelname for record in ours]
     assert levels.count("WARNING") == 1

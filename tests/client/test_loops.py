@@ -12,15 +12,15 @@ import anyio
 import httpx
 import pytest
 import trio
-from support.faces import BACKENDS
+from support.harness import BACKENDS
 
 from webhooks_sdk import AsyncClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.faces import Backend
     from support.fault_server import FaultServer
+    from support.harness import Backend
 
 
 class Named(httpx.AsyncBaseTransport):

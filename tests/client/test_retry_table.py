@@ -15,8 +15,8 @@ import pytest
 import trustme
 from attrs import evolve, frozen
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import Behaviour, CloggedPort, ClosedPort, FaultServer, answer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, ONCE, OPERATIONS, REQUEST_ID, token
 
 from webhooks_sdk import (
@@ -43,7 +43,7 @@ from webhooks_sdk import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
     from webhooks_sdk import Client
 
@@ -146,8 +146,10 @@ UNREADABLE = (
 class Caller:
     """Makes one call whose requests, to the API or to the token endpoint, meet the faults."""
 
-    def __init__(self, face: Face, called: str, server: FaultServer, other: FaultServer) -> None:
-        self.face = face
+    def __init__(
+        self, harness: ClientHarness, called: str, server: FaultServer, other: FaultServer
+    ) -> None:
+        self.harness = harness
         self.called = called
         self.server = server
         self.token_server = server if called == "token" else other
@@ -171,7 +173,7 @@ class Caller:
 
     def new_client(self, **options: Any) -> Client:
         settings: dict[str, Any] = {"retry": FAST, "timeout": GENEROUS, "max_response_bytes": 10**6}
-        return self.face.client(
+        return self.harness.client(
             CREDENTIALS,
             base_url=options.pop("base_url", self.api_server.url),
             token_url=options.pop("token_url", f"{self.token_server.url}/token"),
@@ -192,11 +194,11 @@ class Caller:
 
 
 @pytest.fixture
-def callers(face: Face) -> Iterator[list[Caller]]:
+def callers(harness: ClientHarness) -> Iterator[list[Caller]]:
     """One for each operation, and one for the request for a token."""
     # Each of them is to meet its fault on a connection of its own.
     with FaultServer(keep_alive=False) as server, FaultServer() as other:
-        callers = [Caller(face, called, server, other) for called in CALLED]
+        callers = [Caller(harness, called, server, other) for called in CALLED]
         for caller in callers:
             caller.clients = callers[0].clients
         yield callers
@@ -269,17 +271,17 @@ def test_a_success_that_cannot_be_read_is_not_sent_again(callers: list[Caller], 
 
 
 def test_a_subscription_that_cannot_be_decoded_names_the_path(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     server.add(answer(200, [{"id": 1}, {}]))
     with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.id"):
-        face.client("token", base_url=server.url).hooks.list()
+        harness.client("token", base_url=server.url).hooks.list()
 
 
 # What is proven not to be sent
 
 
-def test_a_refused_connection_is_tried_again(face: Face) -> None:
+def test_a_refused_connection_is_tried_again(harness: ClientHarness) -> None:
     for called in CALLED:
         with FaultServer(listening=False) as server, FaultServer() as other:
             events: list[RetryEvent] = []
@@ -293,7 +295,7 @@ def test_a_refused_connection_is_tried_again(face: Face) -> None:
                 if event.attempt == 2:
                     server.listen()
 
-            caller = Caller(face, called, server, other)
+            caller = Caller(harness, called, server, other)
             assert caller.call(on_retry=come_up) == attempts_of(caller, 3)
             assert len(server.requests) == 1
             assert [type(event.error) for event in events] == [APIConnectionError] * 2
@@ -317,11 +319,11 @@ def test_a_refused_connection_is_reported_when_attempts_run_out(callers: list[Ca
 
 @pytest.mark.parametrize("called", ["redeliver", "token"])
 def test_a_name_that_is_not_known_is_tried_again(
-    face: Face, called: str, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     url = "http://nowhere.invalid"
     name = "token_url" if called == "token" else "base_url"
-    error = Caller(face, called, server, token_server).fail(
+    error = Caller(harness, called, server, token_server).fail(
         **{name: url}, allow_insecure_http=True, retry=evolve(FAST, max_attempts=2)
     )
     assert type(error) is APIConnectionError
@@ -330,19 +332,21 @@ def test_a_name_that_is_not_known_is_tried_again(
     assert "Nothing was sent" in str(error)
 
 
-def test_a_name_that_cannot_even_be_asked_for_leaves_nothing_unknown(face: Face) -> None:
+def test_a_name_that_cannot_even_be_asked_for_leaves_nothing_unknown(
+    harness: ClientHarness,
+) -> None:
     with pytest.raises((ConfigurationError, APIConnectionError)) as caught:
-        face.client(
+        harness.client(
             "token", base_url=f"http://{'a' * 70}.invalid", allow_insecure_http=True, retry=FAST
         ).hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not getattr(caught.value, "outcome_unknown", False)
 
 
-def test_a_connect_timeout_is_tried_again(face: Face) -> None:
+def test_a_connect_timeout_is_tried_again(harness: ClientHarness) -> None:
     timeout = httpx.Timeout(GENEROUS, connect=0.05)
     for called in ("list", "redeliver", "token"):
         with FaultServer() as server, FaultServer() as other, CloggedPort() as url:
-            caller = Caller(face, called, server, other)
+            caller = Caller(harness, called, server, other)
             error = (
                 caller.fail(token_url=f"{url}/token", timeout=timeout)
                 if called == "token"
@@ -363,21 +367,21 @@ def speaking_tls(tls_authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("fault", [fs.close_on_connect(), fs.reset_on_connect()])
 def test_a_handshake_that_is_broken_off_is_tried_again(
-    face: Face, fault: Behaviour, tls_authority: trustme.CA
+    harness: ClientHarness, fault: Behaviour, tls_authority: trustme.CA
 ) -> None:
     tls = speaking_tls(tls_authority)
     for called in CALLED:
         with FaultServer(fault, fault, tls=tls) as server, FaultServer(tls=tls) as other:
-            caller = Caller(face, called, server, other)
+            caller = Caller(harness, called, server, other)
             assert caller.call() == attempts_of(caller, 3)
             assert server.connections == 3
             assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("called", ["list", "create", "redeliver", "token"])
-def test_a_certificate_that_is_refused_ends_the_call(face: Face, called: str) -> None:
+def test_a_certificate_that_is_refused_ends_the_call(harness: ClientHarness, called: str) -> None:
     with FaultServer(tls=speaking_tls(trustme.CA())) as server, FaultServer() as other:
-        error = Caller(face, called, server, other).fail()
+        error = Caller(harness, called, server, other).fail()
         assert type(error) is APIConnectionError
         assert not error.outcome_unknown
         assert "certificate" in str(error)
@@ -425,10 +429,10 @@ def test_resend_ambiguous_sends_again(callers: list[Caller], row: Row) -> None:
 
 @pytest.mark.parametrize("called", sorted(ONCE))
 def test_resend_ambiguous_does_not_send_the_unreadable_again(
-    face: Face, called: str, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(answer(200, b"<html>"))
-    error = Caller(face, called, server, token_server).fail(
+    error = Caller(harness, called, server, token_server).fail(
         retry=evolve(FAST, resend_ambiguous=True)
     )
     assert error.outcome_unknown
@@ -437,10 +441,10 @@ def test_resend_ambiguous_does_not_send_the_unreadable_again(
 
 @pytest.mark.parametrize("called", ["create", "update"])
 def test_a_request_that_could_not_be_written_whole_is_ambiguous(
-    face: Face, called: str, server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer
 ) -> None:
     server.add(fs.never_read())
-    client = face.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
+    client = harness.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
     url = "https://subscriber.example/" + "x" * 20_000_000
     if called == "create":
         with pytest.raises(APITimeoutError) as caught:
@@ -469,11 +473,15 @@ def test_a_request_that_could_not_be_written_whole_is_ambiguous(
 )
 @pytest.mark.parametrize("called", ["create", "redeliver", "update"])
 def test_what_one_attempt_left_unknown_stays_unknown(
-    face: Face, called: str, last: Behaviour, error_type: type[APIError], server: FaultServer
+    harness: ClientHarness,
+    called: str,
+    last: Behaviour,
+    error_type: type[APIError],
+    server: FaultServer,
 ) -> None:
     server.add(fs.hang_up(), last)
     policy = evolve(FAST, max_attempts=2, resend_ambiguous=True)
-    client = face.client("token", base_url=server.url, retry=policy)
+    client = harness.client("token", base_url=server.url, retry=policy)
     with pytest.raises(error_type) as caught:
         client.send(OPERATIONS[called]())
     assert caught.value.outcome_unknown
@@ -482,7 +490,7 @@ def test_what_one_attempt_left_unknown_stays_unknown(
 
 
 def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     server.add(answer(500, close=True))
     policy = evolve(FAST, resend_ambiguous=True)
@@ -490,7 +498,7 @@ def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
     def go_away(_: object) -> None:
         server.close()
 
-    client = face.client("token", base_url=server.url, retry=policy, on_retry=go_away)
+    client = harness.client("token", base_url=server.url, retry=policy, on_retry=go_away)
     with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown
@@ -498,21 +506,21 @@ def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
 
 
 def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
-    face: Face, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(answer(500))
     token_server.add(answer(200, token(expires_in=0)), answer(400, {"error": "invalid_client"}))
-    caller = Caller(face, "redeliver", server, token_server)
+    caller = Caller(harness, "redeliver", server, token_server)
     error = caller.fail(retry=evolve(FAST, resend_ambiguous=True))
     assert type(error) is AuthenticationError
     assert error.outcome_unknown
     assert error.error == "invalid_client"
 
 
-def test_a_later_success_makes_it_known(face: Face, server: FaultServer) -> None:
+def test_a_later_success_makes_it_known(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.hang_up())
     policy = evolve(FAST, resend_ambiguous=True)
-    client = face.client("token", base_url=server.url, retry=policy)
+    client = harness.client("token", base_url=server.url, retry=policy)
     assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
 
 
@@ -521,10 +529,10 @@ def test_a_later_success_makes_it_known(face: Face, server: FaultServer) -> None
 
 @pytest.mark.parametrize("fault", [answer(500), fs.hang_up(), fs.reset()])
 def test_what_an_earlier_attempt_may_have_deleted_is_deleted(
-    face: Face, fault: Behaviour, server: FaultServer
+    harness: ClientHarness, fault: Behaviour, server: FaultServer
 ) -> None:
     server.add(fault, answer(404, {"error": "not found"}))
-    client = face.client("token", base_url=server.url, retry=FAST)
+    client = harness.client("token", base_url=server.url, retry=FAST)
     response = client.send(OPERATIONS["delete"]())
     assert response.value is None
     assert response.status == 404
@@ -533,20 +541,22 @@ def test_what_an_earlier_attempt_may_have_deleted_is_deleted(
 
 @pytest.mark.parametrize("fault", [answer(429), answer(503, headers=[("Retry-After", "0")])])
 def test_what_no_attempt_can_have_deleted_is_not_found(
-    face: Face, fault: Behaviour, server: FaultServer
+    harness: ClientHarness, fault: Behaviour, server: FaultServer
 ) -> None:
     server.add(fault, answer(404, {"error": "not found"}))
-    client = face.client("token", base_url=server.url, retry=FAST)
+    client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(NotFoundError) as caught:
         client.hooks.delete(HOOK_ID)
     assert not caught.value.outcome_unknown
     assert caught.value.attempts == 2
 
 
-def test_a_404_to_another_operation_is_never_a_success(face: Face, server: FaultServer) -> None:
+def test_a_404_to_another_operation_is_never_a_success(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     server.add(answer(500), answer(404))
     with pytest.raises(NotFoundError) as caught:
-        face.client("token", base_url=server.url, retry=FAST).hooks.get(HOOK_ID)
+        harness.client("token", base_url=server.url, retry=FAST).hooks.get(HOOK_ID)
     assert not caught.value.outcome_unknown
 
 
@@ -557,10 +567,10 @@ def waits(events: list[RetryEvent]) -> list[float]:
     return [event.wait for event in events]
 
 
-def test_retry_after_is_waited_for(face: Face, server: FaultServer) -> None:
+def test_retry_after_is_waited_for(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(429, headers=[("Retry-After", "1")]))
     events: list[RetryEvent] = []
-    client = face.client("token", base_url=server.url, retry=FAST, on_retry=events.append)
+    client = harness.client("token", base_url=server.url, retry=FAST, on_retry=events.append)
     began = time.monotonic()
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert time.monotonic() - began >= 1
@@ -568,11 +578,11 @@ def test_retry_after_is_waited_for(face: Face, server: FaultServer) -> None:
     assert events[0].error.retry_after == 1
 
 
-def test_retry_after_can_be_a_date(face: Face, server: FaultServer) -> None:
+def test_retry_after_can_be_a_date(harness: ClientHarness, server: FaultServer) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
     server.add(answer(429, headers=[("Retry-After", soon)]))
     with pytest.raises(RateLimitError) as caught:
-        face.client(
+        harness.client(
             "token", base_url=server.url, retry=evolve(FAST, max_retry_after=5)
         ).hooks.list()
     assert caught.value.retry_after is not None
@@ -583,10 +593,10 @@ def test_retry_after_can_be_a_date(face: Face, server: FaultServer) -> None:
 @pytest.mark.parametrize("value", ["61", "99999999999999999999", "9" * 400])
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_retry_after_that_is_too_long_raises_at_once(
-    face: Face, status: int, value: str, server: FaultServer
+    harness: ClientHarness, status: int, value: str, server: FaultServer
 ) -> None:
     server.add(answer(status, headers=[("Retry-After", value)]))
-    client = face.client("token", base_url=server.url, retry=FAST)
+    client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
     assert caught.value.retry_after is not None
@@ -597,19 +607,21 @@ def test_a_retry_after_that_is_too_long_raises_at_once(
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "1e3", "nan", "inf", "Wed, 99 Foo 1"])
 def test_a_retry_after_that_is_garbage_is_ignored(
-    face: Face, value: str, server: FaultServer
+    harness: ClientHarness, value: str, server: FaultServer
 ) -> None:
     server.add(answer(429, headers=[("Retry-After", value)]))
     events: list[RetryEvent] = []
-    face.client("token", base_url=server.url, retry=FAST, on_retry=events.append).hooks.list()
+    harness.client("token", base_url=server.url, retry=FAST, on_retry=events.append).hooks.list()
     assert [event.error.retry_after for event in events] == [None]
     assert waits(events)[0] <= FAST.max_backoff
 
 
-def test_retry_after_is_honoured_with_other_errors_too(face: Face, server: FaultServer) -> None:
+def test_retry_after_is_honoured_with_other_errors_too(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     server.add(answer(500, headers=[("Retry-After", "61")]))
     with pytest.raises(InternalServerError) as caught:
-        face.client("token", base_url=server.url, retry=FAST).hooks.list()
+        harness.client("token", base_url=server.url, retry=FAST).hooks.list()
     assert caught.value.retry_after == 61
     assert len(server.requests) == 1
 
@@ -617,11 +629,11 @@ def test_retry_after_is_honoured_with_other_errors_too(face: Face, server: Fault
 # What on_retry is told
 
 
-def test_on_retry_is_told_of_each_wait(face: Face, server: FaultServer) -> None:
+def test_on_retry_is_told_of_each_wait(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(429), fs.hang_up())
     events: list[RetryEvent] = []
     policy = evolve(FAST, resend_ambiguous=True)
-    client = face.client("token", base_url=server.url, retry=policy, on_retry=events.append)
+    client = harness.client("token", base_url=server.url, retry=policy, on_retry=events.append)
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert [(e.operation, e.hook_id, e.request_id, e.attempt) for e in events] == [
         ("redeliver", HOOK_ID, REQUEST_ID, 1),
@@ -634,15 +646,15 @@ def test_on_retry_is_told_of_each_wait(face: Face, server: FaultServer) -> None:
 
 
 def test_on_retry_is_told_of_token_requests(
-    face: Face, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, server: FaultServer, token_server: FaultServer
 ) -> None:
     token_server.add(answer(503))
     events: list[RetryEvent] = []
-    Caller(face, "redeliver", server, token_server).call(on_retry=events.append)
+    Caller(harness, "redeliver", server, token_server).call(on_retry=events.append)
     assert [(e.operation, e.hook_id, e.attempt) for e in events] == [("token", None, 1)]
 
 
-def test_what_on_retry_raises_ends_the_call(face: Face, server: FaultServer) -> None:
+def test_what_on_retry_raises_ends_the_call(harness: ClientHarness, server: FaultServer) -> None:
     class StopError(Exception):
         pass
 
@@ -650,7 +662,7 @@ def test_what_on_retry_raises_ends_the_call(face: Face, server: FaultServer) -> 
         raise StopError
 
     server.add(answer(500))
-    client = face.client("token", base_url=server.url, retry=FAST, on_retry=stop)
+    client = harness.client("token", base_url=server.url, retry=FAST, on_retry=stop)
     with pytest.raises(StopError):
         client.hooks.list()
     assert len(server.requests) == 1
@@ -666,10 +678,10 @@ def deadline(seconds: float, **others: Any) -> RetryPolicy:
 
 @pytest.mark.parametrize("called", ["list", "redeliver", "token"])
 def test_an_attempt_gets_what_is_left_of_the_deadline(
-    face: Face, called: str, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(fs.silence())
-    caller = Caller(face, called, server, token_server)
+    caller = Caller(harness, called, server, token_server)
     began = time.monotonic()
     error = caller.fail(retry=deadline(0.25))
     assert time.monotonic() - began < 5
@@ -680,10 +692,10 @@ def test_an_attempt_gets_what_is_left_of_the_deadline(
 
 @pytest.mark.parametrize("called", ["list", "redeliver", "token"])
 def test_a_server_that_drips_is_cut_off_at_the_deadline(
-    face: Face, called: str, server: FaultServer, token_server: FaultServer
+    harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 200\r\n\r\n", b" ", 0.05))
-    caller = Caller(face, called, server, token_server)
+    caller = Caller(harness, called, server, token_server)
     began = time.monotonic()
     error = caller.fail(retry=deadline(0.25))
     assert time.monotonic() - began < 5
@@ -692,9 +704,9 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(
     assert len(server.requests) == 1
 
 
-def test_a_body_that_stops_is_a_timeout(face: Face, server: FaultServer) -> None:
+def test_a_body_that_stops_is_a_timeout(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n[", b"", 60))
-    client = face.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
+    client = harness.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
     with pytest.raises(APITimeoutError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown
@@ -721,10 +733,10 @@ def test_headers_that_drip_are_cut_off_at_the_deadline(
 
 
 def test_a_wait_that_would_pass_the_deadline_raises_at_once(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     server.add(answer(429, headers=[("Retry-After", "30")]))
-    client = face.client("token", base_url=server.url, retry=deadline(20))
+    client = harness.client("token", base_url=server.url, retry=deadline(20))
     began = time.monotonic()
     with pytest.raises(RateLimitError) as caught:
         client.hooks.list()
@@ -733,10 +745,10 @@ def test_a_wait_that_would_pass_the_deadline_raises_at_once(
     assert len(server.requests) == 1
 
 
-def test_the_deadline_spans_all_attempts(face: Face, server: FaultServer) -> None:
+def test_the_deadline_spans_all_attempts(harness: ClientHarness, server: FaultServer) -> None:
     server.add(*[fs.silence()] * 50)
     policy = deadline(0.6, max_attempts=50, initial_backoff=0.001, max_backoff=0.001)
-    client = face.client("token", base_url=server.url, retry=policy, timeout=0.15)
+    client = harness.client("token", base_url=server.url, retry=policy, timeout=0.15)
     began = time.monotonic()
     with pytest.raises(APITimeoutError) as caught:
         client.hooks.list()
@@ -745,7 +757,7 @@ def test_the_deadline_spans_all_attempts(face: Face, server: FaultServer) -> Non
     assert caught.value.attempts >= len(server.requests)
 
 
-def test_a_call_may_have_no_deadline(face: Face, server: FaultServer) -> None:
+def test_a_call_may_have_no_deadline(harness: ClientHarness, server: FaultServer) -> None:
     policy = evolve(FAST, deadline=None)
     server.add(answer(500))
-    assert face.client("token", base_url=server.url, retry=policy).hooks.list()
+    assert harness.client("token", base_url=server.url, retry=policy).hooks.list()

@@ -13,8 +13,8 @@ import anyio
 import pytest
 from attrs import evolve
 from support import fault_server as fs
-from support.faces import BACKENDS
 from support.fault_server import FaultServer, answer
+from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, token
 
 from webhooks_sdk import (
@@ -29,14 +29,14 @@ from webhooks_sdk import (
 )
 
 if TYPE_CHECKING:
-    from support.faces import Backend, Face
+    from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
 NUMBER = 20
 
 
-def with_credentials(face: Face, server: FaultServer) -> Client:
-    return face.client(
+def with_credentials(harness: ClientHarness, server: FaultServer) -> Client:
+    return harness.client(
         CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token", retry=FAST
     )
 
@@ -58,11 +58,11 @@ SHAPES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_token_that_cannot_be_read_is_not_shown(
-    face: Face, shape: str, server: FaultServer
+    harness: ClientHarness, shape: str, server: FaultServer
 ) -> None:
     server.add(answer(200, SHAPES[shape]))
     with pytest.raises(ResponseDecodeError, match="no access token") as caught:
-        with_credentials(face, server).hooks.list()
+        with_credentials(harness, server).hooks.list()
     error = caught.value
     assert error.body is None
     assert error.status == 200
@@ -70,20 +70,20 @@ def test_a_token_that_cannot_be_read_is_not_shown(
 
 
 def test_the_body_of_any_other_success_that_cannot_be_read_is_shown(
-    face: Face, server: FaultServer
+    harness: ClientHarness, server: FaultServer
 ) -> None:
     server.add(fs.as_service(), answer(200, b"<html>"))
     with pytest.raises(ResponseDecodeError) as caught:
-        with_credentials(face, server).hooks.list()
+        with_credentials(harness, server).hooks.list()
     assert caught.value.body == "<html>"
 
 
-def test_a_long_description_is_one_short_line(face: Face, server: FaultServer) -> None:
+def test_a_long_description_is_one_short_line(harness: ClientHarness, server: FaultServer) -> None:
     description = "who\r\n\x1b[31m\x00\u2028are\u202e you?\x85" * 60_000
     assert len(description) > 1_000_000
     server.add(answer(400, {"error": "bad\n" * 1000, "error_description": description}))
     with pytest.raises(AuthenticationError) as caught:
-        with_credentials(face, server).hooks.list()
+        with_credentials(harness, server).hooks.list()
     error = caught.value
     assert error.error is not None
     assert error.error_description is not None
@@ -99,11 +99,11 @@ def test_a_long_description_is_one_short_line(face: Face, server: FaultServer) -
 
 @pytest.mark.parametrize("second", [None, "", "two words", b"bytes"])
 def test_a_function_that_has_no_second_token_keeps_the_doubt(
-    face: Face, second: object, server: FaultServer
+    harness: ClientHarness, second: object, server: FaultServer
 ) -> None:
     server.add(fs.hang_up())
     tokens: list[Any] = ["token", second]
-    client = face.client(
+    client = harness.client(
         lambda: tokens.pop(0), base_url=server.url, retry=evolve(FAST, resend_ambiguous=True)
     )
     with pytest.raises(AuthenticationError, match="no access token") as caught:
@@ -176,11 +176,13 @@ def outcomes_of_tasks(backend: Backend, server: FaultServer, first: fs.Behaviour
     return outcomes
 
 
-def outcomes_of_all(face: Face, server: FaultServer, first: fs.Behaviour) -> list[object]:
+def outcomes_of_all(
+    harness: ClientHarness, server: FaultServer, first: fs.Behaviour
+) -> list[object]:
     outcomes = (
         outcomes_of_threads(server, first)
-        if face.name == "sync"
-        else outcomes_of_tasks(face.name, server, first)
+        if harness.name == "sync"
+        else outcomes_of_tasks(harness.name, server, first)
     )
     assert len(outcomes) == NUMBER
     return outcomes
@@ -192,9 +194,9 @@ def token_requests(server: FaultServer) -> int:
 
 @pytest.mark.parametrize("expires_in", [0, -5])
 def test_who_waited_uses_a_token_without_life_too(
-    face: Face, expires_in: int, server: FaultServer
+    harness: ClientHarness, expires_in: int, server: FaultServer
 ) -> None:
-    outcomes = outcomes_of_all(face, server, answer(200, token("brief", expires_in=expires_in)))
+    outcomes = outcomes_of_all(harness, server, answer(200, token("brief", expires_in=expires_in)))
     assert all(isinstance(outcome, list) for outcome in outcomes), outcomes
     assert token_requests(server) == 1
     sent = [request.headers["authorization"] for request in server.received("GET", "/hooks")]
@@ -209,8 +211,10 @@ def test_who_comes_later_does_not_use_a_token_without_life(server: FaultServer) 
     assert token_requests(server) == 2
 
 
-def test_everybody_who_waited_is_told_the_cause(face: Face, server: FaultServer) -> None:
-    outcomes = outcomes_of_all(face, server, answer(200, b"<html>"))
+def test_everybody_who_waited_is_told_the_cause(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    outcomes = outcomes_of_all(harness, server, answer(200, b"<html>"))
     assert token_requests(server) == 1
     for outcome in outcomes:
         assert isinstance(outcome, ResponseDecodeError)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from receiving_helpers import BODY, SECRET, byte_pairs_of, delivery_headers
+from support.receiving_helpers import BODY, SECRET, byte_pairs_of, delivery_headers
 
 from webhooks_sdk import Delivery, DeliveryRouter
 from webhooks_sdk.asgi import DeliveryApp

@@ -14,7 +14,7 @@ import pytest
 import starlette.datastructures
 import werkzeug.datastructures
 from attrs.exceptions import FrozenInstanceError
-from receiving_helpers import (
+from support.receiving_helpers import (
     BODY,
     EVENT,
     ID,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from receiving_helpers import (
+from support.receiving_helpers import (
     BODY,
     ID,
     PRIVATE,

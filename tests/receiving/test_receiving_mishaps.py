@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from receiving_helpers import (
+from support.receiving_helpers import (
     BODY,
     EVENT,
     ID,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from receiving_helpers import BODY, ID, SECRET, byte_pairs_of, delivery_headers, environ_of
+from support.receiving_helpers import BODY, ID, SECRET, byte_pairs_of, delivery_headers, environ_of
 
 from webhooks_sdk import (
     ConfigurationError,

@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 import pytest
-from receiving_helpers import BODY, SAMPLES, SECRET
+from support.receiving_helpers import BODY, SAMPLES, SECRET
 
 from webhooks_sdk import (
     ConfigurationError,

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from receiving_helpers import BODY, SECRET, delivery_headers, environ_of
+from support.receiving_helpers import BODY, SECRET, delivery_headers, environ_of
 
 from webhooks_sdk import Delivery, DeliveryRouter
 from webhooks_sdk.wsgi import DeliveryApp

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
-from support.faces import BACKENDS
+from support.harness import BACKENDS
 
 from webhooks_sdk import AsyncClient, Client, ClientCredentials, InvalidArgumentError
 from webhooks_sdk.sandbox import Sandbox, Subscriber
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.faces import Backend
+    from support.harness import Backend
 
 EVENTS = 6
 

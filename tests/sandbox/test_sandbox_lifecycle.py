@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sandbox_helpers import EVENT, SandboxClient
+from support.sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk import Client, ClientCredentials
 from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import httpx
 import pytest
 from freezegun import freeze_time
-from sandbox_helpers import EVENT
+from support.sandbox_helpers import EVENT
 
 from webhooks_sdk import Client, ClientCredentials
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from sandbox_helpers import EVENT, SandboxClient
+from support.sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import Sandbox, Subscriber, Tenant
 

@@ -17,7 +17,7 @@ from webhooks_sdk.replay import AsyncReplay, Replay, ReplayOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
 
-    from support.faces import FaceName
+    from support.harness import ClientKind
     from webhooks_sdk.replay import Outcome, Recovery, Report, Target, TargetLike
 
 NAMESPACE = UUID("00000000-0000-4000-8000-000000000000")
@@ -91,11 +91,11 @@ class Service:
         return attempt("x", answer, id=target.request_id, hook_id=target.hook_id, redelivery=True)
 
 
-class ReplayFace:
+class ReplayHarness:
     """`Replay`, or `AsyncReplay` on asyncio or trio, driven alike."""
 
-    def __init__(self, name: FaceName) -> None:
-        self.name: FaceName = name
+    def __init__(self, name: ClientKind) -> None:
+        self.name: ClientKind = name
 
     def collect(
         self,

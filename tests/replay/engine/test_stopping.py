@@ -1,0 +1,413 @@
+"""How a replay ends before its targets do, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections import Counter
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import pytest
+from support.replays import HOOK, ReplayHarness, Service, attempt, event_id
+
+from webhooks_sdk.errors import JournalError
+from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+    from support.harness import Backend
+
+    from webhooks_sdk import WebhookEvent
+    from webhooks_sdk.replay import Outcome, Target
+
+BASE_URL = "https://service.test"
+
+
+def endless() -> Iterator[tuple[UUID, UUID]]:
+    return ((HOOK, event_id(n)) for n in count())
+
+
+def test_stop_takes_no_more_and_lets_those_under_way_end(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    def each(replay: Any, _: Outcome) -> None:
+        if len(service.sent) >= 20:
+            replay.stop()
+
+    outcomes, report = replay_harness.collect(service, endless(), each=each, journal=path)
+    assert len(outcomes) == len(service.sent) == report.total
+    assert report.stopped == "stop() was called"
+    assert not report.finished
+    with Journal(path) as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_leaving_the_block_early_does_the_same(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    def each(_: object, __: Outcome) -> bool:
+        return len(service.sent) >= 20
+
+    outcomes, report = replay_harness.collect(service, endless(), each=each, journal=path)
+    assert len(outcomes) <= report.total == len(service.sent)
+    with Journal(path) as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_an_exception_in_the_block_is_not_hidden(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path
+) -> None:
+    def each(_: Any, __: Outcome) -> None:
+        raise KeyError("the body's own")
+
+    with pytest.raises(KeyError, match="the body's own"):
+        replay_harness.collect(service, endless(), each=each, journal=tmp_path / "journal")
+    with Journal(tmp_path / "journal") as journal:
+        assert {entry.status for entry in journal} == {"delivered"}
+
+
+def test_an_exception_of_the_targets_comes_through(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path
+) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise LookupError("the database is gone")
+
+    with pytest.raises(LookupError, match="the database is gone"):
+        replay_harness.collect(service, broken(), journal=tmp_path / "journal")
+    assert service.sent == [event_id(0)]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_one_end_that_cannot_be_recorded_does_not_take_the_others(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+
+    async def main() -> None:
+        unreadable = anyio.Semaphore(0)
+
+        async def send(target: Target) -> WebhookEvent:
+            if target.request_id in {event_id(5), event_id(6)}:
+                unreadable.release()
+                return cast("WebhookEvent", None)
+            if target.request_id == event_id(4):
+                await unreadable.acquire()
+                await unreadable.acquire()
+                await anyio.wait_all_tasks_blocked()
+            return attempt("x", id=target.request_id)
+
+        options = ReplayOptions(journal=path)
+        targets = [(HOOK, event_id(n)) for n in range(7)]
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            await replay.run()
+
+    with pytest.raises(AttributeError) as caught:
+        anyio.run(main, backend=backend)
+    assert "could not end in order" in caught.value.__notes__[0]
+    with Journal(path) as journal:
+        states = {entry.request_id: entry.status for entry in journal}
+    assert states == {event_id(n): "delivered" if n < 5 else None for n in range(7)}
+
+
+def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise LookupError
+
+    with Replay(service.end, broken(), base_url=BASE_URL) as replay:
+        with pytest.raises(LookupError):
+            list(replay)
+        list(replay)
+    assert not replay.report.finished
+    assert "the targets broke off" in str(replay.report)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_nor_do_targets_that_were_cancelled(backend: Backend) -> None:
+    async def slow() -> AsyncIterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        await anyio.sleep_forever()
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        async with AsyncReplay(send, slow(), base_url=BASE_URL) as replay:
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            await replay.run()
+        return replay
+
+    report = anyio.run(main, backend=backend).report
+    assert (report.total, report.finished) == (1, False)
+    assert "the targets broke off" in str(report)
+
+
+def test_a_replay_needs_its_block(service: Service) -> None:
+    replay = Replay(service.end, (), base_url=BASE_URL)
+    with pytest.raises(RuntimeError, match=r"use it as `with \.\.\. as replay:`"):
+        next(replay)
+    with replay, pytest.raises(RuntimeError, match="can be entered once"), replay:
+        pass
+
+
+class Gate:
+    """A subscriber that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def send(self, target: Target) -> WebhookEvent:
+        self.entered.release()
+        self.open.wait()
+        return attempt("x", id=target.request_id, redelivery=True)
+
+
+def test_after_its_grace_a_stopped_run_leaves_the_rest_unknown(tmp_path: Path) -> None:
+    gate = Gate()
+    options = ReplayOptions(journal=tmp_path / "journal")
+    with Replay(gate.send, endless(), base_url=BASE_URL, options=options) as replay:
+
+        def stop() -> None:
+            gate.entered.acquire()
+            replay.stop(grace=0)
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        [outcome] = list(replay)
+        stopper.join()
+        assert (outcome.request_id, outcome.status) == (event_id(0), "unknown")
+        assert replay.report.counts["unknown"] == 1
+    gate.open.set()
+    with Journal(tmp_path / "journal") as journal:
+        [entry] = journal
+        assert entry.in_flight
+
+
+def test_ctrl_c_ends_at_once_and_leaves_what_is_under_way_unknown(tmp_path: Path) -> None:
+    gate = Gate()
+    options = ReplayOptions(journal=tmp_path / "journal")
+
+    def targets() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        raise KeyboardInterrupt
+
+    gate.open.set()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Replay(gate.send, targets(), base_url=BASE_URL, options=options) as replay,
+    ):
+        list(replay)
+    gate.open.set()
+
+    resumed = Replay(
+        gate.send, (), base_url=BASE_URL, options=ReplayOptions(journal=tmp_path / "journal")
+    )
+    with resumed:
+        assert [outcome.status for outcome in resumed] == ["skipped"]
+
+
+def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Path) -> None:
+    gate = Gate()
+
+    def send(target: Target) -> WebhookEvent:
+        return attempt("x") if target.request_id == event_id(0) else gate.send(target)
+
+    def targets() -> Iterator[tuple[UUID, UUID]]:
+        yield HOOK, event_id(0)
+        yield HOOK, event_id(1)
+        gate.entered.acquire()
+        raise KeyboardInterrupt
+
+    options = ReplayOptions(journal=tmp_path / "journal")
+    with Replay(send, targets(), base_url=BASE_URL, options=options) as replay:
+        with pytest.raises(KeyboardInterrupt):
+            list(replay)
+        statuses = {outcome.request_id: outcome.status for outcome in replay}
+    gate.open.set()
+    assert statuses[event_id(1)] == "unknown"
+    assert replay.report.stopped == "it was interrupted"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("by", ["thread", "signal"])
+def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str) -> None:
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> AsyncReplay:
+        # The second request would be sent in eleven days.
+        options = ReplayOptions(rate=1e-6)
+        async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
+            await anext(replay)
+            async with anyio.create_task_group() as group:
+                group.start_soon(replay.run)
+                await anyio.wait_all_tasks_blocked()
+                stop(replay)
+        replay.stop()
+        return replay
+
+    def stop(replay: AsyncReplay) -> None:
+        if by == "thread":
+            threading.Thread(target=replay.stop).start()
+        else:
+
+            def on_signal(*_: object) -> None:
+                replay.stop()
+
+            signal.signal(signal.SIGTERM, on_signal)
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        replay = anyio.run(main, backend=backend)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert replay.report.stopped == "stop() was called"
+    replay.stop()
+
+
+def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
+    targets = [(HOOK, event_id(n)) for n in range(200)]
+    outcomes: list[Outcome] = []
+
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> None:
+        options = ReplayOptions(journal=tmp_path / "journal", durable=True)
+        async with AsyncReplay(send, targets, base_url=BASE_URL, options=options) as replay:
+            while not replay.report.finished:
+                waiting = asyncio.ensure_future(anext(replay, None))
+                for _ in range(len(outcomes) % 7):
+                    await asyncio.sleep(0)
+                # Its own cancellation, which no cancel scope of anyio's shields from.
+                waiting.cancel()
+                with suppress(asyncio.CancelledError):
+                    outcome = await waiting
+                    outcomes.extend([outcome] if outcome else [])
+                    continue
+                outcomes.extend([await anext(replay)])
+
+    asyncio.run(main())
+    assert Counter(one.request_id for one in outcomes) == Counter(target[1] for target in targets)
+
+
+def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:
+    def send(_: Target) -> WebhookEvent:
+        raise SystemExit(3)
+
+    path = tmp_path / "journal"
+    options = ReplayOptions(journal=path)
+    with (
+        pytest.raises(SystemExit),
+        Replay(send, endless(), base_url=BASE_URL, options=options) as replay,
+    ):
+        replay.run()
+    with Journal(path) as journal:
+        [entry] = journal
+        assert entry.in_flight
+
+
+def test_a_system_that_has_no_more_threads_is_worked_with(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    outcomes, report = ReplayHarness("sync").collect(
+        service, [(HOOK, event_id(n)) for n in range(50)], concurrency=8
+    )
+    assert report.finished
+    assert len({outcome.request_id for outcome in outcomes}) == len(service.sent) == 50
+    assert len(started) == 2
+
+
+def test_no_exception_of_on_progress_passes_for_the_end(
+    replay_harness: ReplayHarness, service: Service
+) -> None:
+    def on_progress(_: object) -> None:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="on_progress raised StopIteration"):
+        replay_harness.collect(service, [(HOOK, event_id(0))], on_progress=on_progress)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    cancelled: list[UUID] = []
+
+    async def send(target: Target) -> WebhookEvent:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            cancelled.append(target.request_id)
+            raise
+        raise AssertionError
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            async with (
+                AsyncReplay(
+                    send, endless(), base_url=BASE_URL, options=ReplayOptions(journal=path)
+                ) as replay,
+                anyio.create_task_group() as group,
+            ):
+                group.start_soon(anext, replay)
+                while replay.report.requests == 0:
+                    await anyio.lowlevel.checkpoint()
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+
+    anyio.run(main, backend=backend)
+    assert cancelled == [event_id(0)]
+    with Journal(path) as journal:
+        [entry] = journal
+        assert (entry.request_id, entry.in_flight) == (event_id(0), True)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_journal_that_fails_altogether_ends_the_run_and_hangs_nothing(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async def send(target: Target) -> WebhookEvent:
+            await anyio.lowlevel.checkpoint()
+            return attempt("x", id=target.request_id, redelivery=True)
+
+        options = ReplayOptions(journal=tmp_path / "journal")
+        with anyio.fail_after(20):
+            async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
+                await anext(replay)
+                assert replay._run is not None  # pyright: ignore[reportPrivateUsage] - to fail it
+                replay._run._journal.close()  # pyright: ignore[reportPrivateUsage] - likewise
+                await replay.run()
+
+    with pytest.raises(JournalError, match="is closed"):
+        anyio.run(main, backend=backend)

@@ -1,0 +1,410 @@
+"""The journal as its writer sees it: intents, outcomes, plans, and what the next run finds."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta, timezone
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+from support.journal_helpers import (
+    BASE_URL,
+    EVENT,
+    HOOK,
+    LATER,
+    MUCH_LATER,
+    NOW,
+    OTHER,
+    PLAN,
+    names_in,
+    nonzero,
+    opened,
+)
+
+from webhooks_sdk import JournalError
+from webhooks_sdk.replay import Journal, OutcomeStatus
+from webhooks_sdk.replay._journal.rows import ErrorRecord
+from webhooks_sdk.replay._journal.writer import JournalWriter, RowState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from webhooks_sdk.replay._journal.writer import Row
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outage.sqlite"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[JournalWriter]:
+    with opened(path) as journal:
+        yield journal
+
+
+def row_of(journal: JournalWriter, request_id: UUID = EVENT) -> Row:
+    row = journal.find(HOOK, request_id)
+    assert row is not None
+    return row
+
+
+def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None:
+    error = ErrorRecord(kind="NotFoundError", message="no such event", status=404, retry_after=1.5)
+    with opened(path) as journal:
+        assert (journal.run, journal.temporary, journal.path) == (1, False, path)
+        assert journal.find(HOOK, EVENT) is None
+        assert journal.intend(HOOK, EVENT, NOW) == 1
+        assert nonzero(journal) == {"in_flight": 1}
+        journal.settle(
+            HOOK,
+            EVENT,
+            OutcomeStatus.FAILED,
+            LATER,
+            response_status=500,
+            duration_ms=12,
+            delivery_id=OTHER,
+            error=error,
+        )
+    with opened(path) as journal:
+        assert journal.run == 2
+        assert nonzero(journal) == {"failed": 1}
+        row = row_of(journal)
+        assert (row.hook_id, row.request_id, row.state) == (HOOK, EVENT, RowState.FAILED)
+        assert (row.attempts, row.run, row.intent_at, row.settled_at) == (1, 1, NOW, LATER)
+        assert (row.response_status, row.duration_ms, row.delivery_id) == (500, 12, OTHER)
+        assert row.error == error
+
+
+@pytest.mark.parametrize("status", [s for s in OutcomeStatus if s is not OutcomeStatus.SKIPPED])
+def test_each_outcome_is_kept_and_replaced_by_the_next(
+    journal: JournalWriter, status: OutcomeStatus
+) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    journal.settle(HOOK, EVENT, status, LATER, error=ErrorRecord(kind="APIError", message="m"))
+    assert row_of(journal).state == status.value
+    assert nonzero(journal) == {status.value: 1}
+    assert journal.intend(HOOK, EVENT, LATER) == 2
+    journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, MUCH_LATER, response_status=204)
+    row = row_of(journal)
+    assert (row.state, row.error, row.response_status) == (RowState.DELIVERED, None, 204)
+    assert nonzero(journal) == {"delivered": 1}
+
+
+def test_a_target_is_a_subscription_and_an_event(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    assert journal.intend(OTHER, EVENT, NOW) == 1
+    journal.settle(OTHER, EVENT, OutcomeStatus.REJECTED, LATER)
+    assert row_of(journal).state is RowState.IN_FLIGHT
+    assert nonzero(journal) == {"in_flight": 1, "rejected": 1}
+
+
+def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW.astimezone(timezone(timedelta(hours=5, minutes=45))))
+    intent_at = row_of(journal).intent_at
+    assert intent_at is not None
+    assert intent_at == NOW
+    assert intent_at.isoformat() == NOW.isoformat()
+    with pytest.raises(TypeError):
+        journal.intend(HOOK, OTHER, NOW.replace(tzinfo=None))
+    assert journal.find(HOOK, OTHER) is None
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30), 0])
+def test_no_answer_of_a_server_is_too_odd_to_be_kept(journal: JournalWriter, number: int) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    error = ErrorRecord(
+        kind="APIError", message="half of \ud83d, and \0 " + "x" * 9_999, status=number
+    )
+    journal.settle(
+        HOOK,
+        EVENT,
+        OutcomeStatus.FAILED,
+        LATER,
+        response_status=number,
+        duration_ms=number,
+        error=error,
+    )
+    row = row_of(journal)
+    kept = max(-(2**63) + 1, min(number, 2**63 - 1))
+    assert (row.response_status, row.duration_ms) == (kept, kept)
+    assert row.error is not None
+    assert row.error.status == kept
+    assert row.error.message.startswith("half of \\ud83d, and \0 xxx")
+    assert len(row.error.message) < 3_000
+
+
+def test_what_was_skipped_is_no_outcome_of_a_request(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    with pytest.raises(ValueError, match="skipped"):
+        journal.settle(HOOK, EVENT, OutcomeStatus.SKIPPED, LATER)
+    assert row_of(journal).state is RowState.IN_FLIGHT
+
+
+def test_an_outcome_without_an_intent_is_refused(journal: JournalWriter) -> None:
+    attempts: list[Callable[[], object]] = [
+        lambda: journal.settle(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
+        lambda: journal.withdraw(HOOK, EVENT),
+        lambda: journal.touch(HOOK, EVENT),
+    ]
+    for attempt in attempts:
+        with pytest.raises(JournalError, match=str(EVENT)):
+            attempt()
+    assert journal.find(HOOK, EVENT) is None
+
+
+# Withdrawing
+
+
+def test_withdrawing_the_first_intent_leaves_a_target_that_was_never_sent(
+    journal: JournalWriter,
+) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    journal.withdraw(HOOK, EVENT)
+    row = row_of(journal)
+    assert (row.state, row.attempts, row.intent_at) == (RowState.PLANNED, 0, None)
+    assert nonzero(journal) == {"planned": 1}
+    assert journal.intend(HOOK, EVENT, LATER) == 1
+
+
+def test_withdrawing_restores_the_outcome_before(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, LATER, response_status=503, duration_ms=9)
+    before = row_of(journal)
+    for _ in range(3):
+        assert journal.intend(HOOK, EVENT, MUCH_LATER) == 2
+        journal.withdraw(HOOK, EVENT)
+        assert row_of(journal) == before
+        assert nonzero(journal) == {"rejected": 1}
+
+
+def test_withdrawing_without_an_intent_changes_nothing(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, LATER)
+    before = row_of(journal)
+    journal.withdraw(HOOK, EVENT)
+    assert row_of(journal) == before
+    assert nonzero(journal) == {"rejected": 1}
+
+
+# In doubt
+
+
+def test_doubt_begins_with_the_first_request_that_may_have_arrived(path: Path) -> None:
+    with opened(path) as journal:
+        journal.intend(HOOK, EVENT, NOW)
+        assert row_of(journal).open_since == NOW
+    with opened(path) as journal:  # as after a crash
+        journal.intend(HOOK, EVENT, LATER)
+        assert (row_of(journal).intent_at, row_of(journal).open_since) == (LATER, NOW)
+        journal.settle(HOOK, EVENT, OutcomeStatus.UNKNOWN, LATER)
+        assert row_of(journal).open_since == NOW
+        journal.intend(HOOK, EVENT, MUCH_LATER)
+        journal.withdraw(HOOK, EVENT)
+        row = row_of(journal)
+        assert (row.state, row.intent_at, row.open_since) == (RowState.UNKNOWN, LATER, NOW)
+        journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, MUCH_LATER)
+        assert row_of(journal).open_since is None
+        journal.intend(HOOK, EVENT, MUCH_LATER)
+        assert row_of(journal).open_since == MUCH_LATER
+
+
+def test_unanswered_is_what_is_unknown_or_was_left_in_flight(path: Path) -> None:
+    left, unknown, answered, now_in_flight = (UUID(int=n) for n in (40, 30, 20, 10))
+    with opened(path) as journal:
+        for event in (left, unknown, answered):
+            journal.intend(HOOK, event, NOW)
+        journal.settle(HOOK, unknown, OutcomeStatus.UNKNOWN, LATER)
+        journal.settle(HOOK, answered, OutcomeStatus.ACCEPTED, LATER)
+        # What this run has in flight itself is not in doubt yet.
+        assert [row.request_id for row in journal.unanswered()] == [unknown]
+    with opened(path) as journal:
+        journal.intend(HOOK, now_in_flight, NOW)
+        found: list[UUID] = []
+        for row in journal.unanswered():
+            found.append(row.request_id)
+            journal.settle(HOOK, row.request_id, OutcomeStatus.DELIVERED, LATER)
+        assert found == [left, unknown]
+        assert list(journal.unanswered()) == []
+
+
+# What is left for this run
+
+
+def test_untouched_is_what_this_run_has_not_dealt_with(path: Path) -> None:
+    events = [UUID(int=n) for n in (9, 3, 7, 1, 5)]
+    with opened(path) as journal:
+        for event in events:
+            journal.intend(HOOK, event, NOW)
+            journal.settle(HOOK, event, OutcomeStatus.REJECTED, LATER)
+        assert list(journal.untouched()) == []
+    with opened(path) as journal:
+        journal.touch(HOOK, events[1])
+        journal.intend(HOOK, events[2], LATER)
+        # A look-up settles what the run has yet to report.
+        journal.settle(HOOK, events[3], OutcomeStatus.DELIVERED, LATER)
+        assert [row.request_id for row in journal.untouched()] == [events[0], events[3], events[4]]
+        assert row_of(journal, events[1]).run == 2
+        assert row_of(journal, events[1]).attempts == 1
+
+
+def test_untouched_may_be_written_while_it_is_read(journal: JournalWriter) -> None:
+    events = [UUID(int=n) for n in range(12, 1_512)]
+    journal.write_plan(PLAN, [(HOOK, event) for event in events])
+    found: list[UUID] = []
+    for row in journal.untouched():
+        found.append(row.request_id)
+        journal.intend(HOOK, row.request_id, NOW)
+        later = UUID(int=row.request_id.int + 1)
+        if row.request_id.int % 3 == 0 and later in events:
+            journal.touch(HOOK, later)  # not to be yielded any more
+    assert found == [event for event in events if event.int % 3 != 1]
+
+
+# Plans
+
+
+def test_a_plan_is_written_once_with_its_targets(path: Path) -> None:
+    with opened(path) as journal:
+        assert journal.plan is None
+        journal.write_plan(PLAN, [(HOOK, EVENT), (HOOK, OTHER), (HOOK, EVENT)])
+        assert nonzero(journal) == {"planned": 2}
+        with pytest.raises(JournalError, match="another replay"):
+            journal.write_plan(PLAN, [])
+    with opened(path) as journal:
+        assert journal.plan == PLAN
+        assert nonzero(journal) == {"planned": 2}
+        assert [row.request_id for row in journal.untouched()] == [EVENT, OTHER]
+        assert journal.intend(HOOK, EVENT, NOW) == 1
+
+
+def test_a_plan_of_nothing_is_a_plan(path: Path) -> None:
+    plan = evolve(PLAN, oldest_listed=None, covers_since=False, total=0)
+    with opened(path) as journal:
+        journal.write_plan(plan, [])
+    with opened(path) as journal:
+        assert journal.plan == plan
+
+
+def test_a_plan_is_written_as_a_whole_or_not_at_all(path: Path) -> None:
+    def broken() -> Iterator[tuple[UUID, UUID]]:
+        yield from ((HOOK, UUID(int=n)) for n in range(5_000))
+        raise RuntimeError("the list broke off")
+
+    with opened(path) as journal:
+        with pytest.raises(RuntimeError, match="broke off"):
+            journal.write_plan(PLAN, broken())
+        assert (journal.plan, nonzero(journal)) == (None, {})
+        assert journal.find(HOOK, UUID(int=0)) is None
+        journal.write_plan(PLAN, [(HOOK, EVENT)])
+        assert (journal.plan, nonzero(journal)) == (PLAN, {"planned": 1})
+
+
+def test_a_journal_of_given_targets_takes_no_plan(journal: JournalWriter) -> None:
+    journal.intend(HOOK, EVENT, NOW)
+    with pytest.raises(JournalError, match="another replay"):
+        journal.write_plan(PLAN, [(HOOK, OTHER)])
+    assert journal.plan is None
+
+
+# Lifetime
+
+
+def test_a_journal_belongs_to_one_api(path: Path) -> None:
+    with opened(path) as journal:
+        journal.intend(HOOK, EVENT, NOW)
+    with pytest.raises(JournalError, match=BASE_URL) as caught:
+        JournalWriter.open(path, base_url="https://staging.example")
+    assert "https://staging.example" in str(caught.value)
+    with opened(path) as journal:
+        assert journal.run == 2  # the refused one was no run
+        assert row_of(journal).attempts == 1
+
+
+def test_after_closing_one_file_is_left(path: Path) -> None:
+    journal = opened(path)
+    journal.intend(HOOK, EVENT, NOW)
+    journal.close()
+    journal.close()
+    assert names_in(path.parent) == [path.name]
+    for attempt in (
+        lambda: journal.find(HOOK, EVENT),
+        lambda: journal.intend(HOOK, EVENT, NOW),
+        lambda: journal.settle(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
+        lambda: journal.write_plan(PLAN, []),
+        lambda: list(journal.untouched()),
+    ):
+        with pytest.raises(JournalError, match="closed"):
+            attempt()
+
+
+def test_a_temporary_journal_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with opened(None) as journal, opened(None) as other:
+        assert journal.temporary
+        assert journal.path != other.path
+        assert journal.path.is_relative_to(tmp_path)
+        journal.intend(HOOK, EVENT, NOW)
+        assert other.find(HOOK, EVENT) is None
+    assert names_in(tmp_path) == []
+
+
+def test_a_temporary_journal_needs_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(JournalError, match="temporary journal"):
+        opened(None)
+
+
+def test_a_durable_journal_is_a_journal(path: Path) -> None:
+    with opened(path, durable=True) as journal:
+        journal.intend(HOOK, EVENT, NOW)
+    with opened(path) as journal:
+        assert row_of(journal).attempts == 1
+
+
+def test_all_threads_may_write(path: Path) -> None:
+    events = [UUID(int=n) for n in range(1, 801)]
+    with opened(path) as shared:
+
+        def carry_out(event: UUID) -> int:
+            attempts = shared.intend(HOOK, event, NOW)
+            shared.settle(HOOK, event, OutcomeStatus.DELIVERED, LATER, response_status=200)
+            return attempts
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(carry_out, events)) == {1}
+        assert nonzero(shared) == {"delivered": len(events)}
+    with opened(path) as journal:
+        assert {row.request_id for row in journal.untouched()} == set(events)
+
+
+def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
+    with opened(path) as journal, Journal(path) as reader:
+        journal.hold()
+        journal.hold()
+        assert journal.add(HOOK, EVENT, NOW)
+        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        assert not journal.add(HOOK, EVENT, LATER)
+        assert journal.intend(HOOK, OTHER, LATER) == 1
+        assert len(reader) == 0
+        journal.flush()
+        assert [(entry.status, entry.in_flight) for entry in reader] == [
+            ("delivered", False),
+            (None, True),
+        ]
+        journal.flush()
+
+
+def test_what_was_held_when_the_process_died_was_not_written(path: Path) -> None:
+    with opened(path) as journal:
+        journal.intend(HOOK, EVENT, NOW)
+        journal.hold()
+        journal.intend(HOOK, OTHER, NOW)
+    with opened(path) as journal:
+        assert journal.find(HOOK, OTHER) is None
+        assert row_of(journal).state is RowState.IN_FLIGHT

@@ -1,0 +1,392 @@
+"""Real deliveries to real subscribers, good and bad."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import httpx
+import pytest
+import trustme
+from support.sandbox_helpers import (
+    EVENT,
+    SandboxClient,
+    address_that_never_accepts,
+    subscriber_that_says,
+)
+
+from webhooks_sdk._receiving.signing import sign
+from webhooks_sdk.sandbox import Sandbox, Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
+    with SandboxClient(sandbox) as client:
+        yield client
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as subscriber:
+        yield subscriber
+
+
+def test_a_delivery_is_a_post_of_json_with_the_documented_headers(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(f"{subscriber.url}in?x=1", secret="hush", header="X-Key: a b")
+    payload = {"owner": {"first_name": "Zoë"}, "n": [1, None, True]}
+    (attempt,) = sandbox.publish(EVENT, payload)
+    (delivery,) = subscriber.deliveries
+    assert (delivery.method, delivery.path) == ("POST", "/in")
+    assert delivery.json() == payload
+    assert dict(delivery.headers) == {
+        "host": subscriber.url.removeprefix("http://").rstrip("/"),
+        "user-agent": "Hookshot",
+        "connection": "close",
+        "content-type": "application/json",
+        "content-length": str(len(delivery.body)),
+        "x-emperor-event": EVENT,
+        "x-emperor-delivery": str(attempt.delivery_id),
+        "x-signature": sign(delivery.body, "hush"),
+        "x-key": "a b",
+    }
+    assert (attempt.status, attempt.error, attempt.delivered) == (200, None, True)
+    assert attempt.duration_ms is not None
+    assert sandbox.attempts == (attempt,)
+
+
+def test_a_static_header_can_be_latin_1(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url, header="X-Team: Zürich")
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.delivered
+    (delivery,) = subscriber.deliveries
+    assert delivery.headers["x-team"] == "Zürich"
+
+
+def test_a_subscriber_that_hangs_up_is_said_to(sandbox: Sandbox, client: SandboxClient) -> None:
+    with subscriber_that_says(b"") as url:
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.error == "the subscriber closed the connection without an answer"
+
+
+def test_without_secret_and_header_there_are_no_such_headers(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    sandbox.publish("carrier", {})
+    (delivery,) = subscriber.deliveries
+    assert "X-Signature" not in delivery.headers
+    assert delivery.headers["X-Emperor-Event"] == "carrier"
+    assert len(delivery.headers) == 7
+
+
+def test_only_matching_active_subscriptions_receive(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    url = subscriber.url
+    wanted = [
+        client.subscribe(url, events=["*"]),
+        client.subscribe(url, events=["application_form"]),
+        client.subscribe(url, events=["carrier", EVENT]),
+    ]
+    client.subscribe(url, events=["application_form:inactive"])
+    client.subscribe(url, active=False)
+    client.subscribe("nowhere")
+    attempts = sandbox.publish(EVENT, {})
+    assert [str(attempt.hook_id) for attempt in attempts] == [row["id"] for row in wanted]
+    assert len(subscriber.deliveries) == 3
+    assert len({attempt.event_id for attempt in attempts}) == 3
+
+
+def test_an_event_that_nobody_receives_is_no_attempt(sandbox: Sandbox) -> None:
+    assert sandbox.publish(EVENT, {}) == sandbox.attempts == ()
+
+
+@pytest.mark.parametrize("event", ["", "*", "a b", "a:", "a:b:c", "a\r\nX: y"])
+def test_an_event_needs_a_name(sandbox: Sandbox, event: str) -> None:
+    with pytest.raises(ValueError, match="subject:action"):
+        sandbox.publish(event, {})
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", object()])
+def test_a_payload_must_be_json(sandbox: Sandbox, value: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        sandbox.publish(EVENT, {"value": value})
+
+
+@pytest.mark.parametrize("status", [200, 204, 299, 301, 400, 410, 500, 503])
+def test_only_2xx_is_success(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber, status: int
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = status
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert (attempt.status, attempt.delivered) == (status, status < 300)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+def test_redirects_are_failures_and_not_followed(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber, status: str
+) -> None:
+    answer = f"HTTP/1.1 {status}\r\nLocation: {subscriber.url}\r\nContent-Length: 0\r\n\r\n"
+    with subscriber_that_says(answer.encode()) as url:
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert (attempt.status, attempt.delivered) == (int(status[:3]), False)
+    assert subscriber.deliveries == ()
+
+
+def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxClient) -> None:
+    with subscriber_that_says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.status == 200
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    ],
+)
+def test_a_broken_answer_is_no_answer(
+    sandbox: Sandbox, client: SandboxClient, answer: bytes
+) -> None:
+    with subscriber_that_says(answer) as url:
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+        row = client.redeliver(attempt)
+    assert (attempt.status, attempt.duration_ms, attempt.delivered) == (None, None, False)
+    assert attempt.error
+    assert (row["response_status"], row["response_duration_ms"]) == (None, None)
+
+
+def test_a_subscriber_that_is_down_never_answers(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.stop()
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert (attempt.status, attempt.duration_ms) == (None, None)
+    assert attempt.error
+    subscriber.start()
+    assert client.redeliver(attempt)["response_status"] == 200
+
+
+@pytest.mark.parametrize("host", ["a..b", "no-such-host.invalid"])
+def test_a_host_that_is_not_there_never_answers(
+    sandbox: Sandbox, client: SandboxClient, host: str
+) -> None:
+    client.subscribe(f"http://{host}/")
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.status is None
+    assert attempt.error
+
+
+def test_the_answer_must_come_in_time() -> None:
+    with (
+        Sandbox(answer_timeout=0.05) as sandbox,
+        SandboxClient(sandbox) as client,
+        Subscriber(delay=600) as subscriber,
+    ):
+        client.subscribe(subscriber.url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert (attempt.status, attempt.duration_ms) == (None, None)
+    assert attempt.error == "no answer came within 0.05 s"
+
+
+def test_the_connection_must_open_in_time() -> None:
+    with (
+        address_that_never_accepts() as url,
+        Sandbox(connect_timeout=0.05) as sandbox,
+        SandboxClient(sandbox) as client,
+    ):
+        client.subscribe(url)
+        (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.status is None
+    assert attempt.error == "the connection did not open within 0.05 s"
+
+
+def test_a_redelivery_sends_the_same_event_again(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    subscriber.status = 500
+    client.subscribe(subscriber.url, secret="s")
+    (attempt,) = sandbox.publish(EVENT, {"n": 1})
+    subscriber.status = 202
+    row = client.redeliver(attempt)
+    assert row["id"] == str(attempt.event_id)
+    assert row["hook_id"] == str(attempt.hook_id)
+    assert row["event"] == EVENT
+    assert row["redelivery"] is True
+    assert row["response_status"] == 202
+    assert isinstance(row["response_duration_ms"], int)
+    first, second = subscriber.deliveries
+    assert second.body == first.body
+    assert second.headers["X-Signature"] == first.headers["X-Signature"]
+    assert second.headers["X-Emperor-Delivery"] == row["delivery_id"]
+    assert row["delivery_id"] != str(attempt.delivery_id)
+    again = sandbox.attempts[1]
+    assert again.delivery_id == UUID(row["delivery_id"])
+    assert (again.event_id, again.redelivery) == (attempt.event_id, True)
+
+
+def test_an_inactive_subscription_receives_no_redelivery(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    (attempt,) = sandbox.publish(EVENT, {})
+    client.patch(f"/hooks/{attempt.hook_id}", json={"active": False})
+    row = client.redeliver(attempt)
+    assert (row["redelivery"], row["response_status"]) == (True, None)
+    assert len(subscriber.deliveries) == 1
+
+
+def test_large_bodies_arrive_whole(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url, secret="s")
+    payload = {"text": "ü" * 2_000_000}
+    (attempt,) = sandbox.publish(EVENT, payload)
+    assert attempt.delivered
+    (delivery,) = subscriber.deliveries
+    assert delivery.json() == payload
+    assert delivery.headers["X-Signature"] == sign(delivery.body, "s")
+
+
+def test_an_attempt_is_listed_while_it_is_under_way(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    (attempt,) = sandbox.publish(EVENT, {})
+    subscriber.delay = 600
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(
+            f"/hooks/{attempt.hook_id}/requests/{attempt.event_id}/redeliver",
+            timeout=httpx.Timeout(30, read=0.05),
+        )
+    subscriber.wait_for(2)
+    row = client.get(f"/hooks/{attempt.hook_id}/requests").json()[0]
+    assert (row["redelivery"], row["response_status"]) == (True, None)
+    assert sandbox.attempts[1].finished_at is None
+    # It goes on although its client has left.
+    subscriber.stop()
+    while sandbox.attempts[1].finished_at is None:
+        client.get("/hooks")
+    assert sandbox.attempts[1].error
+
+
+def test_many_redeliveries_to_a_slow_subscriber_go_on_at_the_same_time(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    many = 64
+    everybody = threading.Barrier(many, timeout=30)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            everybody.wait()
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128
+
+    hook_id = client.subscribe(subscriber.url)["id"]
+    attempts = [sandbox.publish(EVENT, {})[0] for _ in range(many)]
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        client.patch(f"/hooks/{hook_id}", json={"url": url}).raise_for_status()
+        with ThreadPoolExecutor(many) as pool:
+            rows = list(pool.map(client.redeliver, attempts))
+        server.shutdown()
+        thread.join()
+    assert [row["response_status"] for row in rows] == [200] * many
+    assert len(sandbox.attempts) == 2 * many
+
+
+def test_publish_can_be_called_from_many_threads_and_from_async_code(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+
+    async def publish_all() -> None:
+        await asyncio.gather(
+            *(asyncio.to_thread(sandbox.publish, EVENT, {"n": n}) for n in range(20))
+        )
+
+    asyncio.run(publish_all())
+    bodies = [json.loads(delivery.body)["n"] for delivery in subscriber.deliveries]
+    assert sorted(bodies) == list(range(20))
+    assert all(attempt.delivered for attempt in sandbox.attempts)
+
+
+def test_deliveries_go_over_tls_too(
+    sandbox: Sandbox,
+    client: SandboxClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    context.load_cert_chain(tmp_path / "server.pem")
+    bodies: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        client.subscribe(f"https://localhost:{server.server_port}/")
+        client.subscribe(f"https://127.0.0.1:{server.server_port}/")
+        trusted, untrusted = sandbox.publish(EVENT, {"n": 1})
+        server.shutdown()
+        thread.join()
+    assert trusted.status == 200
+    assert bodies == [b'{"n": 1}']
+    assert untrusted.status is None
+    assert untrusted.error is not None
+    assert "certificate" in untrusted.error

@@ -1,0 +1,54 @@
+"""How long deliveries wait for a subscriber: for each tenant what it is set to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from support.sandbox_helpers import EVENT, SandboxClient, address_that_never_accepts
+
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Tenant
+
+
+def test_each_tenant_has_its_own_and_at_first_the_sandboxes() -> None:
+    with Sandbox(connect_timeout=3, answer_timeout=30) as sandbox, sandbox.add_tenant() as tenant:
+        assert (tenant.connect_timeout, tenant.answer_timeout) == (3, 30)
+        tenant.answer_timeout = 0.5
+        tenant.connect_timeout = 0.25
+        assert (tenant.connect_timeout, tenant.answer_timeout) == (0.25, 0.5)
+        assert (sandbox.connect_timeout, sandbox.answer_timeout) == (3, 30)
+
+
+def test_documented_is_5_and_60_seconds() -> None:
+    with Sandbox() as sandbox:
+        assert (sandbox.connect_timeout, sandbox.answer_timeout) == (5, 60)
+
+
+def test_a_subscriber_that_hangs_is_waited_for_so_long(
+    webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
+) -> None:
+    webhooks_sandbox.answer_timeout = 0.05
+    webhooks_subscriber.hang()
+    with SandboxClient(webhooks_sandbox) as client:
+        client.subscribe(webhooks_subscriber.url)
+        (attempt,) = webhooks_sandbox.publish(EVENT, {})
+    assert attempt.error == "no answer came within 0.05 s"
+
+
+def test_a_subscriber_that_never_accepts_is_waited_for_so_long(webhooks_sandbox: Tenant) -> None:
+    webhooks_sandbox.connect_timeout = 0.05
+    with address_that_never_accepts() as url, SandboxClient(webhooks_sandbox) as client:
+        client.subscribe(url)
+        (attempt,) = webhooks_sandbox.publish(EVENT, {})
+    assert attempt.error == "the connection did not open within 0.05 s"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
+def test_what_is_no_timeout_is_refused(webhooks_sandbox: Tenant, seconds: float) -> None:
+    with pytest.raises(ValueError, match="answer_timeout must be"):
+        webhooks_sandbox.answer_timeout = seconds
+    with pytest.raises(ValueError, match="connect_timeout must be"):
+        webhooks_sandbox.connect_timeout = seconds
+    with pytest.raises(ValueError, match="connect_timeout must be"):
+        Sandbox(connect_timeout=seconds)
+    assert webhooks_sandbox.answer_timeout == 60

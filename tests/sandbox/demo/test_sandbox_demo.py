@@ -1,0 +1,136 @@
+"""The story that an empty sandbox can be filled with."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.sandbox_helpers import SandboxClient
+
+from webhooks_sdk import Client, ClientCredentials, Delivery
+from webhooks_sdk.sandbox import Sandbox, Tenant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def outline(tenant: Tenant) -> list[tuple[Any, ...]]:
+    """What of a story does not depend on when, where and by whom it is told."""
+    return [
+        (one.event, one.number, one.retry, one.status, one.failure, one.duration_ms)
+        for one in tenant.attempts
+    ]
+
+
+@pytest.fixture(scope="module")
+def told() -> Sandbox:
+    with Sandbox(seed=1, seed_demo=True) as sandbox:
+        pass
+    return sandbox
+
+
+def test_it_has_all_that_an_inspector_shows(told: Sandbox) -> None:
+    attempts = told.attempts
+    assert len({one.event_id for one in attempts}) >= 200
+    assert len(told.subscriptions) == 4
+    assert Counter(one.active for one in told.subscriptions) == {True: 3, False: 1}
+    failures = {one.failure for one in attempts}
+    assert failures >= {
+        None,
+        "the subscriber answered 503",
+        "the subscriber answered 502",
+        "no answer came within 60 s",
+        "the connection did not open within 5 s",
+    }
+    assert any(one.redelivery for one in attempts)
+    assert any(one.retry and one.delivered for one in attempts)
+    assert any(one.signature for one in attempts)
+    assert len(told.pending_retries) >= 10
+
+
+def test_it_ends_now_and_keeps_the_order_of_time(told: Sandbox) -> None:
+    starts = [one.started_at for one in told.attempts]
+    assert starts == sorted(starts)
+    assert all(one.finished_at and one.finished_at >= one.started_at for one in told.attempts)
+    assert timedelta(days=4) < told.now - starts[0] < timedelta(days=6)
+    assert told.now - starts[-1] < timedelta(hours=2)
+    assert max(one.finished_at for one in told.attempts if one.finished_at) <= told.now
+    assert all(one.due_at > told.now - timedelta(minutes=5) for one in told.pending_retries)
+
+
+def test_it_keeps_the_rules_of_the_service(told: Sandbox) -> None:
+    by_event: dict[object, list[Any]] = {}
+    for one in told.attempts:
+        by_event.setdefault(one.event_id, []).append(one)
+    for attempts in by_event.values():
+        assert [one.number for one in attempts] == list(range(1, len(attempts) + 1))
+        retries = [one for one in attempts if one.retry is not None]
+        assert [one.retry for one in retries] == list(range(len(retries)))
+        assert not any(one.delivered for one in retries[:-1])
+    pending = {one.event_id: one.retry for one in told.pending_retries}
+    for event_id, retry in pending.items():
+        assert sum(one.retry is not None for one in by_event[event_id]) == retry
+
+
+def test_its_deliveries_are_the_services(told: Sandbox) -> None:
+    signed = next(one for one in told.attempts if one.signature)
+    (secret,) = (one.secret for one in told.subscriptions if one.id == signed.hook_id)
+    delivery = Delivery.from_http(
+        signed.request_headers, told.event_body(signed.event_id), secret=secret
+    )
+    assert delivery.event == signed.event
+
+
+def test_the_same_seed_tells_the_same(told: Sandbox) -> None:
+    with Sandbox(seed=1, seed_demo=True) as again, Sandbox(seed=2, seed_demo=True) as other:
+        assert outline(again) == outline(told) != outline(other)
+        assert [one.delivery_id for one in again.attempts] == [
+            one.delivery_id for one in told.attempts
+        ]
+
+
+def test_it_goes_on_and_contacts_nobody_but_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    contacted: set[str] = set()
+    connect = socket.socket.connect
+
+    def watched(self: socket.socket, address: Any) -> None:
+        contacted.add(address[0])
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    with Sandbox(seed=1, seed_demo=True) as sandbox:
+        assert contacted == set()
+        assert {one.url.split("/_sandbox")[0] for one in sandbox.subscriptions} == {
+            sandbox.base_url
+        }
+        retries = sandbox.advance(timedelta(hours=1))
+        assert retries
+        assert {one.status for one in retries} <= {503, 202}
+        credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
+        with Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
+            crm = sandbox.subscriptions[0]
+            event = client.hooks.list_events(crm.id)[0]
+            assert client.hooks.redeliver(crm.id, event.id).delivered
+
+
+def test_only_an_empty_database_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.sqlite"
+    with Sandbox(database=path) as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe("http://127.0.0.1:9/")
+    with Sandbox(database=path, seed_demo=True) as sandbox:
+        assert len(sandbox.subscriptions) == 1
+        assert sandbox.attempts == ()
+
+
+def test_it_is_kept_in_a_file_and_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.sqlite"
+    with Sandbox(database=path, seed_demo=True) as sandbox:
+        attempts, pending = outline(sandbox), len(sandbox.pending_retries)
+        due = [one.due_at for one in sandbox.pending_retries]
+    with Sandbox(database=path, seed_demo=True) as sandbox:
+        assert outline(sandbox) == attempts
+        assert len(sandbox.pending_retries) == pending
+        assert [one.due_at for one in sandbox.pending_retries] >= due

@@ -1,0 +1,362 @@
+"""Automatic retries: over real sockets, in virtual time."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.sandbox_helpers import EVENT, SandboxClient
+
+from webhooks_sdk.sandbox import Sandbox, Subscriber
+from webhooks_sdk.sandbox._service.schedule import retry_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+THREE_WEEKS = timedelta(weeks=3)
+TOLERANCE = timedelta(minutes=1)  # real time goes on while attempts are made
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
+    with SandboxClient(sandbox) as client:
+        yield client
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as subscriber:
+        yield subscriber
+
+
+def test_a_failed_delivery_is_tried_25_times_more_over_three_weeks(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url, secret="s")
+    subscriber.status = 503
+    (first,) = sandbox.publish(EVENT, {"n": 1})
+    retries = sandbox.advance(THREE_WEEKS)
+    assert [one.retry for one in retries] == [*range(1, 26)]
+    assert [one.number for one in retries] == [*range(2, 27)]
+    assert sandbox.attempts == (first, *retries)
+    assert {one.event_id for one in sandbox.attempts} == {first.event_id}
+    assert len({one.delivery_id for one in sandbox.attempts}) == 26
+    assert not any(one.redelivery for one in sandbox.attempts)
+    assert sandbox.pending_retries == ()
+    assert sandbox.advance(timedelta(weeks=100)) == ()
+    # The subscriber has seen the same event 26 times.
+    assert len({one.body for one in subscriber.deliveries}) == 1
+    assert len(subscriber.deliveries) == 26
+    due = first.started_at
+    for one in retries:
+        due += retry_delay(one.retry or 0)
+        assert timedelta() <= one.started_at - due < TOLERANCE
+
+
+def test_a_step_brings_about_what_is_due_until_then_and_no_more(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    sandbox.publish(EVENT, {})
+    assert sandbox.advance(timedelta(seconds=14, microseconds=999_999)) == ()
+    (first,) = sandbox.advance(timedelta(microseconds=1))
+    assert first.retry == 1
+    assert sandbox.advance(timedelta()) == ()
+    (second,) = sandbox.advance(retry_delay(2) + retry_delay(3) - timedelta(seconds=1))
+    assert second.retry == 2
+    (pending,) = sandbox.pending_retries
+    assert (pending.retry, pending.event, pending.event_id) == (3, EVENT, first.event_id)
+    assert abs(pending.due_at - sandbox.now - timedelta(seconds=1)) < TOLERANCE
+
+
+def test_success_ends_the_schedule(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.stop()
+    sandbox.publish(EVENT, {})
+    sandbox.advance(timedelta(seconds=60))
+    subscriber.start()
+    attempts = sandbox.advance(THREE_WEEKS)
+    assert [one.delivered for one in attempts] == [True]
+    assert sandbox.pending_retries == ()
+
+
+def test_a_first_success_schedules_nothing(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    sandbox.publish(EVENT, {})
+    assert sandbox.pending_retries == ()
+    assert sandbox.advance(THREE_WEEKS) == ()
+
+
+def test_a_redelivery_leaves_the_schedule_alone(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    (attempt,) = sandbox.publish(EVENT, {})
+    before = [(one.retry, one.event_id) for one in sandbox.pending_retries]
+    for status in (500, 200):
+        subscriber.status = status
+        client.redeliver(attempt)
+        assert [(one.retry, one.event_id) for one in sandbox.pending_retries] == before
+    (retry,) = sandbox.advance(timedelta(seconds=15))
+    assert (retry.retry, retry.number, retry.redelivery) == (1, 4, False)
+    # Nor does a failed redelivery of an event that was delivered begin one.
+    subscriber.status = 500
+    client.redeliver(attempt)
+    assert sandbox.pending_retries == ()
+
+
+def test_a_deleted_subscription_is_not_tried_again(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    hook_id = client.subscribe(subscriber.url)["id"]
+    subscriber.status = 500
+    sandbox.publish(EVENT, {})
+    client.delete(f"/hooks/{hook_id}").raise_for_status()
+    assert sandbox.pending_retries == ()
+    assert sandbox.advance(THREE_WEEKS) == ()
+    assert len(sandbox.attempts) == 1
+
+
+def test_a_subscription_deleted_during_its_attempt_is_not_tried_again(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    hook_id = client.subscribe(subscriber.url)["id"]
+    subscriber.delay = 600
+    publishing = threading.Thread(target=sandbox.publish, args=(EVENT, {}))
+    publishing.start()
+    subscriber.wait_for(1)
+    client.delete(f"/hooks/{hook_id}").raise_for_status()
+    subscriber.stop()
+    publishing.join()
+    assert sandbox.attempts[0].error
+    assert sandbox.pending_retries == ()
+
+
+def test_an_inactive_subscription_is_sent_nothing_and_goes_on_when_it_is_active_again(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    hook_id = client.subscribe(subscriber.url)["id"]
+    subscriber.status = 500
+    sandbox.publish(EVENT, {})
+    client.patch(f"/hooks/{hook_id}", json={"active": False}).raise_for_status()
+    (skipped,) = sandbox.advance(timedelta(seconds=15))
+    assert skipped.status is None
+    assert "not sent" in (skipped.error or "")
+    assert skipped.request_headers == ()
+    assert len(subscriber.deliveries) == 1
+    client.patch(f"/hooks/{hook_id}", json={"active": True}).raise_for_status()
+    subscriber.status = 200
+    (sent,) = sandbox.advance(retry_delay(2))
+    assert (sent.retry, sent.delivered) == (2, True)
+
+
+def test_retries_of_several_events_are_made_in_the_order_of_their_time(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    for number in range(3):
+        sandbox.publish(EVENT, {"n": number})
+        sandbox.advance(timedelta(seconds=1))
+    before = len(subscriber.deliveries)
+    attempts = sandbox.advance(timedelta(hours=1))
+    times = [one.started_at for one in attempts]
+    assert times == sorted(times)
+    seen = [one.json() for one in subscriber.deliveries[before:]]
+    assert seen == [{"n": number} for _ in range(len(seen) // 3) for number in range(3)]
+    assert [one.number for one in attempts[::3]] == [*range(2, 2 + len(attempts) // 3)]
+
+
+def test_the_same_story_has_the_same_attempts_each_time() -> None:
+    def tell() -> list[tuple[str, int, int | None, int | None]]:
+        with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
+            client.subscribe(subscriber.url)
+            client.subscribe(subscriber.url, events=["carrier"])
+            subscriber.status = 500
+            for event in (EVENT, "carrier:bridged", "carrier"):
+                sandbox.publish(event, {})
+                sandbox.advance(timedelta(minutes=2))
+            subscriber.status = 200
+            sandbox.advance(timedelta(days=1))
+            return [(one.event, one.number, one.retry, one.status) for one in sandbox.attempts]
+
+    assert tell() == tell()
+
+
+def test_the_clock_rules_all_timestamps_and_no_duration(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    real = datetime.now(UTC)
+    assert abs(sandbox.now - real) < TOLERANCE
+    sandbox.advance(timedelta(days=1000))
+    future = real + timedelta(days=1000)
+    row = client.subscribe(subscriber.url)
+    (attempt,) = sandbox.publish(EVENT, {})
+    listed = client.get(f"/hooks/{row['id']}/requests").json()[0]
+    times = [
+        *(sandbox.now, attempt.enqueued_at, attempt.started_at, attempt.finished_at),
+        sandbox.requests[-1].received_at,
+        *(datetime.fromisoformat(row[name]) for name in ("created_at", "updated_at")),
+        *(datetime.fromisoformat(listed[name]) for name in ("enqueued_at", "created_at")),
+    ]
+    assert all(time is not None and abs(time - future) < TOLERANCE for time in times)
+    assert attempt.duration_ms is not None
+    assert attempt.duration_ms < 60_000
+    # Tokens live in real time: the one from before the step is good.
+    assert client.get("/hooks").status_code == 200
+
+
+def test_each_tenant_has_its_own_clock(sandbox: Sandbox, subscriber: Subscriber) -> None:
+    subscriber.status = 500
+    with sandbox.add_tenant() as other:
+        for tenant in (sandbox, other):
+            with SandboxClient(tenant) as client:
+                client.subscribe(subscriber.url)
+            tenant.publish(EVENT, {})
+        assert len(other.advance(timedelta(days=1))) > 1
+        assert abs(other.now - sandbox.now - timedelta(days=1)) < TOLERANCE
+        assert len(sandbox.attempts) == len(sandbox.pending_retries) == 1
+
+
+@pytest.mark.parametrize("step", [timedelta(seconds=-1), timedelta.max])
+def test_a_step_goes_forward_within_the_calendar(sandbox: Sandbox, step: timedelta) -> None:
+    with pytest.raises(ValueError, match="step"):
+        sandbox.advance(step)
+
+
+def test_a_step_is_a_timedelta(sandbox: Sandbox) -> None:
+    seconds: Any = 60
+    with pytest.raises(TypeError, match=r"must be a timedelta, .* not 60"):
+        sandbox.advance(seconds)
+
+
+def test_stepping_needs_a_sandbox_that_runs() -> None:
+    with pytest.raises(RuntimeError, match="not running"):
+        Sandbox().advance(timedelta(1))
+
+
+def test_reset_goes_back_to_the_real_time(sandbox: Sandbox) -> None:
+    sandbox.advance(timedelta(days=1))
+    sandbox.reset()
+    assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
+
+
+def test_a_reset_ends_a_step_that_is_under_way(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.fail()
+    sandbox.publish(EVENT, {})
+    subscriber.hang()
+    with ThreadPoolExecutor() as pool:
+        step = pool.submit(sandbox.advance, THREE_WEEKS)
+        subscriber.wait_for(2)
+        sandbox.reset()
+        subscriber.stop()
+        assert len(step.result()) == 1
+    assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
+    assert sandbox.attempts == ()
+    assert sandbox.pending_retries == ()
+
+
+def test_with_real_time_retries_come_on_their_own(subscriber: Subscriber) -> None:
+    subscriber.status = 500
+    with Sandbox(real_time=True) as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+        sandbox.publish(EVENT, {})
+        # All but a moment of the wait.
+        assert sandbox.advance(timedelta(seconds=14.9)) == ()
+        subscriber.status = 200
+        subscriber.wait_for(2)
+        sandbox.advance(timedelta())  # waits for what goes on in the background
+        retry = sandbox.attempts[1]
+    assert (retry.retry, retry.delivered) == (1, True)
+
+
+def test_a_publish_that_is_cut_off_is_tried_again() -> None:
+    with Subscriber(delay=600) as subscriber:
+        with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+            client.subscribe(subscriber.url)
+
+            def publish() -> None:
+                with pytest.raises(RuntimeError, match="stopped"):
+                    sandbox.publish(EVENT, {})
+
+            publishing = threading.Thread(target=publish)
+            publishing.start()
+            subscriber.wait_for(1)
+        publishing.join()
+    assert "cut off" in (sandbox.attempts[0].error or "")
+    assert [one.retry for one in sandbox.pending_retries] == [1]
+
+
+def test_an_attempt_says_what_was_sent_and_why_it_failed(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url, secret="s", header="X-Key: v")
+    subscriber.status = 418
+    (attempt,) = sandbox.publish(EVENT, {"n": 1})
+    (delivery,) = subscriber.deliveries
+    assert {name.lower(): value for name, value in attempt.request_headers} == dict(
+        delivery.headers
+    )
+    assert attempt == sandbox.attempts[0]
+    assert attempt.url == subscriber.url
+    assert attempt.signature == delivery.headers["X-Signature"]
+    assert attempt.failure == "the subscriber answered 418"
+    assert sandbox.event_body(attempt.event_id) == delivery.body
+    with pytest.raises(LookupError):
+        sandbox.event_body(attempt.delivery_id)
+    subscriber.status = 200
+    (good,) = sandbox.publish(EVENT, {})
+    assert good.failure is None
+    subscriber.stop()
+    (bad,) = sandbox.publish(EVENT, {})
+    assert bad.failure == bad.error is not None
+    client.subscribe(subscriber.url)
+    assert sandbox.publish(EVENT, {})[1].signature is None
+
+
+def test_at_the_end_of_the_calendar_everything_still_works(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    sandbox.advance(datetime(9999, 1, 1, tzinfo=UTC) - sandbox.now - TOLERANCE)
+    (attempt,) = sandbox.publish(EVENT, {})
+    assert attempt.started_at.year == 9998
+    assert [one.retry for one in sandbox.pending_retries] == [1]
+    with pytest.raises(ValueError, match="9998"):
+        sandbox.advance(THREE_WEEKS)
+
+
+def test_steps_from_several_threads_make_each_retry_once(
+    sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
+) -> None:
+    client.subscribe(subscriber.url)
+    subscriber.status = 500
+    for _ in range(4):
+        sandbox.publish(EVENT, {})
+    with ThreadPoolExecutor(4) as pool:
+        made = [*pool.map(sandbox.advance, [timedelta(days=1)] * 4)]
+    attempts = [one for some in made for one in some]
+    assert len(sandbox.attempts) == 4 + len(attempts)
+    made_twice = Counter((one.event_id, one.retry) for one in attempts)
+    assert set(made_twice.values()) == {1}
+    assert abs(sandbox.now - datetime.now(UTC) - timedelta(days=4)) < TOLERANCE

@@ -1,0 +1,268 @@
+"""What the documentation leaves open: the SDK's clients work with every answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import asdict, evolve
+from support.sandbox_helpers import EVENT, SandboxClient
+
+from webhooks_sdk import ClientCredentials, NotFoundError
+from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.harness import ClientHarness
+
+    from webhooks_sdk import Client, WebhookEvent
+
+SEEDS = range(8)
+ALL = [*Variants.names(), *SEEDS]
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as subscriber:
+        yield subscriber
+
+
+@pytest.fixture(params=ALL)
+def varied(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with Sandbox(variants=request.param) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(harness: ClientHarness, varied: Sandbox) -> Client:
+    credentials = ClientCredentials(varied.client_id, varied.client_secret)
+    return harness.client(credentials, base_url=varied.base_url, token_url=varied.token_url)
+
+
+def listed_once_ended(varied: Sandbox, client: Client, hook: Any) -> list[WebhookEvent]:
+    """Return the list when what is delivered in the background has landed in it."""
+    varied.advance(timedelta())
+    return list(client.hooks.list_events(hook.id))
+
+
+def test_a_subscription_is_made_changed_and_deleted(client: Client) -> None:
+    hook = client.hooks.create(url="http://127.0.0.1:9/", events=["carrier"], secret="s")
+    assert client.hooks.get(hook.id) == hook
+    changed = client.hooks.update(hook.id, active=True, secret=None)
+    assert (changed.active, changed.config.secret) == (True, None)
+    assert [one.id for one in client.hooks.list()] == [hook.id]
+    client.hooks.delete(hook.id)
+    with pytest.raises(NotFoundError):
+        client.hooks.get(hook.id)
+
+
+def test_a_missed_event_is_found_and_redelivered(
+    varied: Sandbox, client: Client, subscriber: Subscriber
+) -> None:
+    hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
+    varied.publish("carrier:bridged", {})
+    subscriber.stop()
+    (missed,) = varied.publish(EVENT, {"n": 1})
+    (found,) = [one for one in client.hooks.list_events(hook.id) if not one.delivered]
+    assert (found.id, found.event) == (missed.event_id, EVENT)
+    assert (found.response_status, found.response_duration_ms) == (None, None)
+
+    subscriber.start()
+    again = client.hooks.redeliver(found.hook_id, found.id)
+    assert (again.id, again.redelivery) == (found.id, True)
+    assert again.delivery_id != found.delivery_id
+    assert subscriber.wait_for(2)[1].json() == {"n": 1}
+    after = {one.delivery_id: one for one in listed_once_ended(varied, client, hook)}
+    landed = after[again.delivery_id]
+    assert (landed.delivered, landed.response_status) == (True, 200)
+    assert landed.id == found.id
+    if varied.variants.redelivery == "waits":
+        assert landed == again
+
+
+def test_a_redelivery_that_fails_is_an_answer(
+    varied: Sandbox, client: Client, subscriber: Subscriber
+) -> None:
+    hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
+    (attempt,) = varied.publish(EVENT, {})
+    for status in (500, None):
+        if status is None:
+            subscriber.stop()
+        else:
+            subscriber.status = status
+        again = client.hooks.redeliver(attempt.hook_id, attempt.event_id)
+        assert not again.delivered
+        after = {one.delivery_id: one for one in listed_once_ended(varied, client, hook)}
+        assert after[again.delivery_id].response_status == status
+
+
+def test_an_event_with_several_attempts_has_one_id(
+    varied: Sandbox, client: Client, subscriber: Subscriber
+) -> None:
+    hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
+    (attempt,) = varied.publish(EVENT, {})
+    client.hooks.redeliver(hook.id, attempt.event_id)
+    events = listed_once_ended(varied, client, hook)
+    assert {one.id for one in events} == {attempt.event_id}
+    deliveries = {one.delivery_id for one in events}
+    assert len(deliveries) == len(events) == (1 if varied.variants.rows == "events" else 2)
+
+
+def test_more_events_than_are_listed_leave_the_latest(
+    varied: Sandbox, client: Client, subscriber: Subscriber
+) -> None:
+    hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
+    varied.variants = evolve(varied.variants, listed=3)
+    published = [varied.publish(EVENT, {})[0].event_id for _ in range(5)]
+    listed = [one.id for one in client.hooks.list_events(hook.id)]
+    assert set(listed) == set(published[2:])
+    expected = {"newest_first": published[:1:-1], "oldest_first": published[2:]}
+    assert listed == expected.get(varied.variants.order, listed)
+
+
+# What an answer says, word by word.
+
+
+def rows(sandbox: Sandbox, subscriber: Subscriber, variants: Variants) -> list[dict[str, Any]]:
+    """Return the list of three events, the second of which was missed and redelivered."""
+    sandbox.reset()
+    sandbox.variants = variants
+    with SandboxClient(sandbox) as client:
+        hook_id = client.subscribe(subscriber.url)["id"]
+        sandbox.publish(EVENT, {})
+        subscriber.stop()
+        (missed,) = sandbox.publish(EVENT, {})
+        subscriber.start()
+        sandbox.publish(EVENT, {})
+        client.redeliver(missed)
+        listed: list[dict[str, Any]] = client.get(f"/hooks/{hook_id}/requests").json()
+        assert client.get(f"/hooks/{hook_id}/requests").json() == listed
+    return listed
+
+
+def test_status_and_duration_without_an_answer_are_null_or_missing(subscriber: Subscriber) -> None:
+    with Sandbox() as sandbox:
+        null = rows(sandbox, subscriber, Variants())[2]
+        assert (null["response_status"], null["response_duration_ms"]) == (None, None)
+        missing = rows(sandbox, subscriber, Variants(unanswered="missing"))[2]
+        assert null.keys() - missing.keys() == {"response_status", "response_duration_ms"}
+
+
+def test_rows_are_attempts_or_events(subscriber: Subscriber) -> None:
+    with Sandbox() as sandbox:
+        attempts = rows(sandbox, subscriber, Variants())
+        assert [one["redelivery"] for one in attempts] == [True, False, False, False]
+        events = rows(sandbox, subscriber, Variants(rows="events"))
+        assert [one["redelivery"] for one in events] == [True, False, False]
+        assert len({one["id"] for one in events}) == 3
+
+
+def test_a_shuffled_list_is_in_another_order(subscriber: Subscriber) -> None:
+    with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+        hook_id = client.subscribe(subscriber.url)["id"]
+        for _ in range(20):
+            sandbox.publish(EVENT, {})
+
+        def ids() -> list[str]:
+            return [one["id"] for one in client.get(f"/hooks/{hook_id}/requests").json()]
+
+        newest_first = ids()
+        sandbox.variants = "shuffled"
+        shuffled = ids()
+        assert sorted(shuffled) == sorted(newest_first)
+        assert shuffled not in (newest_first, newest_first[::-1])
+        assert ids() == shuffled
+
+
+def test_an_early_answer_does_not_wait_for_the_subscriber(subscriber: Subscriber) -> None:
+    with Sandbox(variants="answers_early") as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+        (attempt,) = sandbox.publish(EVENT, {})
+        subscriber.delay = 600
+        row = client.redeliver(attempt)
+        assert (row["response_status"], row["response_duration_ms"]) == (None, None)
+        assert row["redelivery"] is True
+        subscriber.wait_for(2)
+        assert sandbox.attempts[1].finished_at is None
+    assert "cut off" in (sandbox.attempts[1].error or "")
+
+
+def test_a_redelivery_in_the_background_is_cut_off_with_its_tenant(subscriber: Subscriber) -> None:
+    with Sandbox() as sandbox:
+        tenant = sandbox.add_tenant()
+        for one in (sandbox, tenant):
+            one.variants = "answers_early"
+            with SandboxClient(one) as client:
+                client.subscribe(subscriber.url)
+                (attempt,) = one.publish(EVENT, {})
+                subscriber.delay = 600
+                client.redeliver(attempt)
+                subscriber.delay = 0
+        subscriber.wait_for(4)
+        tenant.close()
+        sandbox.reset()
+        assert sandbox.attempts == ()
+        # Nothing is left to wait for.
+        assert sandbox.advance(timedelta()) == ()
+
+
+# Which variants there are.
+
+
+def test_names_and_seeds_say_which() -> None:
+    assert Variants.of("default") == Variants.named("default") == Variants()
+    assert Variants.of(7) == Variants.from_seed(7)
+    assert Variants.of(Variants(listed=1)) == Variants(listed=1)
+    assert len({Variants.named(name) for name in Variants.names()}) == len(Variants.names())
+
+
+def test_names_and_seeds_together_hold_every_choice() -> None:
+    drawn = [asdict(Variants.of(one)) for one in ALL]
+    seeded = [asdict(Variants.from_seed(seed)) for seed in SEEDS]
+    for some in (drawn, seeded):
+        assert {one["create_status"] for one in some} == {200, 201}
+        assert {one["unanswered"] for one in some} == {"null", "missing"}
+        assert {one["order"] for one in some} == {"newest_first", "oldest_first", "shuffled"}
+        assert {one["rows"] for one in some} == {"attempts", "events"}
+        assert {one["redelivery"] for one in some} == {"waits", "answers_early"}
+
+
+def test_a_seed_says_the_same_everywhere() -> None:
+    assert Variants.from_seed(0) == Variants(
+        create_status=201,
+        unanswered="missing",
+        order="oldest_first",
+        listed=25,
+        rows="events",
+        redelivery="waits",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"create_status": 204}, ValueError),
+        ({"unanswered": "zero"}, ValueError),
+        ({"order": "random"}, ValueError),
+        ({"rows": "all"}, ValueError),
+        ({"redelivery": "never"}, ValueError),
+        ({"listed": 0}, ValueError),
+        ({"listed": 10**30}, ValueError),
+        ({"listed": "10"}, TypeError),
+        ({"listed": True}, TypeError),
+        ({"create_status": 200.0}, TypeError),
+    ],
+)
+def test_other_choices_are_refused(wrong: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Variants(**wrong)
+
+
+def test_what_says_no_variants_is_refused() -> None:
+    with pytest.raises(ValueError, match="'nothing'; there are: default, "):
+        Sandbox(variants="nothing")
+    for wrong in (True, 1.5, None):
+        with pytest.raises(TypeError):
+            Variants.of(wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested

@@ -1,0 +1,272 @@
+"""A database file: found again with everything in it, and refused if it is none of ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from support.sandbox_helpers import EVENT, SandboxClient
+
+from webhooks_sdk.sandbox import Sandbox, SandboxDatabaseError, Subscriber, Variants
+from webhooks_sdk.sandbox._storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "sandbox.sqlite"
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as subscriber:
+        yield subscriber
+
+
+def test_everything_is_found_again(file: Path, subscriber: Subscriber) -> None:
+    subscriber.status = 500
+    with Sandbox(database=file, variants="shuffled") as before, SandboxClient(before) as client:
+        staging = before.add_tenant("staging")
+        row = client.subscribe(subscriber.url, secret="s", header="X-Key: v")
+        (attempt,) = before.publish(EVENT, {"n": 1})
+        before.advance(timedelta(days=2))
+        token = client.headers["authorization"]
+        attempts, requests, now = before.attempts, before.requests, before.now
+        pending = before.pending_retries
+
+    with Sandbox(database=file) as after:
+        assert (after.client_id, after.client_secret) == (before.client_id, before.client_secret)
+        assert after.tenant_id == before.tenant_id
+        assert after.attempts == attempts
+        assert after.requests == requests
+        assert after.variants == Variants.named("shuffled")
+        assert after.event_body(attempt.event_id) == b'{"n": 1}'
+        assert timedelta() <= after.now - now < MINUTE
+        (found,) = after.tenants[1:]
+        assert (found.client_id, found.environment) == (staging.client_id, "staging")
+        headers = {"Authorization": token}
+        answer = httpx.get(f"{after.base_url}/hooks/{row['id']}", headers=headers)
+        assert answer.json() == row
+
+        # Time goes on where it stood.
+        assert [one.retry for one in after.pending_retries] == [one.retry for one in pending]
+        (to_come,) = after.pending_retries
+        assert after.advance(to_come.due_at - after.now - MINUTE) == ()
+        subscriber.status = 200
+        (retry,) = after.advance(2 * MINUTE)
+        assert (retry.retry, retry.delivered) == (to_come.retry, True)
+        with SandboxClient(after) as client:
+            assert client.redeliver(attempt)["response_status"] == 200
+
+
+def test_credentials_that_are_given_count(file: Path) -> None:
+    with Sandbox(database=file) as first:
+        first.add_tenant(client_id="other")
+    with Sandbox(database=file, client_id="me", client_secret="s") as second:
+        assert second.tenant_id == first.tenant_id
+        SandboxClient(second).close()
+    assert Sandbox(database=file).client_id == "me"
+
+
+def test_the_client_id_of_another_tenant_is_refused(file: Path) -> None:
+    with Sandbox(database=file) as first:
+        first.add_tenant(client_id="other")
+    with pytest.raises(ValueError, match="'other'"):
+        Sandbox(database=file, client_id="other")
+    # And the file is free.
+    with Sandbox(database=file) as again:
+        assert again.client_id == first.client_id
+
+
+def test_what_a_closed_tenant_had_is_not_in_the_file(file: Path) -> None:
+    with Sandbox(database=file) as sandbox, sandbox.add_tenant(client_id="gone") as tenant:
+        with SandboxClient(tenant) as client:
+            client.subscribe("http://127.0.0.1:9/", secret="find me")
+        tenant.publish(EVENT, {})
+    with closing(sqlite3.connect(file)) as connection:
+        for table in ("subscriptions", "events", "attempts", "tokens", "requests"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
+        assert connection.execute("SELECT count(*) FROM tenants").fetchone() == (1,)
+
+
+def test_after_the_end_the_file_is_free_and_the_records_can_be_read(
+    file: Path, subscriber: Subscriber
+) -> None:
+    with Sandbox(database=file) as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+        published = sandbox.publish(EVENT, {})
+    assert sandbox.attempts == published
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+    with Sandbox(database=file) as other:
+        assert other.attempts == published
+        with pytest.raises(SandboxDatabaseError, match="in use"):
+            _ = sandbox.attempts
+    with pytest.raises(RuntimeError, match="ended"):
+        sandbox.expire_tokens()
+    file.unlink()
+    with pytest.raises(SandboxDatabaseError, match="cannot be"):
+        _ = sandbox.attempts
+    assert not file.exists()
+
+
+def test_a_second_sandbox_on_the_same_file_is_refused(file: Path) -> None:
+    with Sandbox(database=file) as first:
+        with pytest.raises(SandboxDatabaseError, match="in use by another sandbox"):
+            Sandbox(database=file)
+        assert first.attempts == ()
+    Sandbox(database=str(file))
+
+
+def test_a_sandbox_that_cannot_listen_lets_go_of_the_file(file: Path) -> None:
+    with Sandbox() as other:
+        port = int(other.base_url.rpartition(":")[2])
+        sandbox = Sandbox(database=file, port=port)
+        with pytest.raises(OSError, match="in use"):
+            sandbox.__enter__()
+    with Sandbox(database=file):
+        pass
+
+
+def test_a_sandbox_that_is_not_wanted_lets_go_of_the_file(file: Path) -> None:
+    sandbox = Sandbox(database=file)
+    sandbox.close()
+    with pytest.raises(RuntimeError, match="once"):
+        sandbox.__enter__()
+    with Sandbox(database=file) as other:
+        other.close()
+        third = Sandbox(database=file)
+    third.close()
+
+
+def test_the_database_of_another_program_is_refused_and_left_alone(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE tenants (name)")
+        connection.commit()
+    content = file.read_bytes()
+    with pytest.raises(SandboxDatabaseError, match="another program") as caught:
+        Sandbox(database=file)
+    assert str(file) in str(caught.value)
+    assert file.read_bytes() == content
+
+
+def test_a_file_of_another_version_is_refused_and_left_alone(file: Path) -> None:
+    Database(file).close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    content = file.read_bytes()
+    with pytest.raises(SandboxDatabaseError, match="another version"):
+        Sandbox(database=file)
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but a text\n" * 10, b"\0" * 5000])
+def test_what_is_no_database_is_refused_and_left_alone(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(SandboxDatabaseError, match="no SQLite database"):
+        Sandbox(database=file)
+    assert file.read_bytes() == content
+
+
+def test_an_empty_file_is_taken(file: Path) -> None:
+    file.touch()
+    with Sandbox(database=file) as sandbox:
+        assert sandbox.attempts == ()
+    assert file.stat().st_size > 0
+
+
+def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "no" / "such.sqlite", tmp_path):
+        with pytest.raises(SandboxDatabaseError, match="cannot be opened"):
+            Sandbox(database=path)
+
+
+def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for database in (None, ":memory:"):
+        with Sandbox(database=database) as sandbox:
+            assert sandbox.attempts == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+    import os, signal, sys, threading
+    from sandbox_helpers import SandboxClient
+    from webhooks_sdk.sandbox import Sandbox
+
+    with Sandbox(database=sys.argv[1]) as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe(sys.argv[2])
+        threading.Thread(target=sandbox.publish, args=("carrier", {}), daemon=True).start()
+        sys.stdin.readline()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+def test_what_was_under_way_when_a_sandbox_was_killed_has_failed_and_is_tried_again(
+    file: Path, subscriber: Subscriber
+) -> None:
+    subscriber.delay = 600
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(file), subscriber.url],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as killed:
+        subscriber.wait_for(1, timeout=30)
+        killed.communicate(b"\n")
+    subscriber.delay = 0
+    with Sandbox(database=file) as sandbox:
+        (lost,) = sandbox.attempts
+        assert "ended before" in (lost.error or "")
+        assert lost.finished_at is not None
+        (retry,) = sandbox.advance(timedelta(seconds=15))
+        assert (retry.retry, retry.delivered) == (1, True)
+
+
+def test_real_time_stands_still_while_no_sandbox_runs(file: Path, subscriber: Subscriber) -> None:
+    subscriber.status = 500
+    with Sandbox(database=file, real_time=True) as sandbox, SandboxClient(sandbox) as client:
+        client.subscribe(subscriber.url)
+        sandbox.publish(EVENT, {})
+        sandbox.advance(timedelta(seconds=10))
+    # Each opening takes a moment, in which time flows: it is written down and never lost.
+    waits: list[timedelta] = []
+    for _ in range(3):
+        with Sandbox(database=file, real_time=True) as sandbox:
+            (pending,) = sandbox.pending_retries
+            waits.append(pending.due_at - sandbox.now)
+    assert timedelta(seconds=5) > waits[0] > waits[1] > waits[2] > timedelta()
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(file: Path) -> None:
+    database = Database(file)
+    insert = (
+        "INSERT INTO tenants (id, environment, client_id, client_secret, owner_id, variants)"
+        " VALUES ('1', 'staging', 'a', 'b', '2', '{}')"
+    )
+
+    def fail() -> None:
+        with database.transaction():
+            database.write(insert)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert database.rows("SELECT * FROM tenants") == []
+    with database.transaction():
+        database.write(insert)
+    database.close()
+    assert len(Database(file).rows("SELECT * FROM tenants")) == 1

@@ -1,0 +1,217 @@
+"""Attempts in pages and in numbers, and the signal that there is something new to show."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from support.sandbox_helpers import EVENT, SandboxClient
+
+from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
+from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._service.change_signal import Changes
+from webhooks_sdk.sandbox._service.tenants import TenantRegistry
+from webhooks_sdk.sandbox._storage.database import Database
+from webhooks_sdk.sandbox._storage.history import History, Which
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from webhooks_sdk.sandbox import DeliveryAttempt
+    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
+
+UNKNOWN = UUID(int=0)
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+OUTCOMES = (
+    Outcome(status=200, duration_ms=1),
+    Outcome(status=500, duration_ms=1),
+    Outcome(error="refused"),
+    Outcome(status=302, duration_ms=1),
+    None,
+)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
+    with SandboxClient(sandbox) as client:
+        yield client
+
+
+class Minutes:
+    """A clock that goes on by a minute with each event."""
+
+    def __init__(self) -> None:
+        self.time = microseconds(NOON)
+
+    def now(self) -> int:
+        return self.time
+
+    def running(self) -> int:
+        raise AssertionError
+
+
+@pytest.fixture
+def history() -> History:
+    """Five attempts for each of two subscriptions, one of each outcome, a minute apart."""
+    clock, database, ids = Minutes(), Database(), count(1)
+    registry = TenantRegistry(database, clock=clock, new_id=lambda: UUID(int=next(ids)))
+    services = [registry.add("production", None, None) for _ in range(2)]
+    for service in services:
+        for events in (("*",), ("carrier",)):
+            service.create_subscription({"url": "http://h/", "active": True, "events": events})
+    for outcome in OUTCOMES:
+        for service in services:
+            for delivery in service.publish("carrier", b"{}"):
+                if outcome is not None:
+                    service.finish(delivery, outcome)
+        clock.time += microseconds(MINUTE)
+    return History(database, services[0].account)
+
+
+def all_pages(history: History, which: Callable[[int | None], Which], limit: int) -> list[int]:
+    """Return the positions of all attempts, page by page."""
+    positions: list[int] = []
+    before: int | None = None
+    while True:
+        page = history.page(which(before), limit)
+        assert 0 < len(page.attempts) <= limit
+        positions += [one.position for one in page.attempts]
+        before = page.next_before
+        if before is None:
+            return positions
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
+def test_pages_hold_everything_once_newest_first(history: History, limit: int) -> None:
+    positions = all_pages(history, lambda before: Which(before=before), limit)
+    assert positions == sorted(set(positions), reverse=True)
+    assert len(positions) == 10
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [("delivered", 2), ("failed", 6), ("under_way", 2)]
+)
+def test_a_page_can_be_of_one_outcome(
+    history: History, outcome: AttemptOutcome, expected: int
+) -> None:
+    page = history.page(Which(outcome=outcome), 50)
+    assert len(page.attempts) == expected
+    right: dict[str, Callable[[DeliveryAttempt], bool]] = {
+        "delivered": lambda one: one.delivered,
+        "failed": lambda one: one.finished_at is not None and not one.delivered,
+        "under_way": lambda one: one.finished_at is None,
+    }
+    assert all(right[outcome](one) for one in page.attempts)
+
+
+def test_a_page_can_be_of_one_subscription_or_event(history: History) -> None:
+    everything = history.page(Which(), 50).attempts
+    some = everything[3]
+    of_hook = history.page(Which(hook_id=some.hook_id), 50).attempts
+    assert of_hook == tuple(one for one in everything if one.hook_id == some.hook_id)
+    assert len(of_hook) == 5
+    assert history.page(Which(event_id=some.event_id), 50).attempts == (some,)
+    assert history.page(Which(hook_id=UNKNOWN), 50).attempts == ()
+
+
+def test_a_page_has_at_least_one_attempt_and_a_known_outcome(history: History) -> None:
+    with pytest.raises(ValueError, match="limit"):
+        history.page(Which(), 0)
+    with pytest.raises(ValueError, match="'delivered', 'failed', 'under_way'"):
+        history.page(Which(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+
+
+def test_attempts_are_counted_by_time(history: History) -> None:
+    counts = history.count(NOON - MINUTE, 2 * MINUTE, 4)
+    assert counts == (
+        AttemptCount(start=NOON - MINUTE, delivered=2, failed=0, under_way=0),
+        AttemptCount(start=NOON + MINUTE, delivered=0, failed=4, under_way=0),
+        AttemptCount(start=NOON + 3 * MINUTE, delivered=0, failed=2, under_way=2),
+        AttemptCount(start=NOON + 5 * MINUTE, delivered=0, failed=0, under_way=0),
+    )
+
+
+@pytest.mark.parametrize(("width", "buckets"), [(timedelta(), 1), (-MINUTE, 1), (MINUTE, 0)])
+def test_spans_are_positive(history: History, width: timedelta, buckets: int) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        history.count(NOON, width, buckets)
+
+
+def test_a_tenant_shows_its_own(sandbox: Sandbox, client: SandboxClient) -> None:
+    with Subscriber() as subscriber, sandbox.add_tenant() as other:
+        client.subscribe(subscriber.url)
+        attempts = [sandbox.publish(EVENT, {})[0] for _ in range(3)]
+        page = sandbox.attempts_page(limit=2, hook_id=attempts[0].hook_id)
+        assert page.attempts == (attempts[2], attempts[1])
+        rest = sandbox.attempts_page(before=page.next_before)
+        assert (rest.attempts, rest.next_before) == ((attempts[0],), None)
+        assert sandbox.attempts_page(outcome="failed").attempts == ()
+        assert sandbox.attempt(attempts[1].position) == attempts[1]
+        (counted,) = sandbox.count_attempts(sandbox.now - MINUTE, 2 * MINUTE, 1)
+        assert (counted.delivered, counted.failed, counted.under_way) == (3, 0, 0)
+        assert other.attempts_page().attempts == ()
+        for tenant, position in ((sandbox, 10**6), (sandbox, -1), (other, attempts[1].position)):
+            with pytest.raises(LookupError):
+                tenant.attempt(position)
+
+
+def test_every_change_is_told(sandbox: Sandbox, client: SandboxClient) -> None:
+    versions = [sandbox.changes.version]
+
+    def changed() -> bool:
+        versions.append(sandbox.changes.version)
+        return versions[-1] > versions[-2]
+
+    with Subscriber() as subscriber:
+        row = client.subscribe(subscriber.url)
+        assert changed()
+        client.patch(f"/hooks/{row['id']}", json={"secret": "s"})
+        assert changed()
+        (attempt,) = sandbox.publish(EVENT, {})
+        assert changed()
+        client.redeliver(attempt)
+        assert changed()
+        sandbox.advance(MINUTE)
+        assert changed()
+        sandbox.variants = "shuffled"
+        assert changed()
+        client.get(f"/hooks/{row['id']}/requests")
+        assert not changed()
+        client.delete(f"/hooks/{row['id']}")
+        assert changed()
+        sandbox.reset()
+        assert changed()
+
+
+def test_whoever_waits_for_a_change_is_woken_from_any_thread() -> None:
+    changes = Changes()
+
+    async def wait() -> list[int]:
+        # The first is told of what it does not know yet, the others wait.
+        changes.notify()
+        seen = [await changes.wait(0)]
+        waiting = [asyncio.create_task(changes.wait(1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        cancelled = waiting.pop()
+        cancelled.cancel()
+        thread = threading.Thread(target=changes.notify)
+        thread.start()
+        thread.join()
+        seen += await asyncio.gather(*waiting)
+        assert (await asyncio.gather(cancelled, return_exceptions=True))[0] is not None
+        return seen
+
+    assert asyncio.run(wait()) == [1, 2, 2]

@@ -1,0 +1,138 @@
+"""One test, three kinds of client: `Client`, and `AsyncClient` on asyncio and on trio.
+
+A test written against a `ClientHarness` runs on all three, so the sync and async clients cannot
+differ. For the async kinds, the clients live in an event loop in a thread that runs each call.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+
+import httpx
+from anyio.from_thread import start_blocking_portal
+
+from webhooks_sdk import AsyncClient, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.from_thread import BlockingPortal
+
+T = TypeVar("T")
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+ClientKind: TypeAlias = Literal["sync", "asyncio", "trio"]
+
+BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
+CLIENT_KINDS: tuple[ClientKind, ...] = ("sync", *BACKENDS)
+
+
+class ClientHarness:
+    """Makes clients of one kind, all of them used like a `Client`, and closes them at the end."""
+
+    def __init__(self, name: ClientKind) -> None:
+        self.name: ClientKind = name
+        self._portal: BlockingPortal | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self.name != "sync":
+            self._portal = self._stack.enter_context(start_blocking_portal(self.name))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def client_class(self) -> type[Client | AsyncClient]:
+        return Client if self.name == "sync" else AsyncClient
+
+    def client(self, auth: Any, **options: Any) -> Client:
+        return self._closed_at_the_end(self.client_class(auth, **options))
+
+    def client_from_env(self, **options: Any) -> Client:
+        return self._closed_at_the_end(self.client_class.from_env(**options))
+
+    def _closed_at_the_end(self, client: Client | AsyncClient) -> Client:
+        if self._portal is None:
+            plain = cast("Client", client)
+        else:
+            plain = cast("Client", _Blocking(cast("AsyncClient", client), self._portal))
+        self._stack.callback(plain.close)
+        return plain
+
+    def http_client(self, **options: Any) -> Any:
+        if self._portal is None:
+            return self._stack.enter_context(httpx.Client(**options))
+        client = httpx.AsyncClient(**options)
+        self._stack.callback(self._portal.call, client.aclose)
+        return client
+
+    def hook(self, function: Callable[[Any], None]) -> Any:
+        """Return an event hook of the kind that this harness's HTTP client wants."""
+        if self._portal is None:
+            return function
+
+        async def hook(argument: Any) -> None:
+            function(argument)
+
+        return hook
+
+    def run(self, function: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
+        """Run a function, or an async one in the event loop of the clients."""
+        if self._portal is None:
+            return cast("Callable[[], T]", function)()
+        return self._portal.call(cast("Callable[[], Awaitable[T]]", function))
+
+
+class _Blocking:
+    """An `AsyncClient` that is used like a `Client`."""
+
+    def __init__(self, client: AsyncClient, portal: BlockingPortal) -> None:
+        self._client = client
+        self._portal = portal
+        self.hooks = _BlockingHooks(client, portal)
+
+    def send(self, operation: Any) -> Any:
+        return self._portal.call(self._client.send, operation)
+
+    def with_options(self, **options: Any) -> _Blocking:
+        return _Blocking(self._client.with_options(**options), self._portal)
+
+    def close(self) -> None:
+        self._portal.call(self._client.aclose)
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._client.__aenter__)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._portal.call(self._client.__aexit__, None, None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def __repr__(self) -> str:
+        return repr(self._client)
+
+    def __reduce__(self) -> Any:
+        return self._client.__reduce__()
+
+
+class _BlockingHooks:
+    def __init__(self, client: AsyncClient, portal: BlockingPortal) -> None:
+        self._hooks = client.hooks
+        self._portal = portal
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._hooks, name)
+        return lambda *args, **kwargs: self._portal.call(partial(method, *args, **kwargs))
