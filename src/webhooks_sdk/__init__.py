@@ -29,6 +29,7 @@ from webhooks_sdk._models import (
     WebhookEvent,
     WebhookSubscription,
 )
+from webhooks_sdk._public import set_public_module
 from webhooks_sdk._receiving.delivery import Delivery
 from webhooks_sdk._receiving.router import DeliveryHandler, DeliveryRouter
 from webhooks_sdk._receiving.signing import sign, verify_signature
@@ -119,6 +120,8 @@ __all__ = [
     "sign",
     "verify_signature",
 ]
+
+set_public_module(__name__, __all__, globals())
 
 # As a library should: without a handler of the application's, nothing is printed to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

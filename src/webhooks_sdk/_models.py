@@ -3,8 +3,6 @@
 A field that the API adds later is kept in `extra`, at the level where it came.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy

@@ -7,6 +7,7 @@ a subscription is kept.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -40,6 +41,9 @@ __all__ = [
     "UnprocessableEntityError",
     "WebhooksError",
 ]
+
+# What pickle itself uses for objects that are made by `__new__` alone; typeshed does not have it.
+_new_object: Callable[..., Any] = copyreg.__newobj__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 class WebhooksError(Exception):
@@ -174,19 +178,12 @@ class APIError(WebhooksError):
             return message
         return f"{message} The outcome is unknown: look before resending."
 
-    def __reduce__(
-        self,
-    ) -> tuple[Callable[..., APIError], tuple[type[APIError], str, dict[str, Any]]]:
-        return _rebuild, (type(self), str(self.args[0]), dict(self.__dict__))
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...], dict[str, Any]]:
+        # Not through __init__, whose required keyword arguments BaseException does not pass on.
+        return _new_object, (type(self), *self.args), dict(self.__dict__)
 
 
 _CORRELATION = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id")
-
-
-def _rebuild(cls: type[APIError], message: str, state: dict[str, Any]) -> APIError:
-    error = cls.__new__(cls, message)
-    error.__dict__.update(state)
-    return error
 
 
 class APIConnectionError(APIError):

@@ -1,9 +1,8 @@
 """What an answer of the service means: which error a status is, and what to tell the caller."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -11,11 +10,7 @@ from webhooks_sdk import errors
 from webhooks_sdk._codec import parse_json
 from webhooks_sdk._wire.headers import Headers
 from webhooks_sdk._wire.redaction import MASK, one_line, redact
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from webhooks_sdk.operations import Operation
+from webhooks_sdk.operations import Operation
 
 T = TypeVar("T")
 

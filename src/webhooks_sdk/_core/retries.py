@@ -1,7 +1,5 @@
 """What a failed attempt means, and whether and when to send again. No clock, no I/O."""
 
-from __future__ import annotations
-
 import enum
 import re
 import socket
@@ -34,14 +32,14 @@ class Fate(enum.Enum):
     UNREADABLE = "it was answered with a success that cannot be read"
 
 
-def _seconds(_: object, attribute: Attribute[float], value: object) -> None:
+def _seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise ConfigurationError(
             f"{attribute.name} must be a number of seconds of at least 0, not {value!r}."
         )
 
 
-def _seconds_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
+def _seconds_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
@@ -50,12 +48,12 @@ def _seconds_or_none(_: object, attribute: Attribute[Any], value: object) -> Non
         )
 
 
-def _boolean(_: object, attribute: Attribute[bool], value: object) -> None:
+def _boolean(_: object, attribute: "Attribute[bool]", value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{attribute.name} must be True or False, not {value!r}.")
 
 
-def _count(_: object, attribute: Attribute[int], value: object) -> None:
+def _count(_: object, attribute: "Attribute[int]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(
             f"{attribute.name} must be an integer of at least 1, not {value!r}."
@@ -96,7 +94,7 @@ class RetryPolicy:
     resend_ambiguous: bool = field(default=False, validator=_boolean)
 
     @classmethod
-    def none(cls) -> RetryPolicy:
+    def none(cls) -> "RetryPolicy":
         """Return the policy that sends once, within the default deadline."""
         return cls(max_attempts=1)
 

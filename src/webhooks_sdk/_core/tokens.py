@@ -1,34 +1,27 @@
 """Credentials, the request for an access token, and whether a token is still good. No I/O."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from copy import copy
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 from urllib.parse import urlencode
 
 from attrs import Attribute, field, frozen
 
 from webhooks_sdk._models import SENDABLE_TOKEN, AccessToken
-from webhooks_sdk.errors import ConfigurationError
+from webhooks_sdk.errors import APIError, ConfigurationError
 from webhooks_sdk.operations import Operation, Safety
-
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-    from webhooks_sdk.errors import APIError
 
 _GRANT = ("grant_type", "client_credentials")
 
 
-def _non_empty(_: object, attribute: Attribute[str], value: object) -> None:
+def _non_empty(_: object, attribute: "Attribute[str]", value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{attribute.name} must be a string that is not empty.")
 
 
-def _known_style(_: object, attribute: Attribute[Any], value: object) -> None:
+def _known_style(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value not in ("form", "multipart", "basic"):
         raise ConfigurationError(
             f"{attribute.name} must be 'form', 'multipart' or 'basic', not {value!r}."

@@ -1,7 +1,5 @@
 """From a raw request to a verified, typed delivery."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from contextlib import suppress

@@ -4,6 +4,7 @@
 the journal to read, and `Replay` and `AsyncReplay` for who sends by other means than a client.
 """
 
+from webhooks_sdk._public import set_public_module
 from webhooks_sdk.replay._engine.async_replay import AsyncReplay
 from webhooks_sdk.replay._engine.sync_replay import Replay
 from webhooks_sdk.replay._journal.reader import Journal, JournalEntry
@@ -32,3 +33,5 @@ __all__ = [
     "TargetLike",
     "UndeliveredEvents",
 ]
+
+set_public_module(__name__, __all__, globals())

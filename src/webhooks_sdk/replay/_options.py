@@ -1,7 +1,5 @@
 """How a replay is carried out, and what it needs of the service."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any
@@ -25,14 +23,14 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _count(_: object, attribute: Attribute[Any], value: object) -> None:
+def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if not _is_count(value):
         raise InvalidArgumentError(
             f"{attribute.name} must be an integer of at least 1, not {value!r}."
         )
 
 
-def _count_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
+def _count_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not _is_count(value):
         raise InvalidArgumentError(
             f"{attribute.name} must be an integer of at least 1, or None for no limit,"
@@ -40,7 +38,7 @@ def _count_or_none(_: object, attribute: Attribute[Any], value: object) -> None:
         )
 
 
-def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
+def _rate(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is None:
         return
     if (
@@ -54,12 +52,12 @@ def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
         )
 
 
-def _boolean(_: object, attribute: Attribute[Any], value: object) -> None:
+def _boolean(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{attribute.name} must be True or False, not {value!r}.")
 
 
-def _callback(_: object, attribute: Attribute[Any], value: object) -> None:
+def _callback(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not callable(value):
         raise InvalidArgumentError(f"{attribute.name} must be a function, not {value!r}.")
 

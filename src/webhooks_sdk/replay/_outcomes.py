@@ -1,7 +1,5 @@
 """What became of a target, and what one request for it means."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from http import HTTPStatus
 from uuid import UUID

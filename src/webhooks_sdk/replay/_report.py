@@ -1,7 +1,5 @@
 """What a run came to: counts, durations, problems; how far it is."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import timedelta

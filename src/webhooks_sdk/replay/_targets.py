@@ -1,7 +1,5 @@
 """What is to be redelivered: one event of one subscription."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """Which events were not delivered, as far as a list of delivery attempts can tell."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,7 +15,7 @@ from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import InvalidArgumentError
 
 
-def _aware(_: object, attribute: Attribute[Any], moment: object) -> None:
+def _aware(_: object, attribute: "Attribute[Any]", moment: object) -> None:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidArgumentError(
             f"{attribute.name} must be an aware datetime, such as"
@@ -25,7 +23,7 @@ def _aware(_: object, attribute: Attribute[Any], moment: object) -> None:
         )
 
 
-def _seconds(_: object, attribute: Attribute[Any], value: object) -> None:
+def _seconds(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise InvalidArgumentError(
             f"{attribute.name} must be a number of seconds of at least 0, not {value!r}."

@@ -13,6 +13,8 @@ Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
 `python -m webhooks_sdk.sandbox`.
 """
 
+from webhooks_sdk._public import set_public_module
+
 try:
     from webhooks_sdk.sandbox._http.faults import Fault
     from webhooks_sdk.sandbox._records import (
@@ -53,3 +55,5 @@ __all__ = [
     "Tenant",
     "Variants",
 ]
+
+set_public_module(__name__, __all__, globals())

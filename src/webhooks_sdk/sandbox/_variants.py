@@ -1,17 +1,11 @@
 """How the sandbox answers where the service's documentation leaves it open."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import ge, in_, le
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from attrs import Attribute
 
 Unanswered: TypeAlias = Literal["null", "missing"]
 Order: TypeAlias = Literal["newest_first", "oldest_first", "shuffled"]
@@ -25,7 +19,7 @@ _LENGTHS: Final = (10, 25, 100, 1000)
 _MOST: Final = 1_000_000
 
 
-def _is_whole(_: object, attribute: Attribute[T], value: T) -> None:
+def _is_whole(_: object, attribute: "Attribute[T]", value: T) -> None:
     # 200.0 equals 200, and a bool is an int: neither can be sent, or counted with.
     if type(value) is not int:
         raise TypeError(f"{attribute.name} must be a whole number, not {value!r}.")
@@ -64,7 +58,7 @@ class Variants:
         return tuple(_NAMED)
 
     @classmethod
-    def named(cls, name: str) -> Variants:
+    def named(cls, name: str) -> "Variants":
         """Return the variants of that name.
 
         Raises:
@@ -77,7 +71,7 @@ class Variants:
             raise ValueError(f"There are no variants {name!r}; there are: {known}.") from None
 
     @classmethod
-    def from_seed(cls, seed: int) -> Variants:
+    def from_seed(cls, seed: int) -> "Variants":
         """Return variants drawn at random; the same seed gives the same ones everywhere."""
         draw = random.Random(seed)  # noqa: S311 - no secret
         return cls(
@@ -90,7 +84,7 @@ class Variants:
         )
 
     @classmethod
-    def of(cls, variants: VariantsLike) -> Variants:
+    def of(cls, variants: VariantsLike) -> "Variants":
         """Return variants as they are, by name, or by seed.
 
         Raises:

@@ -1,25 +1,21 @@
 """Reading the journal of a replay, also while it is being written."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from uuid import UUID
 
 from attrs import frozen
 
 from webhooks_sdk.errors import InvalidArgumentError
+from webhooks_sdk.replay._journal.database import SQLRow
 from webhooks_sdk.replay._journal.file import locate, open_for_reading, remove_directory
 from webhooks_sdk.replay._journal.rows import COLUMNS, Plan, RowState, plan_from_sql, row_from_sql
 from webhooks_sdk.replay._outcomes import OutcomeStatus
-
-if TYPE_CHECKING:
-    from webhooks_sdk.replay._journal.database import SQLRow
 
 _PAGE = 500
 _UNSETTLED = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})

@@ -1,17 +1,13 @@
 """What a journal holds, and how SQLite is told of it. No I/O."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from attrs import frozen
 
-if TYPE_CHECKING:
-    from webhooks_sdk.replay._journal.database import SQLRow
+from webhooks_sdk.replay._journal.database import SQLRow
 
 
 class RowState(StrEnum):

@@ -1,17 +1,13 @@
 """Faults on demand: what is to go wrong, and which request it strikes."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from attrs import Factory, asdict, evolve, field, frozen
 
 from webhooks_sdk.sandbox._service.routes import OperationName
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 FaultKind: TypeAlias = Literal[
     "latency",
@@ -122,7 +118,7 @@ class Fault:
             raise ValueError(f"A {self.kind} fault has no processed.")
 
     @classmethod
-    def parse(cls, text: str) -> Fault:
+    def parse(cls, text: str) -> "Fault":
         """Read a fault as the command line has it: the kind, then settings as `name=value`.
 
         Args:
@@ -144,7 +140,7 @@ class Fault:
         return cls.from_dict(data)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Fault:
+    def from_dict(cls, data: Mapping[str, object]) -> "Fault":
         """Read a fault from its JSON form: an object with the attributes that are given.
 
         Raises:

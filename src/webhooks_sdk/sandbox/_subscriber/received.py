@@ -1,17 +1,12 @@
 """What a subscriber has received."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from webhooks_sdk._receiving.delivery import Delivery
-
-if TYPE_CHECKING:
-    from webhooks_sdk._receiving.signing import Secrets
+from webhooks_sdk._receiving.signing import Secrets
 
 
 @frozen(kw_only=True)
