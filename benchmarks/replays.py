@@ -111,10 +111,10 @@ class NoJournal:
     def add(self, *_: object) -> bool:
         return True
 
-    def unanswered(self) -> tuple[()]:
+    def unresolved(self) -> tuple[()]:
         return ()
 
-    def untouched(self) -> Iterator[object]:
+    def unseen(self) -> Iterator[object]:
         return iter(())
 
 

@@ -13,7 +13,7 @@ from webhooks_sdk import operations
 from webhooks_sdk._codec import parse_id
 from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
-from webhooks_sdk._transport.async_driver import AsyncLane
+from webhooks_sdk._transport.async_driver import AsyncSingleAttemptSender
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ class AsyncHooks:
     Source of every operation: developers.boldpenguin.com/docs/webhooks.
     """
 
-    __slots__ = ("_client", "_open_lane")
+    __slots__ = ("_client", "_single_attempt_sender")
 
-    def __init__(self, client: _Client, open_lane: Callable[[int], AsyncLane]) -> None:
+    def __init__(
+        self, client: _Client, single_attempt_sender: Callable[[int], AsyncSingleAttemptSender]
+    ) -> None:
         self._client = client
-        self._open_lane = open_lane
+        self._single_attempt_sender = single_attempt_sender
 
     async def list(self) -> builtins.list[WebhookSubscription]:
         """List the tenant's subscriptions.
@@ -199,7 +201,7 @@ class AsyncHooks:
 
         The service answers when the subscriber has, which can take over 60 seconds. It is not
         sent again when it may have been processed, so that the subscriber does not get the event
-        twice unasked: see `outcome_unknown` and `RetryPolicy.resend_ambiguous`.
+        twice unasked: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
             hook_id: The subscription.
@@ -292,11 +294,11 @@ class AsyncHooks:
             durable=durable,
             on_progress=on_progress,
         )
-        lane = self._open_lane(concurrency)
+        sender = self._single_attempt_sender(concurrency)
 
         async def send(target: Target) -> WebhookEvent:
             operation = operations.redeliver(target.hook_id, target.request_id)
-            return (await lane.send(operation)).value
+            return (await sender.send(operation)).value
 
         return AsyncReplay(
             send,
@@ -304,7 +306,7 @@ class AsyncHooks:
             base_url=self._client.base_url,
             list_events=self.list_events,
             options=options,
-            on_close=lane.close,
+            on_close=sender.close,
         )
 
     def recover(
@@ -379,11 +381,11 @@ class AsyncHooks:
             durable=durable,
             on_progress=on_progress,
         )
-        lane = self._open_lane(concurrency)
+        sender = self._single_attempt_sender(concurrency)
 
         async def send(target: Target) -> WebhookEvent:
             operation = operations.redeliver(target.hook_id, target.request_id)
-            return (await lane.send(operation)).value
+            return (await sender.send(operation)).value
 
         return AsyncReplay(
             send,
@@ -392,7 +394,7 @@ class AsyncHooks:
             list_events=self.list_events,
             options=options,
             recovery=recovery,
-            on_close=lane.close,
+            on_close=sender.close,
         )
 
     async def list_undelivered(

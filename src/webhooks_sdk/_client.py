@@ -17,7 +17,7 @@ from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import AsyncAuth, Auth, ClientCredentials
 from webhooks_sdk._hooks import Hooks
-from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncLane
+from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncSingleAttemptSender
 from webhooks_sdk._transport.settings import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_RETRY,
@@ -27,7 +27,7 @@ from webhooks_sdk._transport.settings import (
     read_settings,
     read_timeouts,
 )
-from webhooks_sdk._transport.sync_driver import SyncDriver, SyncLane
+from webhooks_sdk._transport.sync_driver import SyncDriver, SyncSingleAttemptSender
 from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
@@ -198,10 +198,10 @@ class Client(_BaseClient[SyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: Hooks = Hooks(self, self._open_lane)
+        self.hooks: Hooks = Hooks(self, self._single_attempt_sender)
 
-    def _open_lane(self, connections: int) -> SyncLane:
-        return SyncLane(self._driver, self._options, connections)
+    def _single_attempt_sender(self, connections: int) -> SyncSingleAttemptSender:
+        return SyncSingleAttemptSender(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -330,10 +330,10 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: AsyncHooks = AsyncHooks(self, self._open_lane)
+        self.hooks: AsyncHooks = AsyncHooks(self, self._single_attempt_sender)
 
-    def _open_lane(self, connections: int) -> AsyncLane:
-        return AsyncLane(self._driver, self._options, connections)
+    def _single_attempt_sender(self, connections: int) -> AsyncSingleAttemptSender:
+        return AsyncSingleAttemptSender(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:

@@ -13,7 +13,7 @@ from webhooks_sdk import operations
 from webhooks_sdk._codec import parse_id
 from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
-from webhooks_sdk._transport.sync_driver import SyncLane
+from webhooks_sdk._transport.sync_driver import SyncSingleAttemptSender
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ class Hooks:
     Source of every operation: developers.boldpenguin.com/docs/webhooks.
     """
 
-    __slots__ = ("_client", "_open_lane")
+    __slots__ = ("_client", "_single_attempt_sender")
 
-    def __init__(self, client: _Client, open_lane: Callable[[int], SyncLane]) -> None:
+    def __init__(
+        self, client: _Client, single_attempt_sender: Callable[[int], SyncSingleAttemptSender]
+    ) -> None:
         self._client = client
-        self._open_lane = open_lane
+        self._single_attempt_sender = single_attempt_sender
 
     def list(self) -> builtins.list[WebhookSubscription]:
         """List the tenant's subscriptions.
@@ -193,7 +195,7 @@ class Hooks:
 
         The service answers when the subscriber has, which can take over 60 seconds. It is not
         sent again when it may have been processed, so that the subscriber does not get the event
-        twice unasked: see `outcome_unknown` and `RetryPolicy.resend_ambiguous`.
+        twice unasked: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
             hook_id: The subscription.
@@ -285,14 +287,16 @@ class Hooks:
             durable=durable,
             on_progress=on_progress,
         )
-        lane = self._open_lane(concurrency)
+        sender = self._single_attempt_sender(concurrency)
         return Replay(
-            lambda target: lane.send(operations.redeliver(target.hook_id, target.request_id)).value,
+            lambda target: (
+                sender.send(operations.redeliver(target.hook_id, target.request_id)).value
+            ),
             targets,
             base_url=self._client.base_url,
             list_events=self.list_events,
             options=options,
-            on_close=lane.close,
+            on_close=sender.close,
         )
 
     def recover(
@@ -367,15 +371,17 @@ class Hooks:
             durable=durable,
             on_progress=on_progress,
         )
-        lane = self._open_lane(concurrency)
+        sender = self._single_attempt_sender(concurrency)
         return Replay(
-            lambda target: lane.send(operations.redeliver(target.hook_id, target.request_id)).value,
+            lambda target: (
+                sender.send(operations.redeliver(target.hook_id, target.request_id)).value
+            ),
             (),
             base_url=self._client.base_url,
             list_events=self.list_events,
             options=options,
             recovery=recovery,
-            on_close=lane.close,
+            on_close=sender.close,
         )
 
     def list_undelivered(

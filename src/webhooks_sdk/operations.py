@@ -81,7 +81,7 @@ class Operation(Generic[T]):
         path: The path and query below the URL of its endpoint.
         safety: What sending it twice would do, which decides about retries.
         success: The statuses that mean success.
-        answer: The type of the decoded answer, `NoneType` if it has no body.
+        response_type: The type of the decoded answer, `NoneType` if it has no body.
         hook_id: The subscription that it names, if any.
         request_id: The event that it names, if any.
         content: The body of the request, None if it has none.
@@ -96,7 +96,7 @@ class Operation(Generic[T]):
     path: str
     safety: Safety
     success: frozenset[int]
-    answer: type[T]
+    response_type: type[T]
     hook_id: UUID | None = None
     request_id: UUID | None = None
     content: bytes | None = field(default=None, repr=False)
@@ -111,9 +111,9 @@ class Operation(Generic[T]):
         Raises:
             DecodeError: It is no JSON, or has another shape.
         """
-        if self.answer is NoneType:
+        if self.response_type is NoneType:
             return cast("T", None)
-        return structure(parse_json(body), self.answer)
+        return structure(parse_json(body), self.response_type)
 
 
 def list() -> Operation[builtins.list[WebhookSubscription]]:  # noqa: A001 - the API's word
@@ -124,7 +124,7 @@ def list() -> Operation[builtins.list[WebhookSubscription]]:  # noqa: A001 - the
         path="/hooks",
         safety=Safety.SAFE,
         success=frozenset({200}),
-        answer=builtins.list[WebhookSubscription],
+        response_type=builtins.list[WebhookSubscription],
     )
 
 
@@ -141,7 +141,7 @@ def get(hook_id: UUID | str) -> Operation[WebhookSubscription]:
         path=f"/hooks/{hook}",
         safety=Safety.SAFE,
         success=frozenset({200}),
-        answer=WebhookSubscription,
+        response_type=WebhookSubscription,
         hook_id=hook,
     )
 
@@ -170,7 +170,7 @@ def create(
         path="/hooks",
         safety=Safety.NON_IDEMPOTENT,
         success=frozenset({200, 201}),
-        answer=WebhookSubscription,
+        response_type=WebhookSubscription,
         content=_subscription_body(given),
         secrets=_secrets(secret, header),
     )
@@ -203,7 +203,7 @@ def update(
         path=f"/hooks/{hook}",
         safety=Safety.IDEMPOTENT,
         success=frozenset({200}),
-        answer=WebhookSubscription,
+        response_type=WebhookSubscription,
         hook_id=hook,
         content=_subscription_body(given),
         secrets=_secrets(secret, header),
@@ -223,7 +223,7 @@ def delete(hook_id: UUID | str) -> Operation[None]:
         path=f"/hooks/{hook}",
         safety=Safety.IDEMPOTENT,
         success=frozenset({204}),
-        answer=NoneType,
+        response_type=NoneType,
         hook_id=hook,
     )
 
@@ -241,7 +241,7 @@ def list_events(hook_id: UUID | str) -> Operation[builtins.list[WebhookEvent]]:
         path=f"/hooks/{hook}/requests",
         safety=Safety.SAFE,
         success=frozenset({200}),
-        answer=builtins.list[WebhookEvent],
+        response_type=builtins.list[WebhookEvent],
         hook_id=hook,
     )
 
@@ -259,7 +259,7 @@ def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookE
         path=f"/hooks/{hook}/requests/{request}/redeliver",
         safety=Safety.NON_IDEMPOTENT,
         success=frozenset({200}),
-        answer=WebhookEvent,
+        response_type=WebhookEvent,
         hook_id=hook,
         request_id=request,
     )

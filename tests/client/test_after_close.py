@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
-STUBBORN = evolve(FAST, resend_ambiguous=True)
+STUBBORN = evolve(FAST, resend_unknown=True)
 # Long enough for a task that was started before the wait to have run.
 IN_A_SECOND = [("Retry-After", "1")]
 
@@ -207,7 +207,7 @@ def test_a_closed_http_client_says_so(harness: ClientHarness, server: FaultServe
 def test_an_http_client_that_closes_during_a_wait_keeps_the_doubt(server: FaultServer) -> None:
     server.add(answer(500))
     own = httpx.Client()
-    policy = RetryPolicy(initial_backoff=0.001, max_backoff=0.002, resend_ambiguous=True)
+    policy = RetryPolicy(initial_backoff=0.001, max_backoff=0.002, resend_unknown=True)
     with (
         Client(
             "token",

@@ -418,8 +418,8 @@ def test_no_retries_are_no_retries(callers: list[Caller], row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", AMBIGUOUS, ids=ids)
-def test_resend_ambiguous_sends_again(callers: list[Caller], row: Row) -> None:
-    policy = evolve(FAST, resend_ambiguous=True)
+def test_resend_unknown_sends_again(callers: list[Caller], row: Row) -> None:
+    policy = evolve(FAST, resend_unknown=True)
     for caller in callers:
         if caller.called in ONCE:
             caller.meets(row.fault)
@@ -428,12 +428,12 @@ def test_resend_ambiguous_sends_again(callers: list[Caller], row: Row) -> None:
 
 
 @pytest.mark.parametrize("called", sorted(ONCE))
-def test_resend_ambiguous_does_not_send_the_unreadable_again(
+def test_resend_unknown_does_not_send_the_unreadable_again(
     harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(answer(200, b"<html>"))
     error = Caller(harness, called, server, token_server).fail(
-        retry=evolve(FAST, resend_ambiguous=True)
+        retry=evolve(FAST, resend_unknown=True)
     )
     assert error.outcome_unknown
     assert len(server.requests) == 1
@@ -480,7 +480,7 @@ def test_what_one_attempt_left_unknown_stays_unknown(
     server: FaultServer,
 ) -> None:
     server.add(fs.hang_up(), last)
-    policy = evolve(FAST, max_attempts=2, resend_ambiguous=True)
+    policy = evolve(FAST, max_attempts=2, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy)
     with pytest.raises(error_type) as caught:
         client.send(OPERATIONS[called]())
@@ -493,7 +493,7 @@ def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     server.add(answer(500, close=True))
-    policy = evolve(FAST, resend_ambiguous=True)
+    policy = evolve(FAST, resend_unknown=True)
 
     def go_away(_: object) -> None:
         server.close()
@@ -511,7 +511,7 @@ def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
     server.add(answer(500))
     token_server.add(answer(200, token(expires_in=0)), answer(400, {"error": "invalid_client"}))
     caller = Caller(harness, "redeliver", server, token_server)
-    error = caller.fail(retry=evolve(FAST, resend_ambiguous=True))
+    error = caller.fail(retry=evolve(FAST, resend_unknown=True))
     assert type(error) is AuthenticationError
     assert error.outcome_unknown
     assert error.error == "invalid_client"
@@ -519,7 +519,7 @@ def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
 
 def test_a_later_success_makes_it_known(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.hang_up())
-    policy = evolve(FAST, resend_ambiguous=True)
+    policy = evolve(FAST, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy)
     assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
 
@@ -632,7 +632,7 @@ def test_retry_after_is_honoured_with_other_errors_too(
 def test_on_retry_is_told_of_each_wait(harness: ClientHarness, server: FaultServer) -> None:
     server.add(answer(429), fs.hang_up())
     events: list[RetryEvent] = []
-    policy = evolve(FAST, resend_ambiguous=True)
+    policy = evolve(FAST, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy, on_retry=events.append)
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert [(e.operation, e.hook_id, e.request_id, e.attempt) for e in events] == [

@@ -104,7 +104,7 @@ def test_a_function_that_has_no_second_token_keeps_the_doubt(
     server.add(fs.hang_up())
     tokens: list[Any] = ["token", second]
     client = harness.client(
-        lambda: tokens.pop(0), base_url=server.url, retry=evolve(FAST, resend_ambiguous=True)
+        lambda: tokens.pop(0), base_url=server.url, retry=evolve(FAST, resend_unknown=True)
     )
     with pytest.raises(AuthenticationError, match="no access token") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)

@@ -29,7 +29,7 @@ from webhooks_sdk import (
 )
 from webhooks_sdk._core.call import Call, Timeouts
 from webhooks_sdk._core.clock import Clock
-from webhooks_sdk._core.responses import Answer
+from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._core.tokens import token_operation
 from webhooks_sdk._transport.retrying import retrying_arguments
 from webhooks_sdk._wire.bodies import BodyError
@@ -93,23 +93,23 @@ def begin(
     )
 
 
-Outcome = Answer | Exception
+Outcome = RawResponse | Exception
 """What one attempt comes to: an answer, or what the transport raised."""
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
+def answer(status: int, body: bytes = b"", **headers: str) -> RawResponse:
     pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return Answer(status, Headers(pairs), body)
+    return RawResponse(status, Headers(pairs), body)
 
 
 def attempt(call: Call[Any], outcome: Outcome) -> Any:
     """Make one attempt, as a driver does."""
     call.begin_attempt(TOKEN if call.operation.endpoint == "api" else None)
-    if isinstance(outcome, Answer):
-        return call.conclude(outcome)
+    if isinstance(outcome, RawResponse):
+        return call.finish(outcome)
     timed_out = isinstance(outcome, httpx.TimeoutException)
     fault = isinstance(outcome, httpx.TransportError)
-    raise call.lost(outcome, timed_out=timed_out, transport_fault=fault)
+    raise call.connection_lost(outcome, timed_out=timed_out, transport_fault=fault)
 
 
 def run(call: Call[Any], time: FakeTime, *outcomes: Outcome) -> Any:
@@ -131,15 +131,15 @@ def certificate() -> Exception:
     return error
 
 
-def truncated() -> Answer:
-    return Answer(200, Headers(), b"{", httpx.RemoteProtocolError("incomplete"))
+def truncated() -> RawResponse:
+    return RawResponse(200, Headers(), b"{", httpx.RemoteProtocolError("incomplete"))
 
 
-def over_the_limit() -> Answer:
-    return Answer(200, Headers(), b"{", BodyError("its body is larger than the limit"))
+def over_the_limit() -> RawResponse:
+    return RawResponse(200, Headers(), b"{", BodyError("its body is larger than the limit"))
 
 
-SAFE: dict[str, tuple[Operation[Any], Answer]] = {
+SAFE: dict[str, tuple[Operation[Any], RawResponse]] = {
     "get": (operations.get(HOOK), answer(200, SUBSCRIPTION)),
     "list": (operations.list(), answer(200, b"[]")),
     "list_events": (operations.list_events(HOOK), answer(200, b"[%b]" % SAMPLE)),
@@ -150,7 +150,7 @@ SAFE: dict[str, tuple[Operation[Any], Answer]] = {
         answer(200, b'{"access_token": "abc"}'),
     ),
 }
-ONCE: dict[str, tuple[Operation[Any], Answer]] = {
+ONCE: dict[str, tuple[Operation[Any], RawResponse]] = {
     "create": (operations.create(url="u"), answer(201, SUBSCRIPTION)),
     "redeliver": (operations.redeliver(HOOK, REQUEST), answer(200, SAMPLE)),
 }
@@ -231,7 +231,7 @@ def test_what_may_have_been_processed_is_not_sent_twice_unasked(name: str, row: 
         run(begin(operation, time), time, AMBIGUOUS[row](), success)
     assert (caught.value.attempts, caught.value.outcome_unknown) == (1, True)
     assert time.waits == []
-    call = begin(operation, time, policy=RetryPolicy(resend_ambiguous=True))
+    call = begin(operation, time, policy=RetryPolicy(resend_unknown=True))
     run(call, time, AMBIGUOUS[row](), success)
     assert call.attempts == 2
 
@@ -241,7 +241,7 @@ def test_what_may_have_been_processed_is_not_sent_twice_unasked(name: str, row: 
 def test_what_is_refused_is_raised_at_once(name: str, row: str) -> None:
     operation, success = (SAFE | ONCE)[name]
     time = FakeTime()
-    policy = RetryPolicy(resend_ambiguous=True)
+    policy = RetryPolicy(resend_unknown=True)
     with pytest.raises(errors.APIError) as caught:
         run(begin(operation, time, policy=policy), time, REFUSED[row](), success)
     assert (caught.value.attempts, caught.value.outcome_unknown) == (1, False)
@@ -252,7 +252,7 @@ def test_what_is_refused_is_raised_at_once(name: str, row: str) -> None:
 def test_a_success_that_cannot_be_read_is_raised_at_once(name: str, row: str) -> None:
     operation, success = (SAFE | ONCE)[name]
     time = FakeTime()
-    policy = RetryPolicy(resend_ambiguous=True)
+    policy = RetryPolicy(resend_unknown=True)
     with pytest.raises(errors.ResponseDecodeError) as caught:
         run(begin(operation, time, policy=policy), time, UNREADABLE[row](), success)
     error = caught.value
@@ -272,7 +272,7 @@ def test_without_retries_nothing_is_sent_again(name: str) -> None:
 
 def test_an_unknown_outcome_stays_unknown_until_a_success() -> None:
     time = FakeTime()
-    policy = RetryPolicy(resend_ambiguous=True, max_attempts=4)
+    policy = RetryPolicy(resend_unknown=True, max_attempts=4)
     operation = operations.redeliver(HOOK, REQUEST)
     with pytest.raises(errors.NotFoundError) as caught:
         run(begin(operation, time, policy=policy), time, answer(500), unsent(), answer(404))
@@ -285,7 +285,7 @@ def test_an_unknown_outcome_stays_unknown_until_a_success() -> None:
 @settings(deadline=None)
 def test_the_outcome_is_unknown_if_any_attempt_was_ambiguous(rows: list[str]) -> None:
     time = FakeTime()
-    policy = RetryPolicy(resend_ambiguous=True, max_attempts=len(rows), deadline=None)
+    policy = RetryPolicy(resend_unknown=True, max_attempts=len(rows), deadline=None)
     with pytest.raises(errors.APIError) as caught:
         run(
             begin(operations.redeliver(HOOK, REQUEST), time, policy=policy),
@@ -423,16 +423,16 @@ def test_a_step_that_begins_later_has_less_time() -> None:
     time = FakeTime()
     call = begin(operations.list(), time, policy=RetryPolicy(deadline=10))
     call.begin_attempt(TOKEN)
-    assert call.cut("read") == 10
+    assert call.timeout_for("read") == 10
     time.wait(8)
-    assert call.cut("read") == 2
+    assert call.timeout_for("read") == 2
 
 
 def test_without_a_deadline_timeouts_stay_as_they_are() -> None:
     call = begin(operations.list(), policy=RetryPolicy(deadline=None))
     assert call.begin_attempt(TOKEN)[1] == TIMEOUTS
-    assert (call.remaining(), call.deadline, call.out_of_time) == (None, None, False)
-    call.check_time()
+    assert (call.remaining(), call.deadline, call.deadline_passed) == (None, None, False)
+    call.check_deadline()
 
 
 @pytest.mark.parametrize(
@@ -450,11 +450,11 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     time = FakeTime()
     call = begin(operations.redeliver(HOOK, REQUEST), time, policy=RetryPolicy(deadline=10))
     time.wait(11)
-    assert call.out_of_time
+    assert call.deadline_passed
     with pytest.raises(errors.APITimeoutError, match=r"deadline passed after 11\.0 s") as caught:
         call.begin_attempt(TOKEN)
     assert (caught.value.attempts, caught.value.outcome_unknown) == (0, False)
-    assert not call.can_resend(caught.value)
+    assert not call.can_retry(caught.value)
 
 
 @pytest.mark.parametrize("name", [*SAFE, *ONCE])
@@ -462,10 +462,10 @@ def test_a_deadline_that_passes_while_an_answer_is_read_is_ambiguous(name: str) 
     time = FakeTime()
     call = begin((SAFE | ONCE)[name][0], time, policy=RetryPolicy(deadline=10))
     call.begin_attempt(None)
-    call.check_time()
+    call.check_deadline()
     time.wait(10)
     with pytest.raises(errors.APITimeoutError) as caught:
-        call.check_time()
+        call.check_deadline()
     assert caught.value.outcome_unknown is (name in {"update", "delete", *ONCE})
 
 
@@ -478,7 +478,7 @@ def test_a_deadline_that_passes_between_attempts_adds_no_doubt() -> None:
 
 
 def test_an_answer_that_stops_in_the_middle_for_lack_of_time_is_a_timeout() -> None:
-    late = Answer(200, Headers(), b"{", httpx.ReadTimeout("slow"), timed_out=True)
+    late = RawResponse(200, Headers(), b"{", httpx.ReadTimeout("slow"), timed_out=True)
     time = FakeTime()
     assert run(begin(operations.list(), time), time, late, answer(200, b"[]")) == []
     with pytest.raises(errors.APITimeoutError) as caught:
@@ -494,7 +494,7 @@ def test_a_401_is_answered_with_one_new_token_which_is_no_retry() -> None:
     call.begin_attempt("new-token")
     assert not call.needs_new_token(answer(401))
     with pytest.raises(errors.AuthenticationError) as caught:
-        call.conclude(answer(401, b"old-token new-token"))
+        call.finish(answer(401, b"old-token new-token"))
     assert caught.value.attempts == 2
     assert caught.value.body == "*** ***"
 
@@ -697,12 +697,12 @@ def test_trouble_with_the_token_leaves_no_doubt_of_the_call(row: str) -> None:
     with pytest.raises(errors.APIError) as failed:
         attempt(part, AMBIGUOUS[row]())
     call = begin(operations.redeliver(HOOK, REQUEST))
-    error = call.without_token(failed.value)
+    error = call.token_unavailable(failed.value)
     assert type(error) is type(failed.value)
     assert error is not failed.value
     assert (error.operation, error.hook_id, error.request_id) == ("redeliver", HOOK, REQUEST)
     assert not error.outcome_unknown
-    assert not call.can_resend(error)
+    assert not call.can_retry(error)
     assert str(error).startswith("redeliver: no access token: token: ")
     assert failed.value.operation == "token"
 
@@ -712,7 +712,7 @@ def test_trouble_with_the_token_keeps_the_doubt_of_an_earlier_attempt() -> None:
     with pytest.raises(errors.InternalServerError):
         attempt(call, answer(500))
     failed = errors.AuthenticationError("token: 401.", operation="token")
-    assert call.without_token(failed).outcome_unknown
+    assert call.token_unavailable(failed).outcome_unknown
     assert call.provider_failed(KeyError("x")).outcome_unknown
 
 
@@ -721,7 +721,7 @@ def test_an_auth_callable_that_raises_is_an_authentication_error_that_quotes_not
     error = call.provider_failed(ValueError(SECRET))
     assert "ValueError" in str(error)
     assert SECRET not in str(error)
-    assert not call.can_resend(error)
+    assert not call.can_retry(error)
     assert (error.attempts, error.status) == (0, None)
 
 
@@ -729,7 +729,7 @@ def test_an_auth_callable_that_raises_is_an_authentication_error_that_quotes_not
     "error", [KeyError("x"), errors.ConfigurationError("x"), KeyboardInterrupt()]
 )
 def test_only_a_failed_call_is_sent_again(error: BaseException) -> None:
-    assert not begin(operations.list()).can_resend(error)
+    assert not begin(operations.list()).can_retry(error)
 
 
 def test_a_finished_call_tells_what_else_is_known() -> None:

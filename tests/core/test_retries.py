@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from webhooks_sdk import ConfigurationError, RetryPolicy, Safety
 from webhooks_sdk._core.retries import (
-    Fate,
-    fate_of_exception,
-    fate_of_status,
-    leaves_unknown,
-    may_resend,
+    FailureKind,
+    classify_exception,
+    classify_status,
+    leaves_outcome_unknown,
+    may_retry,
     parse_retry_after,
 )
 
@@ -41,75 +41,79 @@ def chained(*links: BaseException) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    ("safety", "fate", "resend", "again"),
+    ("safety", "failure_kind", "resend", "again"),
     [
-        (Safety.SAFE, Fate.UNSENT, False, True),
-        (Safety.SAFE, Fate.DEFERRED, False, True),
-        (Safety.SAFE, Fate.AMBIGUOUS, False, True),
-        (Safety.SAFE, Fate.REFUSED, True, False),
-        (Safety.SAFE, Fate.UNREADABLE, True, False),
-        (Safety.IDEMPOTENT, Fate.UNSENT, False, True),
-        (Safety.IDEMPOTENT, Fate.DEFERRED, False, True),
-        (Safety.IDEMPOTENT, Fate.AMBIGUOUS, False, True),
-        (Safety.IDEMPOTENT, Fate.REFUSED, True, False),
-        (Safety.IDEMPOTENT, Fate.UNREADABLE, True, False),
-        (Safety.NON_IDEMPOTENT, Fate.UNSENT, False, True),
-        (Safety.NON_IDEMPOTENT, Fate.DEFERRED, False, True),
-        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS, False, False),
-        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS, True, True),
-        (Safety.NON_IDEMPOTENT, Fate.REFUSED, True, False),
-        (Safety.NON_IDEMPOTENT, Fate.UNREADABLE, True, False),
-        (Safety.SAFE, Fate.UNREPEATABLE, True, False),
-        (Safety.IDEMPOTENT, Fate.UNREPEATABLE, True, False),
-        (Safety.NON_IDEMPOTENT, Fate.UNREPEATABLE, True, False),
+        (Safety.SAFE, FailureKind.NOT_SENT, False, True),
+        (Safety.SAFE, FailureKind.DEFERRED, False, True),
+        (Safety.SAFE, FailureKind.AMBIGUOUS, False, True),
+        (Safety.SAFE, FailureKind.REJECTED, True, False),
+        (Safety.SAFE, FailureKind.UNDECODABLE, True, False),
+        (Safety.IDEMPOTENT, FailureKind.NOT_SENT, False, True),
+        (Safety.IDEMPOTENT, FailureKind.DEFERRED, False, True),
+        (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS, False, True),
+        (Safety.IDEMPOTENT, FailureKind.REJECTED, True, False),
+        (Safety.IDEMPOTENT, FailureKind.UNDECODABLE, True, False),
+        (Safety.NON_IDEMPOTENT, FailureKind.NOT_SENT, False, True),
+        (Safety.NON_IDEMPOTENT, FailureKind.DEFERRED, False, True),
+        (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, False, False),
+        (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, True, True),
+        (Safety.NON_IDEMPOTENT, FailureKind.REJECTED, True, False),
+        (Safety.NON_IDEMPOTENT, FailureKind.UNDECODABLE, True, False),
+        (Safety.SAFE, FailureKind.AMBIGUOUS_PERMANENT, True, False),
+        (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT, True, False),
+        (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT, True, False),
     ],
 )
-def test_what_may_be_sent_again(safety: Safety, fate: Fate, resend: bool, again: bool) -> None:
-    assert may_resend(safety, fate, resend_ambiguous=resend) is again
+def test_what_may_be_sent_again(
+    safety: Safety, failure_kind: FailureKind, resend: bool, again: bool
+) -> None:
+    assert may_retry(safety, failure_kind, resend_unknown=resend) is again
 
 
 @pytest.mark.parametrize("safety", Safety)
-@pytest.mark.parametrize("fate", Fate)
-def test_what_leaves_the_outcome_unknown(safety: Safety, fate: Fate) -> None:
+@pytest.mark.parametrize("failure_kind", FailureKind)
+def test_what_leaves_the_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> None:
     unknown = {
-        (Safety.IDEMPOTENT, Fate.AMBIGUOUS),
-        (Safety.NON_IDEMPOTENT, Fate.AMBIGUOUS),
-        (Safety.IDEMPOTENT, Fate.UNREPEATABLE),
-        (Safety.NON_IDEMPOTENT, Fate.UNREPEATABLE),
-        (Safety.NON_IDEMPOTENT, Fate.UNREADABLE),
+        (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS),
+        (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS),
+        (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT),
+        (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT),
+        (Safety.NON_IDEMPOTENT, FailureKind.UNDECODABLE),
     }
-    assert leaves_unknown(safety, fate) is ((safety, fate) in unknown)
+    assert leaves_outcome_unknown(safety, failure_kind) is ((safety, failure_kind) in unknown)
 
 
 @pytest.mark.parametrize(
-    ("status", "retry_after", "fate"),
+    ("status", "retry_after", "failure_kind"),
     [
-        (429, None, Fate.DEFERRED),
-        (429, 5.0, Fate.DEFERRED),
-        (503, 5.0, Fate.DEFERRED),
-        (503, 0.0, Fate.DEFERRED),
-        (503, None, Fate.AMBIGUOUS),
-        (408, None, Fate.AMBIGUOUS),
-        (408, 5.0, Fate.AMBIGUOUS),
-        (500, None, Fate.AMBIGUOUS),
-        (500, 5.0, Fate.AMBIGUOUS),
-        (502, None, Fate.AMBIGUOUS),
-        (504, 1.0, Fate.AMBIGUOUS),
-        (599, None, Fate.AMBIGUOUS),
-        (202, None, Fate.REFUSED),
-        (204, None, Fate.REFUSED),
-        (301, None, Fate.REFUSED),
-        (302, 5.0, Fate.REFUSED),
-        (400, None, Fate.REFUSED),
-        (401, None, Fate.REFUSED),
-        (404, 5.0, Fate.REFUSED),
-        (409, None, Fate.REFUSED),
-        (425, None, Fate.REFUSED),
-        (499, None, Fate.REFUSED),
+        (429, None, FailureKind.DEFERRED),
+        (429, 5.0, FailureKind.DEFERRED),
+        (503, 5.0, FailureKind.DEFERRED),
+        (503, 0.0, FailureKind.DEFERRED),
+        (503, None, FailureKind.AMBIGUOUS),
+        (408, None, FailureKind.AMBIGUOUS),
+        (408, 5.0, FailureKind.AMBIGUOUS),
+        (500, None, FailureKind.AMBIGUOUS),
+        (500, 5.0, FailureKind.AMBIGUOUS),
+        (502, None, FailureKind.AMBIGUOUS),
+        (504, 1.0, FailureKind.AMBIGUOUS),
+        (599, None, FailureKind.AMBIGUOUS),
+        (202, None, FailureKind.REJECTED),
+        (204, None, FailureKind.REJECTED),
+        (301, None, FailureKind.REJECTED),
+        (302, 5.0, FailureKind.REJECTED),
+        (400, None, FailureKind.REJECTED),
+        (401, None, FailureKind.REJECTED),
+        (404, 5.0, FailureKind.REJECTED),
+        (409, None, FailureKind.REJECTED),
+        (425, None, FailureKind.REJECTED),
+        (499, None, FailureKind.REJECTED),
     ],
 )
-def test_what_a_status_means(status: int, retry_after: float | None, fate: Fate) -> None:
-    assert fate_of_status(status, retry_after=retry_after) is fate
+def test_what_a_status_means(
+    status: int, retry_after: float | None, failure_kind: FailureKind
+) -> None:
+    assert classify_status(status, retry_after=retry_after) is failure_kind
 
 
 PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
@@ -132,7 +136,9 @@ PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
 def test_the_chain_of_causes_can_prove_that_nothing_was_sent(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
-    assert fate_of_exception(chained(*links), transport_fault=transport_fault) is Fate.UNSENT
+    assert (
+        classify_exception(chained(*links), transport_fault=transport_fault) is FailureKind.NOT_SENT
+    )
 
 
 AMBIGUOUS: list[tuple[BaseException, ...]] = [
@@ -155,12 +161,12 @@ AMBIGUOUS: list[tuple[BaseException, ...]] = [
 
 @pytest.mark.parametrize("links", AMBIGUOUS, ids=lambda links: type(links[0]).__name__)
 def test_without_proof_it_may_have_been_processed(links: tuple[BaseException, ...]) -> None:
-    assert fate_of_exception(chained(*links), transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(chained(*links), transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 @pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
 def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) -> None:
-    assert fate_of_exception(error, transport_fault=False) is Fate.UNREPEATABLE
+    assert classify_exception(error, transport_fault=False) is FailureKind.AMBIGUOUS_PERMANENT
 
 
 @pytest.mark.parametrize(
@@ -178,23 +184,25 @@ def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) ->
 def test_a_refused_certificate_is_refused_again(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
-    assert fate_of_exception(chained(*links), transport_fault=transport_fault) is Fate.REFUSED
+    assert (
+        classify_exception(chained(*links), transport_fault=transport_fault) is FailureKind.REJECTED
+    )
 
 
 def test_a_context_is_no_proof() -> None:
     # The first address of a host refused, the second took the request and was lost.
     error = httpx.ReadError("lost")
     error.__context__ = ConnectionRefusedError()
-    assert fate_of_exception(error, transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
     certificate = httpx.ReadError("lost")
     certificate.__context__ = ssl.SSLCertVerificationError(1, "expired")
-    assert fate_of_exception(certificate, transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(certificate, transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 def test_a_member_of_a_group_is_no_proof() -> None:
     group = ExceptionGroup("attempts", [ConnectionRefusedError(), ConnectionResetError()])
     error = chained(OSError("all failed"), group)
-    assert fate_of_exception(error, transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 class ConnectError(Exception):
@@ -202,16 +210,16 @@ class ConnectError(Exception):
 
 
 def test_a_foreign_class_of_the_same_name_is_no_proof() -> None:
-    assert fate_of_exception(ConnectError(), transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(ConnectError(), transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 def test_a_chain_that_bites_its_tail_ends() -> None:
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
-    assert fate_of_exception(first, transport_fault=True) is Fate.AMBIGUOUS
+    assert classify_exception(first, transport_fault=True) is FailureKind.AMBIGUOUS
     itself = ConnectionRefusedError()
     itself.__cause__ = itself
-    assert fate_of_exception(itself, transport_fault=True) is Fate.UNSENT
+    assert classify_exception(itself, transport_fault=True) is FailureKind.NOT_SENT
 
 
 @given(st.lists(st.sampled_from(["refused", "reset", "other"]), min_size=1, max_size=8))
@@ -223,8 +231,8 @@ def test_proof_counts_at_any_depth(kinds: list[str]) -> None:
         "other": lambda: httpx.ReadError("x"),
     }
     error = chained(*(made[kind]() for kind in kinds))
-    expected = Fate.UNSENT if "refused" in kinds else Fate.AMBIGUOUS
-    assert fate_of_exception(error, transport_fault=True) is expected
+    expected = FailureKind.NOT_SENT if "refused" in kinds else FailureKind.AMBIGUOUS
+    assert classify_exception(error, transport_fault=True) is expected
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]+ [0-9:]+ \w*"))
@@ -286,7 +294,7 @@ def test_the_defaults_of_a_policy() -> None:
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.initial_backoff, policy.max_backoff) == (3, 0.5, 8)
     assert (policy.deadline, policy.max_retry_after) == (120, 60)
-    assert policy.resend_ambiguous is False
+    assert policy.resend_unknown is False
 
 
 def test_no_retries_keeps_the_deadline() -> None:
@@ -301,7 +309,7 @@ WRONG_SETTINGS: list[tuple[str, Any]] = [
         for value in (-0.1, nan, inf, None, "1", True)
     ),
     *(("deadline", value) for value in (0, -1, nan, inf, "120", True)),
-    *(("resend_ambiguous", value) for value in ("false", None, 1)),
+    *(("resend_unknown", value) for value in ("false", None, 1)),
 ]
 
 

@@ -91,7 +91,7 @@ def test_every_row_of_the_api(  # noqa: PLR0917 - the columns of the row
     assert (operation.method, operation.path) == (method, path)
     assert operation.success == success
     assert operation.safety is safety
-    assert operation.answer == answer
+    assert operation.response_type == answer
     assert operation.endpoint == "api"
     assert (operation.content is not None) is (operation.name in {"create", "update"})
     assert operation.hook_id == (HOOK if "{" not in path and str(HOOK) in path else None)
@@ -100,7 +100,9 @@ def test_every_row_of_the_api(  # noqa: PLR0917 - the columns of the row
 
 def test_the_names_are_those_of_the_functions() -> None:
     names = [row[0].name for row in ROWS]
-    assert sorted(names) == sorted(set(operations.__all__) - {"UNSET", "Unset", "Operation", "Safety"})
+    assert sorted(names) == sorted(
+        set(operations.__all__) - {"UNSET", "Unset", "Operation", "Safety"}
+    )
 
 
 def test_redeliver_reads_the_documented_answer() -> None:

@@ -23,7 +23,7 @@ from support.sandbox_helpers import EVENT, SandboxClient
 from webhooks_sdk import Client, ClientCredentials
 from webhooks_sdk.sandbox import Sandbox, Subscriber, Variants
 from webhooks_sdk.sandbox._clock import RealClock
-from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
 from webhooks_sdk.sandbox._delivering.sender import Sender
 from webhooks_sdk.sandbox._http import api
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
@@ -308,9 +308,9 @@ def test_a_failure_in_the_background_is_raised_at_the_end() -> None:
 
     server = ServerThread(app, bind("127.0.0.1", 0))
     server.start()
-    courier = Courier(Broken())
-    server.run(lambda: courier.redeliver(service, hook.id, delivery.attempt.event_id))
-    server.run(lambda: courier.advance(service, timedelta()))
+    dispatcher = DeliveryDispatcher(Broken())
+    server.run(lambda: dispatcher.redeliver(service, hook.id, delivery.attempt.event_id))
+    server.run(lambda: dispatcher.advance(service, timedelta()))
     with pytest.raises(ExceptionGroup) as caught:
         server.close(during=None)
     assert [type(error) for error in caught.value.exceptions] == [LookupError]

@@ -75,9 +75,9 @@ hook, now = UUID(int=1), datetime(2026, 1, 2, tzinfo=UTC)
 with JournalWriter.open(path, base_url="https://hookshot.example") as journal:
     print("open", flush=True)
     for number in range(first, first + 1_000_000):
-        journal.intend(hook, UUID(int=number), now)
+        journal.record_intent(hook, UUID(int=number), now)
         print("intent", number, flush=True)
-        journal.settle(hook, UUID(int=number), OutcomeStatus.DELIVERED, now, response_status=200)
+        journal.record_outcome(hook, UUID(int=number), OutcomeStatus.DELIVERED, now, response_status=200)
         print("outcome", number, flush=True)
 """
 

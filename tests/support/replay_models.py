@@ -11,8 +11,8 @@ from webhooks_sdk.replay._throttling.signals import Signal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhooks_sdk.replay._throttling.concurrency import Window
-    from webhooks_sdk.replay._throttling.rate import Pace
+    from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
+    from webhooks_sdk.replay._throttling.rate import RateLimiter
 
 
 _ROUNDED = 1e-9
@@ -56,7 +56,7 @@ class Machine:
         end = begin + self._takes(now)
         heapq.heappush(self._free, end)
         if end - now > self._patience:
-            return Answer(self._patience, Signal.DISTRESS)
+            return Answer(self._patience, Signal.OVERLOAD)
         return Answer(end - now, duration_ms=1000 * (end - now))
 
 
@@ -77,7 +77,7 @@ class Crowded:
         while self._busy and self._busy[0] <= now:
             heapq.heappop(self._busy)
         if len(self._busy) >= self._at_once:
-            return Answer(0.01, Signal.DISTRESS)
+            return Answer(0.01, Signal.OVERLOAD)
         heapq.heappush(self._busy, now + self._takes)
         return Answer(self._takes, duration_ms=1000 * self._takes)
 
@@ -160,7 +160,7 @@ class Run:
     sizes: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
 
-def simulate(pace: Pace, window: Window, model: Model, *, seconds: float) -> Run:
+def simulate(pace: RateLimiter, window: ConcurrencyLimiter, model: Model, *, seconds: float) -> Run:
     """Let a replay with endless targets run for some seconds."""
     run = Run()
     flying: list[tuple[float, int, float, Answer]] = []

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from support.harness import BACKENDS
 
-from webhooks_sdk._core.retries import Fate, fate_of_exception
+from webhooks_sdk._core.retries import FailureKind, classify_exception
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 
@@ -165,7 +165,7 @@ async def test_waiting_in_vain_is_proof_that_nothing_was_sent(links: Links, wait
     held = await send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
         await send(pool, wait=wait)
-    assert fate_of_exception(caught.value, transport_fault=True) is Fate.UNSENT
+    assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
     # Who gave up is not given what becomes free.
     await held.aclose()
     await (await send(pool, wait=0)).aclose()

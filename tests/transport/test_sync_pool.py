@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from webhooks_sdk._core.retries import Fate, fate_of_exception
+from webhooks_sdk._core.retries import FailureKind, classify_exception
 from webhooks_sdk._transport.sync_pool import ConnectionPool, PoolClosedError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_waiting_in_vain_is_proof_that_nothing_was_sent(links: Links, wait: floa
     held = send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
         send(pool, wait=wait)
-    assert fate_of_exception(caught.value, transport_fault=True) is Fate.UNSENT
+    assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
     # Who gave up is not given what becomes free.
     held.close()
     send(pool, wait=0).close()

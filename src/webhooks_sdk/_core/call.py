@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from webhooks_sdk import errors
 from webhooks_sdk._core.responses import (
-    Answer,
     APIResponse,
-    explain_refusal,
+    RawResponse,
+    describe_error,
     masked_headers,
 )
 from webhooks_sdk._core.retries import (
-    Fate,
+    FailureKind,
     RetryEvent,
     RetryPolicy,
-    fate_of_exception,
-    fate_of_status,
-    leaves_unknown,
-    may_resend,
+    classify_exception,
+    classify_status,
+    leaves_outcome_unknown,
+    may_retry,
     parse_retry_after,
 )
 from webhooks_sdk._wire.bodies import BodyError
@@ -93,10 +93,10 @@ class Call(Generic[T]):
         self._tokens: list[str] = []
         self._renewed_token = False
         self._in_flight = False
-        self._heard: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
-        self._fate = Fate.UNSENT
+        self._started_response: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
+        self._failure_kind = FailureKind.NOT_SENT
         self._unknown = False
-        self._outcome: tuple[Answer, T] | None = None
+        self._outcome: tuple[RawResponse, T] | None = None
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never less than 0; None if there is none."""
@@ -126,7 +126,7 @@ class Call(Generic[T]):
             self._tokens.append(token)
         self.attempts += 1
         self._in_flight = True
-        self._heard = None
+        self._started_response = None
         return self._headers(token), {step: self._cut(step, left) for step in self._timeouts}
 
     def _headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
@@ -141,7 +141,7 @@ class Call(Generic[T]):
         headers.extend((name.encode(), value.encode()) for name, value in operation.headers)
         return headers
 
-    def cut(self, step: str) -> float | None:
+    def timeout_for(self, step: str) -> float | None:
         """Return the timeout of a step that begins now: no longer than the call has left."""
         return self._cut(step, self.remaining())
 
@@ -153,11 +153,11 @@ class Call(Generic[T]):
             left = max(0.0, left - self._margin)
         return left if limit is None else min(limit, left)
 
-    def hear(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def response_started(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Note the beginning of an answer, before its body is read."""
-        self._heard = status, headers
+        self._started_response = status, headers
 
-    def check_time(self) -> None:
+    def check_deadline(self) -> None:
         """Check the deadline while an answer is read.
 
         Raises:
@@ -166,7 +166,7 @@ class Call(Generic[T]):
         if self.remaining() == 0:
             raise self.timed_out()
 
-    def needs_new_token(self, answer: Answer) -> bool:
+    def needs_new_token(self, answer: RawResponse) -> bool:
         """Decide whether the request is to be sent again with a fresh token, which happens once."""
         if answer.status != HTTPStatus.UNAUTHORIZED or self._renewed_token:
             return False
@@ -174,7 +174,7 @@ class Call(Generic[T]):
         self._renewed_token = True
         return True
 
-    def conclude(self, answer: Answer) -> T:
+    def finish(self, answer: RawResponse) -> T:
         """Decide what an answer means.
 
         Returns:
@@ -190,7 +190,7 @@ class Call(Generic[T]):
             if self._deleted_before(answer):
                 return self._succeed(answer, cast("T", None))
             raise self._status_error(answer)
-        if answer.broken is not None and operation.answer is not NoneType:
+        if answer.broken is not None and operation.response_type is not NoneType:
             raise self._broken(answer, answer.broken) from self.clean_cause(answer.broken)
         try:
             value = operation.decode(answer.body)
@@ -198,14 +198,14 @@ class Call(Generic[T]):
             raise self._unreadable(answer, str(error)) from error
         return self._succeed(answer, value)
 
-    def _broken(self, answer: Answer, cause: Exception) -> errors.APIError:
+    def _broken(self, answer: RawResponse, cause: Exception) -> errors.APIError:
         if answer.timed_out:
-            return self.lost(cause, timed_out=True, transport_fault=True)
+            return self.connection_lost(cause, timed_out=True, transport_fault=True)
         if isinstance(cause, BodyError):
             return self._unreadable(answer, str(cause))
         return self._unreadable(answer, f"its body is broken off ({type(cause).__name__})")
 
-    def _deleted_before(self, answer: Answer) -> bool:
+    def _deleted_before(self, answer: RawResponse) -> bool:
         # What an earlier attempt of this call may have deleted is gone, and that was the wish.
         return (
             answer.status == HTTPStatus.NOT_FOUND
@@ -213,7 +213,7 @@ class Call(Generic[T]):
             and self._unknown
         )
 
-    def _succeed(self, answer: Answer, value: T) -> T:
+    def _succeed(self, answer: RawResponse, value: T) -> T:
         self._outcome = answer, value
         return value
 
@@ -229,7 +229,7 @@ class Call(Generic[T]):
             elapsed=self._clock.monotonic() - self._began,
         )
 
-    def lost(
+    def connection_lost(
         self, cause: Exception, *, timed_out: bool, transport_fault: bool, provable: bool = True
     ) -> errors.APIConnectionError:
         """Say what it means that no answer came.
@@ -240,38 +240,42 @@ class Call(Generic[T]):
             transport_fault: Whether it is a failure of the network.
             provable: Whether it is of this request, and so can prove that this one was not sent.
         """
-        fate = Fate.AMBIGUOUS if transport_fault else Fate.UNREPEATABLE
+        failure_kind = FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
         if provable:
-            fate = fate_of_exception(cause, transport_fault=transport_fault)
+            failure_kind = classify_exception(cause, transport_fault=transport_fault)
         what = "timed out" if timed_out else "the connection failed"
         what = what if transport_fault else "an event hook or the transport raised"
         text = one_line(redact(str(cause), self._secrets()))
         reason = f"{what}: {type(cause).__name__}{f' ({text})' if text else ''}."
         kind = errors.APITimeoutError if timed_out else errors.APIConnectionError
-        advice = _ADVICE_OF_FATE[fate]
+        advice = _ADVICE_FOR_FAILURE[failure_kind]
         if type(cause).__name__ == "PoolTimeout":
             advice = "Nothing was sent: no connection became free, so raise max_connections."
-        return self._fail(kind, fate, f"{reason} {advice}")
+        return self._fail(kind, failure_kind, f"{reason} {advice}")
 
     def timed_out(self) -> errors.APIError:
         """Say that the deadline has passed, in the middle of an attempt or between two.
 
         An answer that had begun, and is no success, is what is told: its status says more.
         """
-        if self._in_flight and self._heard and self._heard[0] not in self.operation.success:
-            status, headers = self._heard
-            return self._status_error(Answer(status, Headers(headers), b""))
-        fate = Fate.AMBIGUOUS if self._in_flight else Fate.REFUSED
+        if (
+            self._in_flight
+            and self._started_response
+            and self._started_response[0] not in self.operation.success
+        ):
+            status, headers = self._started_response
+            return self._status_error(RawResponse(status, Headers(headers), b""))
+        failure_kind = FailureKind.AMBIGUOUS if self._in_flight else FailureKind.REJECTED
         total = self._clock.monotonic() - self._began
         return self._fail(
             errors.APITimeoutError,
-            fate,
+            failure_kind,
             f"the deadline passed after {total:.1f} s. Raise RetryPolicy.deadline to wait longer.",
         )
 
-    def without_token(self, failure: errors.APIError) -> errors.APIError:
+    def token_unavailable(self, failure: errors.APIError) -> errors.APIError:
         """Say that the call ended because no access token could be had."""
-        self._fate = Fate.REFUSED
+        self._failure_kind = FailureKind.REJECTED
         error = copy(failure)
         error.args = (f"{self.operation.name}: no access token: {failure.args[0]}",)
         error.operation = self.operation.name
@@ -280,10 +284,12 @@ class Call(Generic[T]):
         error.outcome_unknown = self._unknown
         return error
 
-    def closed_meanwhile(self) -> errors.APIConnectionError:
+    def client_closed(self) -> errors.APIConnectionError:
         """Say that the client was closed before this call could send (again)."""
         return self._fail(
-            errors.APIConnectionError, Fate.REFUSED, "the client was closed during the call."
+            errors.APIConnectionError,
+            FailureKind.REJECTED,
+            "the client was closed during the call.",
         )
 
     def provider_failed(self, cause: Exception) -> errors.AuthenticationError:
@@ -291,22 +297,22 @@ class Call(Generic[T]):
         said = str(cause) if isinstance(cause, errors.ConfigurationError) else ""
         return self._fail(
             errors.AuthenticationError,
-            Fate.REFUSED,
+            FailureKind.REJECTED,
             f"no access token: {said or f'the auth callable raised {type(cause).__name__}.'}",
         )
 
     @property
-    def out_of_time(self) -> bool:
+    def deadline_passed(self) -> bool:
         """Whether the deadline has passed, so that a failure says nothing about the service."""
         return self.remaining() == 0
 
-    def can_resend(self, error: BaseException) -> bool:
+    def can_retry(self, error: BaseException) -> bool:
         """Decide whether the operation may be sent again after this error of its last attempt."""
-        return isinstance(error, errors.APIError) and may_resend(
-            self.operation.safety, self._fate, resend_ambiguous=self.policy.resend_ambiguous
+        return isinstance(error, errors.APIError) and may_retry(
+            self.operation.safety, self._failure_kind, resend_unknown=self.policy.resend_unknown
         )
 
-    def resends_after(self, error: errors.APIError, attempts: int, wait: float) -> bool:
+    def should_retry(self, error: errors.APIError, attempts: int, wait: float) -> bool:
         """Decide whether there is still to be another attempt.
 
         Args:
@@ -321,7 +327,7 @@ class Call(Generic[T]):
         left = self.remaining()
         return left is None or wait < left - self._margin
 
-    def announce(self, error: errors.APIError, wait: float) -> None:
+    def announce_retry(self, error: errors.APIError, wait: float) -> None:
         """Tell whoever wants to know that the call waits and is tried again."""
         self._announce(
             RetryEvent(
@@ -335,13 +341,13 @@ class Call(Generic[T]):
             )
         )
 
-    def _status_error(self, answer: Answer) -> errors.APIStatusError:
+    def _status_error(self, answer: RawResponse) -> errors.APIStatusError:
         headers = masked_headers(answer, self._secrets())
         retry_after = parse_retry_after(answer.headers.get("retry-after"), self._clock.wall())
-        refusal = explain_refusal(self.operation, answer, self._secrets())
+        refusal = describe_error(self.operation, answer, self._secrets())
         error = self._fail(
             refusal.kind,
-            fate_of_status(answer.status, retry_after=retry_after),
+            classify_status(answer.status, retry_after=retry_after),
             f"{refusal.reason}. {refusal.advice}",
             status=answer.status,
             headers=headers,
@@ -353,11 +359,11 @@ class Call(Generic[T]):
             error.error_description = refusal.description
         return error
 
-    def _unreadable(self, answer: Answer, problem: str) -> errors.ResponseDecodeError:
+    def _unreadable(self, answer: RawResponse, problem: str) -> errors.ResponseDecodeError:
         problem = redact(problem, self._secrets())
         return self._fail(
             errors.ResponseDecodeError,
-            Fate.UNREADABLE,
+            FailureKind.UNDECODABLE,
             f"{answer.status} answered, but {problem}. Check base_url, or update the SDK.",
             status=answer.status,
             headers=masked_headers(answer, self._secrets()),
@@ -367,11 +373,11 @@ class Call(Generic[T]):
             else redact_body(answer.body, self._secrets()),
         )
 
-    def _fail(self, kind: type[E], fate: Fate, text: str, **known: Any) -> E:  # noqa: ANN401
-        """Note the fate of the attempt and make its error."""
+    def _fail(self, kind: type[E], failure_kind: FailureKind, text: str, **known: Any) -> E:  # noqa: ANN401
+        """Note the failure_kind of the attempt and make its error."""
         self._in_flight = False
-        self._fate = fate
-        self._unknown = self._unknown or leaves_unknown(self.operation.safety, fate)
+        self._failure_kind = failure_kind
+        self._unknown = self._unknown or leaves_outcome_unknown(self.operation.safety, failure_kind)
         return kind(
             f"{self.operation.name}: {text}",
             operation=self.operation.name,
@@ -399,9 +405,9 @@ class Call(Generic[T]):
 # A request of these methods says how long its body is even if it has none (RFC 9110, section 8.6).
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-_ADVICE_OF_FATE: Mapping[Fate, str] = {
-    Fate.UNSENT: "Nothing was sent: check base_url, network and proxy.",
-    Fate.REFUSED: "Nothing was sent: the server's certificate was not accepted.",
-    Fate.AMBIGUOUS: "No whole answer came.",
-    Fate.UNREPEATABLE: "It may have been sent.",
+_ADVICE_FOR_FAILURE: Mapping[FailureKind, str] = {
+    FailureKind.NOT_SENT: "Nothing was sent: check base_url, network and proxy.",
+    FailureKind.REJECTED: "Nothing was sent: the server's certificate was not accepted.",
+    FailureKind.AMBIGUOUS: "No whole answer came.",
+    FailureKind.AMBIGUOUS_PERMANENT: "It may have been sent.",
 }

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @frozen(eq=False)
-class Answer:
+class RawResponse:
     """What came back: a status, headers, and as much of the body as could be read.
 
     Attributes:
@@ -53,7 +53,7 @@ class APIResponse(Generic[T]):
     elapsed: float
 
 
-def masked_headers(answer: Answer, secrets: Sequence[str]) -> Headers:
+def masked_headers(answer: RawResponse, secrets: Sequence[str]) -> Headers:
     """Return the headers of an answer without any credential."""
     return Headers(
         (name, MASK if name in _SECRET_HEADERS else redact(value, secrets))
@@ -65,7 +65,7 @@ _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "
 
 
 @frozen
-class Refusal:
+class ErrorDescription:
     """What to say of an answer that is no success.
 
     Attributes:
@@ -83,15 +83,17 @@ class Refusal:
     description: str | None = None
 
 
-def explain_refusal(operation: Operation[Any], answer: Answer, secrets: Sequence[str]) -> Refusal:
+def describe_error(
+    operation: Operation[Any], answer: RawResponse, secrets: Sequence[str]
+) -> ErrorDescription:
     """Say what a status that is no success of the operation means."""
     status = answer.status
     kind = _ERROR_OF_STATUS.get(status, errors.APIStatusError)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = errors.InternalServerError
     if operation.endpoint == "token" and status in _CLIENT_ERRORS and status not in _PASSING:
-        return _explain_token_refusal(answer, secrets)
-    return Refusal(kind, f"{status}{_phrase(status)}", _advice(operation, status, kind))
+        return _describe_token_error(answer, secrets)
+    return ErrorDescription(kind, f"{status}{_phrase(status)}", _advice(operation, status, kind))
 
 
 _CLIENT_ERRORS = range(400, 500)
@@ -108,7 +110,7 @@ _ERROR_OF_STATUS: Mapping[int, type[errors.APIStatusError]] = {
 }
 
 
-def _explain_token_refusal(answer: Answer, secrets: Sequence[str]) -> Refusal:
+def _describe_token_error(answer: RawResponse, secrets: Sequence[str]) -> ErrorDescription:
     """Read the error answer of a token endpoint (RFC 6749, section 5.2), as far as it is one."""
     fields: dict[str, object] = {}
     try:
@@ -123,7 +125,7 @@ def _explain_token_refusal(answer: Answer, secrets: Sequence[str]) -> Refusal:
         if isinstance(value := fields.get(name), str)
     }
     detail = f" ({': '.join(said.values())})" if said else ""
-    return Refusal(
+    return ErrorDescription(
         errors.AuthenticationError,
         f"{answer.status}{_phrase(answer.status)}{detail}",
         "Check client_id, client_secret and style, and that they are of this environment.",

@@ -21,15 +21,15 @@ class NothingSentError(Exception):
     """Found among the causes of an error, it proves that nothing was sent."""
 
 
-class Fate(enum.Enum):
+class FailureKind(enum.Enum):
     """What is known of a failed attempt."""
 
-    UNSENT = "proven not sent"
+    NOT_SENT = "proven not sent"
     DEFERRED = "the service asks to come back later"
     AMBIGUOUS = "it may have been processed"
-    REFUSED = "it was refused, and would be again"
-    UNREPEATABLE = "it may have been processed, and would fail the same way again"
-    UNREADABLE = "it was answered with a success that cannot be read"
+    REJECTED = "it was refused, and would be again"
+    AMBIGUOUS_PERMANENT = "it may have been processed, and would fail the same way again"
+    UNDECODABLE = "it was answered with a success that cannot be read"
 
 
 def _seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
@@ -79,7 +79,7 @@ class RetryPolicy:
             can still outlast it.
         max_retry_after: A `Retry-After` of the service up to this is waited for; a longer one
             raises at once, and the error's `retry_after` has it.
-        resend_ambiguous: Whether `create` and `redeliver` are sent again when they may have been
+        resend_unknown: Whether `create` and `redeliver` are sent again when they may have been
             processed already, so that the effect may happen twice.
 
     Raises:
@@ -91,7 +91,7 @@ class RetryPolicy:
     max_backoff: float = field(default=8.0, validator=_seconds)
     deadline: float | None = field(default=120.0, validator=_seconds_or_none)
     max_retry_after: float = field(default=60.0, validator=_seconds)
-    resend_ambiguous: bool = field(default=False, validator=_boolean)
+    resend_unknown: bool = field(default=False, validator=_boolean)
 
     @classmethod
     def none(cls) -> "RetryPolicy":
@@ -122,34 +122,34 @@ class RetryEvent:
     error: APIError
 
 
-def may_resend(safety: Safety, fate: Fate, *, resend_ambiguous: bool) -> bool:
-    """Decide whether an operation may be sent again after an attempt with this fate."""
-    match fate:
-        case Fate.UNSENT | Fate.DEFERRED:
+def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool) -> bool:
+    """Decide whether an operation may be sent again after an attempt with this failure_kind."""
+    match failure_kind:
+        case FailureKind.NOT_SENT | FailureKind.DEFERRED:
             return True
-        case Fate.AMBIGUOUS:
-            return safety is not Safety.NON_IDEMPOTENT or resend_ambiguous
-        case Fate.REFUSED | Fate.UNREPEATABLE | Fate.UNREADABLE:
+        case FailureKind.AMBIGUOUS:
+            return safety is not Safety.NON_IDEMPOTENT or resend_unknown
+        case FailureKind.REJECTED | FailureKind.AMBIGUOUS_PERMANENT | FailureKind.UNDECODABLE:
             return False
 
 
-def leaves_unknown(safety: Safety, fate: Fate) -> bool:
-    """Decide whether an attempt with this fate may have had an effect that nobody was told of."""
-    if fate in (Fate.AMBIGUOUS, Fate.UNREPEATABLE):
+def leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> bool:
+    """Decide whether an attempt with this failure_kind may have had an effect that nobody was told of."""
+    if failure_kind in (FailureKind.AMBIGUOUS, FailureKind.AMBIGUOUS_PERMANENT):
         return safety is not Safety.SAFE
-    return fate is Fate.UNREADABLE and safety is Safety.NON_IDEMPOTENT
+    return failure_kind is FailureKind.UNDECODABLE and safety is Safety.NON_IDEMPOTENT
 
 
-def fate_of_status(status: int, *, retry_after: float | None) -> Fate:
+def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
     """Decide what a status that is no success means for the request that it answers."""
     if status == 429 or (status == 503 and retry_after is not None):  # noqa: PLR2004
-        return Fate.DEFERRED
+        return FailureKind.DEFERRED
     if status == 408 or status >= 500:  # noqa: PLR2004
-        return Fate.AMBIGUOUS
-    return Fate.REFUSED
+        return FailureKind.AMBIGUOUS
+    return FailureKind.REJECTED
 
 
-def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
+def classify_exception(error: BaseException, *, transport_fault: bool) -> FailureKind:
     """Decide what an exception, raised while a request was sent and answered, means for it.
 
     The type that a transport raises is no evidence: some report a connection that was lost after
@@ -162,10 +162,10 @@ def fate_of_exception(error: BaseException, *, transport_fault: bool) -> Fate:
     """
     causes = tuple(follow_chain(error, _cause))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return Fate.REFUSED
+        return FailureKind.REJECTED
     if any(map(_proves_unsent, causes)):
-        return Fate.UNSENT
-    return Fate.AMBIGUOUS if transport_fault else Fate.UNREPEATABLE
+        return FailureKind.NOT_SENT
+    return FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
 
 
 def _cause(error: BaseException) -> BaseException | None:

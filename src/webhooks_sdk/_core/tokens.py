@@ -94,7 +94,7 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
         path=query,
         safety=Safety.SAFE,
         success=frozenset({200}),
-        answer=AccessToken,
+        response_type=AccessToken,
         content=content,
         content_type=content_type,
         headers=headers,

@@ -15,11 +15,11 @@ from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._transport.async_http import AsyncHTTPPool
 from webhooks_sdk._transport.messages import (
-    answer_of,
     body_reader,
     build_request,
     closed,
-    raise_lost,
+    raise_connection_lost,
+    raw_response_from,
 )
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_pool import PoolClosedError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from webhooks_sdk._core.call import Call
-    from webhooks_sdk._core.responses import Answer, APIResponse
+    from webhooks_sdk._core.responses import APIResponse, RawResponse
     from webhooks_sdk._core.tokens import AsyncTokenProvider
     from webhooks_sdk._transport.async_http import AsyncHTTP, AsyncSettings
     from webhooks_sdk._wire.bodies import BodyReader
@@ -58,7 +58,7 @@ class AsyncDriver:
         """Close the connections."""
         await self._pool.close()
 
-    def widened(self, connections: int) -> AsyncDriver:
+    def with_max_connections(self, connections: int) -> AsyncDriver:
         """Return a driver with room for so many connections: this one, if it has that."""
         settings = self.settings
         if not settings.owns_http or settings.max_connections >= connections:
@@ -89,7 +89,7 @@ class AsyncDriver:
         try:
             return await self._attempt(http, call, options)
         except APIError as error:
-            if not call.can_resend(error):
+            if not call.can_retry(error):
                 raise
             first = error
 
@@ -110,7 +110,7 @@ class AsyncDriver:
 
     async def _attempt(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
-            return call.conclude(await self._exchange(http, call, None))
+            return call.finish(await self._exchange(http, call, None))
         token = await self._token(http, call, options)
         answer = await self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
@@ -118,27 +118,27 @@ class AsyncDriver:
             self._tokens.refuse(token)
             token = await self._token(http, call, options)
             answer = await self._exchange(http, call, token)
-        return call.conclude(answer)
+        return call.finish(answer)
 
-    async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> Answer:
+    async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> RawResponse:
         if self._pool.closed or http.closed:
-            raise call.closed_meanwhile()
+            raise call.client_closed()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = await http.send(request, direct=direct)
         except PoolClosedError:
-            raise call.closed_meanwhile() from None
+            raise call.client_closed() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
-            raise_lost(call, error, request)
-        call.hear(response.status_code, response.headers.raw)
+            raise_connection_lost(call, error, request)
+        call.response_started(response.status_code, response.headers.raw)
         _logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return await self._read(response)
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response) -> Answer:
+    async def _read(self, response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
         try:
             reader = body_reader(response, self.settings.max_response_bytes)
@@ -146,9 +146,9 @@ class AsyncDriver:
                 reader.feed(response.content)
             else:
                 await self._feed(reader, response)
-            return answer_of(response, reader.finish())
+            return raw_response_from(response, reader.finish())
         except Exception as error:  # noqa: BLE001 - what it means depends on the status
-            return answer_of(response, reader.beginning() if reader else b"", error)
+            return raw_response_from(response, reader.beginning() if reader else b"", error)
 
     async def _feed(self, reader: BodyReader, response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -188,7 +188,7 @@ class AsyncDriver:
                 seen
             )
             if isinstance(outcome, APIError):
-                raise call.without_token(outcome) from outcome.__cause__
+                raise call.token_unavailable(outcome) from outcome.__cause__
             return outcome or await self._fetch_token(http, call, options, credentials)
 
     async def _fetch_token(
@@ -200,13 +200,13 @@ class AsyncDriver:
             answer = await self._run(http, fetch, options)
         except APIError as error:
             # Whoever ran out of time fails alone: those who wait may have more of it.
-            if not call.out_of_time:
+            if not call.deadline_passed:
                 self._tokens.fail(error)
-            raise call.without_token(error) from error.__cause__
+            raise call.token_unavailable(error) from error.__cause__
         return self._tokens.store(answer, asked_at)
 
 
-class AsyncLane:
+class AsyncSingleAttemptSender:
     """Sends each operation once, for who sends again by himself, over enough connections.
 
     Args:
@@ -217,7 +217,7 @@ class AsyncLane:
 
     def __init__(self, driver: AsyncDriver, options: Options, connections: int) -> None:
         self._of_client = driver
-        self._driver = driver.widened(connections)
+        self._driver = driver.with_max_connections(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
 
     async def send(self, operation: Operation[T]) -> APIResponse[T]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import anyio
 import httpx
 
-from webhooks_sdk._core.responses import Answer
+from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._wire.bodies import BodyReader, content_coding
 from webhooks_sdk._wire.headers import Headers
 from webhooks_sdk.errors import ClientClosedError
@@ -34,7 +34,7 @@ def build_request(call: Call[T], token: str | None) -> httpx.Request:
         call.url,
         headers=headers,
         stream=_RequestBody(operation.content or b""),
-        extensions={"timeout": _LiveTimeouts(timeouts, call.cut)},
+        extensions={"timeout": _LiveTimeouts(timeouts, call.timeout_for)},
     )
 
 
@@ -86,10 +86,10 @@ class _OnePiece:
         return content
 
 
-def raise_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
+def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
     """Raise what it means that sending or reading raised."""
     own = _is_of(request, error)
-    raise call.lost(
+    raise call.connection_lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
         transport_fault=own and isinstance(error, _TRANSPORT_FAULTS),
@@ -123,10 +123,12 @@ def body_reader(response: httpx.Response, limit: int) -> BodyReader:
     return BodyReader("identity" if decoded else content_coding(response.headers.raw), limit)
 
 
-def answer_of(response: httpx.Response, body: bytes, broken: Exception | None = None) -> Answer:
+def raw_response_from(
+    response: httpx.Response, body: bytes, broken: Exception | None = None
+) -> RawResponse:
     """Return an answer, with the reason why its body is not whole if it is not."""
     timed_out = isinstance(broken, _TIMEOUTS)
-    return Answer(
+    return RawResponse(
         response.status_code, Headers(response.headers.raw), body, broken, timed_out=timed_out
     )
 

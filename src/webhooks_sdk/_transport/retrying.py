@@ -33,15 +33,15 @@ def retrying_arguments(call: Call[Any]) -> RetryingArguments:
         return max(backoff(state), _failure(state).retry_after or 0.0)
 
     def stop(state: RetryCallState) -> bool:
-        return not call.resends_after(
+        return not call.should_retry(
             _failure(state), state.attempt_number, wait=state.upcoming_sleep
         )
 
     def before_sleep(state: RetryCallState) -> None:
-        call.announce(_failure(state), wait=state.upcoming_sleep)
+        call.announce_retry(_failure(state), wait=state.upcoming_sleep)
 
     return {
-        "retry": retry_if_exception(call.can_resend),
+        "retry": retry_if_exception(call.can_retry),
         "wait": wait,
         "stop": stop,
         "before_sleep": before_sleep,
@@ -50,6 +50,6 @@ def retrying_arguments(call: Call[Any]) -> RetryingArguments:
 
 
 def _failure(state: RetryCallState) -> APIError:
-    # Only failures get here, and `can_resend` lets only this kind through.
+    # Only failures get here, and `can_retry` lets only this kind through.
     assert state.outcome is not None
     return cast("APIError", state.outcome.exception())

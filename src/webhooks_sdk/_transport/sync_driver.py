@@ -11,11 +11,11 @@ from attrs import evolve
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._transport.messages import (
-    answer_of,
     body_reader,
     build_request,
     closed,
-    raise_lost,
+    raise_connection_lost,
+    raw_response_from,
 )
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_http import SyncHTTPPool
@@ -24,7 +24,7 @@ from webhooks_sdk.errors import APIError
 
 if TYPE_CHECKING:
     from webhooks_sdk._core.call import Call
-    from webhooks_sdk._core.responses import Answer, APIResponse
+    from webhooks_sdk._core.responses import APIResponse, RawResponse
     from webhooks_sdk._core.tokens import TokenProvider
     from webhooks_sdk._transport.sync_http import SyncHTTP, SyncSettings
     from webhooks_sdk._wire.bodies import BodyReader
@@ -52,7 +52,7 @@ class SyncDriver:
         """Close the connections."""
         self._pool.close()
 
-    def widened(self, connections: int) -> SyncDriver:
+    def with_max_connections(self, connections: int) -> SyncDriver:
         """Return a driver with room for so many connections: this one, if it has that."""
         settings = self.settings
         if not settings.owns_http or settings.max_connections >= connections:
@@ -81,7 +81,7 @@ class SyncDriver:
         try:
             return self._attempt(http, call, options)
         except APIError as error:
-            if not call.can_resend(error):
+            if not call.can_retry(error):
                 raise
             first = error
 
@@ -102,7 +102,7 @@ class SyncDriver:
 
     def _attempt(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
-            return call.conclude(self._exchange(http, call, None))
+            return call.finish(self._exchange(http, call, None))
         token = self._token(http, call, options)
         answer = self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
@@ -110,27 +110,27 @@ class SyncDriver:
             self._tokens.refuse(token)
             token = self._token(http, call, options)
             answer = self._exchange(http, call, token)
-        return call.conclude(answer)
+        return call.finish(answer)
 
-    def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> Answer:
+    def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> RawResponse:
         if self._pool.closed or http.closed:
-            raise call.closed_meanwhile()
+            raise call.client_closed()
         request = build_request(call, token)
         direct = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = http.send(request, direct=direct)
         except PoolClosedError:
-            raise call.closed_meanwhile() from None
+            raise call.client_closed() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise anything
-            raise_lost(call, error, request)
-        call.hear(response.status_code, response.headers.raw)
+            raise_connection_lost(call, error, request)
+        call.response_started(response.status_code, response.headers.raw)
         _logger.debug("%s answered %d", call.operation.name, response.status_code)
         try:
             return self._read(call, response)
         finally:
             response.close()
 
-    def _read(self, call: Call[T], response: httpx.Response) -> Answer:
+    def _read(self, call: Call[T], response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
         try:
             reader = body_reader(response, self.settings.max_response_bytes)
@@ -138,17 +138,17 @@ class SyncDriver:
                 reader.feed(response.content)
             else:
                 self._feed(call, reader, response)
-            return answer_of(response, reader.finish())
+            return raw_response_from(response, reader.finish())
         except APIError:
             raise
         except Exception as error:  # noqa: BLE001 - what it means depends on the status
-            return answer_of(response, reader.beginning() if reader else b"", error)
+            return raw_response_from(response, reader.beginning() if reader else b"", error)
 
     def _feed(self, call: Call[T], reader: BodyReader, response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
         for chunk in response.stream:
             reader.feed(chunk)
-            call.check_time()
+            call.check_deadline()
 
     def _token(self, http: SyncHTTP, call: Call[T], options: Options) -> str:
         auth = self.settings.auth
@@ -179,7 +179,7 @@ class SyncDriver:
                 seen
             )
             if isinstance(outcome, APIError):
-                raise call.without_token(outcome) from outcome.__cause__
+                raise call.token_unavailable(outcome) from outcome.__cause__
             return outcome or self._fetch_token(http, call, options, credentials)
         finally:
             http.token_lock.release()
@@ -193,13 +193,13 @@ class SyncDriver:
             answer = self._run(http, fetch, options)
         except APIError as error:
             # Whoever ran out of time fails alone: those who wait may have more of it.
-            if not call.out_of_time:
+            if not call.deadline_passed:
                 self._tokens.fail(error)
-            raise call.without_token(error) from error.__cause__
+            raise call.token_unavailable(error) from error.__cause__
         return self._tokens.store(answer, asked_at)
 
 
-class SyncLane:
+class SyncSingleAttemptSender:
     """Sends each operation once, for who sends again by himself, over enough connections.
 
     Args:
@@ -210,7 +210,7 @@ class SyncLane:
 
     def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
         self._of_client = driver
-        self._driver = driver.widened(connections)
+        self._driver = driver.with_max_connections(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
 
     def send(self, operation: Operation[T]) -> APIResponse[T]:

@@ -11,14 +11,14 @@ from webhooks_sdk.replay._journal.reader import Journal, JournalEntry
 from webhooks_sdk.replay._journal.rows import Plan
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus
-from webhooks_sdk.replay._report import DurationBin, Progress, Report
+from webhooks_sdk.replay._report import HistogramBucket, Progress, Report
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Coverage, Recovery, UndeliveredEvents
 
 __all__ = [
     "AsyncReplay",
     "Coverage",
-    "DurationBin",
+    "HistogramBucket",
     "Journal",
     "JournalEntry",
     "Outcome",

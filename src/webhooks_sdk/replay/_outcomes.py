@@ -90,7 +90,7 @@ class Result:
         return isinstance(self.error, _STOPS) and not getattr(self.error, "outcome_unknown", False)
 
     @property
-    def untouched(self) -> bool:
+    def not_attempted(self) -> bool:
         """Whether the target is as it was before the request, which counts as no attempt."""
         return self.deferred or self.stops
 
@@ -98,7 +98,7 @@ class Result:
 _STOPS = (AuthenticationError, PermissionDeniedError, ClientClosedError, ConfigurationError)
 
 
-def judge(answer: WebhookEvent | Exception, elapsed: float) -> Result:
+def classify_result(answer: WebhookEvent | Exception, elapsed: float) -> Result:
     """Say what came of one request.
 
     Args:

@@ -21,7 +21,7 @@ PROBLEMS = frozenset({OutcomeStatus.REJECTED, OutcomeStatus.FAILED, OutcomeStatu
 
 
 @frozen(kw_only=True)
-class DurationBin:
+class HistogramBucket:
     """One bin of the histogram of how long the subscriber took to answer.
 
     Attributes:
@@ -54,7 +54,7 @@ class Report:
     counts: Mapping[str, int] = field(hash=False)
     requests: int
     duration: timedelta
-    durations: tuple[DurationBin, ...]
+    durations: tuple[HistogramBucket, ...]
     problems: tuple[Outcome, ...]
     finished: bool
     stopped: str | None
@@ -175,9 +175,9 @@ class Tally:
     def _seconds(self, now: float) -> float:
         return (now if self._ended is None else self._ended) - self._began
 
-    def _durations(self) -> tuple[DurationBin, ...]:
+    def _durations(self) -> tuple[HistogramBucket, ...]:
         bounds = pairwise((0, *BOUNDS_MS, None))
         return tuple(
-            DurationBin(above_ms=above or 0, up_to_ms=up_to, count=count)
+            HistogramBucket(above_ms=above or 0, up_to_ms=up_to, count=count)
             for (above, up_to), count in zip(bounds, self._bins, strict=True)
         )

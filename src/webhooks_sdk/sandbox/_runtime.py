@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define
 
-from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
 from webhooks_sdk.sandbox._http.fault_injection import FaultPlans
 from webhooks_sdk.sandbox._http.server import ServerThread
 from webhooks_sdk.sandbox._service.request_log import RequestLog
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
-from webhooks_sdk.sandbox._service.tokens import TokenOffice
+from webhooks_sdk.sandbox._service.tokens import TokenIssuer
 from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Runtime:
         tenants: The tenants of the sandbox.
         tokens: Who issues access tokens.
         log: Where requests are recorded.
-        courier: Who carries deliveries out.
+        dispatcher: Who carries deliveries out.
         faults: What is to go wrong.
         server: The server; None until the sandbox is entered.
         root_url: Where it listens.
@@ -38,9 +38,9 @@ class Runtime:
 
     database: Database
     tenants: TenantRegistry
-    tokens: TokenOffice
+    tokens: TokenIssuer
     log: RequestLog
-    courier: Courier
+    dispatcher: DeliveryDispatcher
     faults: FaultPlans
     server: ServerThread | None = None
     root_url: str = ""

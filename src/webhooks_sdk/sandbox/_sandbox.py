@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._control.api import Control
-from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
 from webhooks_sdk.sandbox._delivering.sender import Sender
-from webhooks_sdk.sandbox._demo.seed import tell_story
+from webhooks_sdk.sandbox._demo.seed import seed_demo_history
 from webhooks_sdk.sandbox._http.api import API
 from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultPlans
 from webhooks_sdk.sandbox._http.guard import Guard, host_of_url, is_loopback
 from webhooks_sdk.sandbox._http.openapi import DocumentServer
-from webhooks_sdk.sandbox._http.request_context import Reception
-from webhooks_sdk.sandbox._http.root import CONTROL_PATH, Front
+from webhooks_sdk.sandbox._http.request_context import RequestContextMiddleware
+from webhooks_sdk.sandbox._http.root import CONTROL_PATH, RootApp
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._records import Timeouts
 from webhooks_sdk.sandbox._runtime import Runtime
@@ -22,7 +22,7 @@ from webhooks_sdk.sandbox._service.ids import id_source
 from webhooks_sdk.sandbox._service.request_log import RequestLog
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.timeline import Timeline
-from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME, TokenOffice
+from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME, TokenIssuer
 from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._tenant import Tenant
 from webhooks_sdk.sandbox.inspector import Inspector
@@ -121,9 +121,9 @@ class Sandbox(Tenant):
             runtime = Runtime(
                 database=opened,
                 tenants=tenants,
-                tokens=TokenOffice(opened, clock=clock, lifetime=token_lifetime),
+                tokens=TokenIssuer(opened, clock=clock, lifetime=token_lifetime),
                 log=RequestLog(opened),
-                courier=Courier(Sender()),
+                dispatcher=DeliveryDispatcher(Sender()),
                 faults=FaultPlans(seed),
             )
             super().__init__(runtime, first)
@@ -144,13 +144,15 @@ class Sandbox(Tenant):
             guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
             runtime.server = ServerThread(self._stack(guard), listener)
             if self._seed_demo:
-                self._tell_story()
+                self._seed_demo_history()
             runtime.server.start()
         except BaseException:
             runtime.end()
             raise
         if self._real_time:
-            runtime.run(lambda: runtime.courier.follow_real_time(lambda: runtime.tenants.services))
+            runtime.run(
+                lambda: runtime.dispatcher.follow_real_time(lambda: runtime.tenants.services)
+            )
         return self
 
     def __exit__(
@@ -220,17 +222,21 @@ class Sandbox(Tenant):
     def _stack(self, guard: Guard) -> ASGIApp:
         """Return what answers HTTP requests, from the inside out."""
         runtime = self._runtime
-        api = FaultInjector(API(runtime.tenants, runtime.tokens, runtime.courier), runtime.faults)
-        reception = Reception(api, tenants=runtime.tenants, tokens=runtime.tokens, log=runtime.log)
-        # Outside of the reception: who looks at the sandbox is no client of the API.
-        return Front(Inspector(DocumentServer(reception), runtime), Control(runtime), guard)
+        api = FaultInjector(
+            API(runtime.tenants, runtime.tokens, runtime.dispatcher), runtime.faults
+        )
+        request_context = RequestContextMiddleware(
+            api, tenants=runtime.tenants, tokens=runtime.tokens, log=runtime.log
+        )
+        # Outside of the request_context: who looks at the sandbox is no client of the API.
+        return RootApp(Inspector(DocumentServer(request_context), runtime), Control(runtime), guard)
 
-    def _tell_story(self) -> None:
+    def _seed_demo_history(self) -> None:
         """Fill the first tenant, if there is nothing yet."""
         if self.subscriptions or self.attempts_page(limit=1).attempts:
             return
         database, service, clock = self._runtime.database, self._service, RealClock()
-        ran = tell_story(
+        ran = seed_demo_history(
             database,
             service.account,
             now=clock.now(),

@@ -11,7 +11,7 @@ from attrs import evolve
 from webhooks_sdk.sandbox._http.faults import Fault
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox._service.rules import is_event_name
-from webhooks_sdk.sandbox._storage.history import History, Which
+from webhooks_sdk.sandbox._storage.history import AttemptFilter, History
 from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Subscription,
     )
     from webhooks_sdk.sandbox._runtime import Runtime
-    from webhooks_sdk.sandbox._service.change_signal import Changes
+    from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
     from webhooks_sdk.sandbox._service.service import Service
     from webhooks_sdk.sandbox._storage.history import AttemptOutcome
     from webhooks_sdk.sandbox._variants import VariantsLike
@@ -172,7 +172,7 @@ class Tenant:
         return self._runtime.log.count_token_requests(self._service.account)
 
     @property
-    def changes(self) -> Changes:
+    def changes(self) -> ChangeSignal:
         """Tells of every change of its state."""
         return self._service.changes
 
@@ -196,10 +196,10 @@ class Tenant:
         if not is_event_name(event):
             raise ValueError(f"event must be such as 'subject:action', not {event!r}.")
         body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
-        service, courier = self._service, self._runtime.courier
+        service, dispatcher = self._service, self._runtime.dispatcher
 
         async def publish() -> tuple[DeliveryAttempt, ...]:
-            return await courier.publish(service, service.publish(event, body))
+            return await dispatcher.publish(service, service.publish(event, body))
 
         return self._runtime.run(publish)
 
@@ -224,8 +224,8 @@ class Tenant:
         # Who has no type checker may mean seconds.
         if not isinstance(cast("object", step), timedelta):
             raise TypeError(f"step must be a timedelta, such as timedelta(hours=1), not {step!r}.")
-        service, courier = self._service, self._runtime.courier
-        return self._runtime.run(lambda: courier.advance(service, step))
+        service, dispatcher = self._service, self._runtime.dispatcher
+        return self._runtime.run(lambda: dispatcher.advance(service, step))
 
     def event_body(self, event_id: UUID) -> bytes:
         """Return what each delivery of an event carries.
@@ -262,7 +262,7 @@ class Tenant:
         Raises:
             ValueError: `limit` is less than 1.
         """
-        which = Which(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
+        which = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
         return self._history.page(which, limit)
 
     def attempt(self, position: int) -> DeliveryAttempt:
@@ -271,7 +271,7 @@ class Tenant:
         Raises:
             LookupError: There is no such attempt.
         """
-        found = self._history.page(Which(before=position + 1), 1).attempts
+        found = self._history.page(AttemptFilter(before=position + 1), 1).attempts
         if not found or found[0].position != position:
             raise LookupError(f"There is no attempt {position}.")
         return found[0]
@@ -336,7 +336,7 @@ class Tenant:
         service, runtime = self._service, self._runtime
 
         def reset() -> None:
-            runtime.courier.forget(service)
+            runtime.dispatcher.forget(service)
             runtime.faults.forget(service)
             service.reset()
 
@@ -349,7 +349,7 @@ class Tenant:
             return
 
         def close() -> None:
-            runtime.courier.forget(service)
+            runtime.dispatcher.forget(service)
             runtime.faults.forget(service)
             runtime.tenants.remove(service)
 

@@ -19,11 +19,11 @@ from webhooks_sdk.errors import (
     RateLimitError,
 )
 from webhooks_sdk.replay._engine.scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
-from webhooks_sdk.replay._outcomes import judge
+from webhooks_sdk.replay._outcomes import classify_result
 from webhooks_sdk.replay._targets import Target
-from webhooks_sdk.replay._throttling.breaker import Breaker
-from webhooks_sdk.replay._throttling.concurrency import Window
-from webhooks_sdk.replay._throttling.rate import Pace
+from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
+from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
+from webhooks_sdk.replay._throttling.rate import RateLimiter
 
 if TYPE_CHECKING:
     from webhooks_sdk import WebhookEvent
@@ -60,11 +60,11 @@ class Bench:
         max_queued: int = 8,
     ) -> None:
         self.now = 1_000.0
-        self.window = Window(concurrency)
+        self.window = ConcurrencyLimiter(concurrency)
         self.scheduler = Scheduler(
             window=self.window,
-            pace=Pace(rate),
-            breaker=Breaker(failures),
+            pace=RateLimiter(rate),
+            breaker=CircuitBreaker(failures),
             max_attempts=max_attempts,
             max_queued=max_queued,
             random=lambda: 1.0,
@@ -84,7 +84,7 @@ class Bench:
     def send(self, job: Job | None = None) -> Job:
         """Send what is next: a new target, or this job that is to be sent again."""
         step = self.step()
-        if step is Idle.PULL:
+        if step is Idle.TAKE_TARGET:
             self.taken += 1
             step = Job(Target(HOOK, event_id(self.taken)))
         assert isinstance(step, Job)
@@ -98,8 +98,8 @@ class Bench:
 
     def end(self, job: Job, answer: WebhookEvent | Exception, after: float = 0.1) -> Outcome | None:
         self.now += after
-        result = judge(answer, after)
-        if result.untouched:
+        result = classify_result(answer, after)
+        if result.not_attempted:
             job.attempts -= 1
         return self.scheduler.ended(job, result, self.now)
 
@@ -120,19 +120,19 @@ class Bench:
 
 def test_a_target_is_taken_when_it_can_be_sent_at_once() -> None:
     bench = Bench(rate=2)
-    assert bench.step() is Idle.PULL
+    assert bench.step() is Idle.TAKE_TARGET
     job = bench.send()
     # There is no room, and so it does not matter when the pace would allow it.
     assert bench.step() == Wait(None)
     bench.end(job, FINE, after=0.1)
     assert bench.wait() == pytest.approx(0.4)
     bench.now += 0.4
-    assert bench.step() is Idle.PULL
+    assert bench.step() is Idle.TAKE_TARGET
 
 
 def test_asking_changes_nothing() -> None:
     bench = Bench(rate=2)
-    assert [bench.step() for _ in range(3)] == [Idle.PULL] * 3
+    assert [bench.step() for _ in range(3)] == [Idle.TAKE_TARGET] * 3
     bench.end(bench.send(), UNSENT, after=0)
     assert bench.step() == bench.step() == Wait(0.5)
 
@@ -374,7 +374,7 @@ def test_what_is_forgotten_leaves_its_room_to_others() -> None:
     bench = Bench()
     bench.scheduler.forget(bench.send())
     assert bench.scheduler.in_flight == bench.window.in_flight == 0
-    assert bench.step() is Idle.PULL
+    assert bench.step() is Idle.TAKE_TARGET
     assert bench.window.size == 1
 
 
@@ -414,7 +414,7 @@ class AnyRun(RuleBasedStateMachine):
     def go(self) -> None:
         """Do what it says, or wait a little."""
         step = self.bench.step()
-        if step is Idle.PULL:
+        if step is Idle.TAKE_TARGET:
             self.pull()
         elif isinstance(step, Job):
             assert step not in self.flying

@@ -62,8 +62,8 @@ def test_what_was_written_survives_a_kill_at_any_point(path: Path, seed: int) ->
             elif what == "outcome":
                 outcomes.add(int(number))
     with opened(path) as journal:
-        kept = {row.request_id.int: row.state for row in journal.untouched()}
-        in_doubt = {row.request_id.int for row in journal.unanswered()}
+        kept = {row.request_id.int: row.state for row in journal.unseen()}
+        in_doubt = {row.request_id.int for row in journal.unresolved()}
     assert intents <= kept.keys()
     assert all(kept[number] is RowState.DELIVERED for number in outcomes)
     # Of each run at most the one that was under way, whether or not it could still say so.
@@ -112,7 +112,7 @@ def test_a_plan_survives_a_kill_as_a_whole_or_not_at_all(path: Path, lines: int)
             assert len(said) >= 61
             assert journal.plan.total == 60_000
             assert nonzero(journal) == {"planned": 60_000}
-            assert sum(1 for _ in journal.untouched()) == 60_000
+            assert sum(1 for _ in journal.unseen()) == 60_000
     assert names_in(path.parent) == [path.name]
 
 
@@ -144,7 +144,7 @@ def test_a_journal_that_was_cut_off_while_it_was_made_can_be_made(path: Path) ->
             maker.kill()
         with opened(path) as journal:
             assert nonzero(journal) == {}
-            journal.intend(HOOK, EVENT, NOW)
+            journal.record_intent(HOOK, EVENT, NOW)
         assert names_in(path.parent) == [path.name]
         path.unlink()
 
@@ -164,14 +164,14 @@ with JournalWriter.open(sys.argv[1], base_url="https://hookshot.example") as jou
     written = settled = 0
     try:
         while True:
-            journal.intend(UUID(int=1), UUID(int=written + 1), now)
+            journal.record_intent(UUID(int=1), UUID(int=written + 1), now)
             written += 1
     except JournalError as error:
         print(written)
         print(error)
     try:
         while True:  # what takes less room may still find some
-            journal.settle(UUID(int=1), UUID(int=settled + 1), OutcomeStatus.DELIVERED, now)
+            journal.record_outcome(UUID(int=1), UUID(int=settled + 1), OutcomeStatus.DELIVERED, now)
             settled += 1
     except JournalError:
         print(settled)
@@ -193,7 +193,7 @@ def test_a_full_disk_is_said_and_takes_nothing_back(path: Path) -> None:
     with opened(path) as journal:
         delivered = {"delivered": int(settled)} if int(settled) else {}
         assert nonzero(journal) == {"in_flight": left} | delivered
-        journal.settle(HOOK, UUID(int=int(written)), OutcomeStatus.DELIVERED, LATER)
+        journal.record_outcome(HOOK, UUID(int=int(written)), OutcomeStatus.DELIVERED, LATER)
     with Journal(path) as reader:
         assert len(reader) == int(written)
 
@@ -211,13 +211,13 @@ connection.close()
 
 def test_who_locks_the_file_by_hand_is_waited_for(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         with process(BLOCKER, path) as blocker:
             assert blocker.stdout is not None
             assert blocker.stdout.readline() == "blocked\n"
             release = threading.Timer(0.2, lambda: blocker.communicate("go on\n"))
             release.start()
-            journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+            journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
             release.join()
         assert nonzero(journal) == {"delivered": 1}
 
@@ -227,11 +227,11 @@ def test_who_keeps_the_file_locked_is_named_as_the_cause(
 ) -> None:
     monkeypatch.setattr("webhooks_sdk.replay._journal.database._BUSY_TIMEOUT", 0.05)
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         with process(BLOCKER, path) as blocker:
             assert blocker.stdout is not None
             assert blocker.stdout.readline() == "blocked\n"
             with pytest.raises(JournalError, match="another program has it locked"):
-                journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+                journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
             blocker.communicate("go on\n")
-        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)

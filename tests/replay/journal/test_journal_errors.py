@@ -29,8 +29,8 @@ def kept(path: Path, error: Exception, status: OutcomeStatus = OutcomeStatus.FAI
     """Write an error to a journal, and make it again from what the next run finds there."""
     with opened(path) as journal:
         for _ in range(3):
-            journal.intend(HOOK, EVENT, NOW)
-        journal.settle(HOOK, EVENT, status, LATER, error=record_of(error))
+            journal.record_intent(HOOK, EVENT, NOW)
+        journal.record_outcome(HOOK, EVENT, status, LATER, error=record_of(error))
     with opened(path) as journal:
         row = journal.find(HOOK, EVENT)
         assert row is not None
@@ -84,7 +84,7 @@ def test_what_is_no_error_of_the_sdk_is_told_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ConfigurationError", "Headers", "Any", "__doc__", "exit", ""])
 def test_no_name_in_a_journal_makes_anything_but_an_api_error(tmp_path: Path, name: str) -> None:
     with opened(tmp_path / "j") as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         row = journal.find(HOOK, EVENT)
         assert row is not None
     again = rebuild_error(ErrorRecord(kind=name, message="m"), row)

@@ -134,7 +134,7 @@ def test_a_newer_format_is_refused_and_untouched(
     path: Path, open_it: Callable[[Path], object]
 ) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA user_version = 2")
     before = path.read_bytes()
@@ -147,7 +147,7 @@ def test_a_newer_format_is_refused_and_untouched(
 def test_a_damaged_journal_is_told_from_a_good_one(path: Path) -> None:
     with opened(path) as journal:
         for number in range(1, 500):
-            journal.intend(HOOK, UUID(int=number), NOW)
+            journal.record_intent(HOOK, UUID(int=number), NOW)
     content = bytearray(path.read_bytes())
     content[4_096:] = os.urandom(len(content) - 4_096)
     path.write_bytes(content)
@@ -168,7 +168,7 @@ def test_reading_makes_no_journal(path: Path) -> None:
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     path.touch(mode=0o644)
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         assert modes(path) == {0o600}
 
 
@@ -186,7 +186,7 @@ def test_a_place_that_may_not_be_written_is_refused() -> None:
 @posix
 def test_a_journal_that_may_not_be_written_is_refused(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
     with unwritable_directory(path) as directory:
         (directory / path.name).chmod(0o400)
         directory.chmod(0o755)
@@ -206,7 +206,7 @@ def test_a_name_means_nothing_to_sqlite(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with opened(name) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         assert journal.path == tmp_path / name
     assert names_in(tmp_path) == [name]
     with Journal(name) as reader:
@@ -217,7 +217,7 @@ def test_a_name_means_nothing_to_sqlite(
 def test_a_name_need_not_be_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"out\xffage")
     with opened(tmp_path / name) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
     assert names_in(tmp_path) == [name]
     with Journal(tmp_path / name) as reader:
         assert len(reader) == 1
@@ -247,7 +247,7 @@ def test_only_its_owner_can_read_it(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with opened(path) as journal:
-            journal.intend(HOOK, EVENT, NOW)
+            journal.record_intent(HOOK, EVENT, NOW)
             assert names_in(path.parent) == [
                 path.name + suffix for suffix in ("", "-lock", "-shm", "-wal")
             ]
@@ -279,7 +279,7 @@ def test_a_writer_keeps_other_processes_off(path: Path) -> None:
 
 def test_a_writer_keeps_its_own_process_off(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         (path.parent / "here").mkdir()
         for same in (path, path.parent / "here" / ".." / path.name, os.path.relpath(path)):
             with pytest.raises(JournalLockedError, match="by this process"):
@@ -291,7 +291,7 @@ def test_a_writer_keeps_its_own_process_off(path: Path) -> None:
             assert other.stdout is not None
             assert other.stdout.read() == ""
             assert other.wait() == 1
-        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
     with opened(path) as journal:
         assert nonzero(journal) == {"delivered": 1}
 
@@ -369,7 +369,7 @@ from webhooks_sdk.replay._journal.writer import JournalWriter
 path = sys.argv[1]
 url = "https://hookshot.example"
 journal = JournalWriter.open(path, base_url=url)
-journal.intend(UUID(int=1), UUID(int=2), datetime(2026, 1, 1, tzinfo=UTC))
+journal.record_intent(UUID(int=1), UUID(int=2), datetime(2026, 1, 1, tzinfo=UTC))
 said, saying = os.pipe()
 waiting, wake = os.pipe()
 if os.fork() == 0:
@@ -391,7 +391,7 @@ if os.fork() == 0:
 os.close(saying)
 with os.fdopen(said) as told:
     print(told.read(), end="", flush=True)
-journal.intend(UUID(int=1), UUID(int=3), datetime(2026, 1, 1, tzinfo=UTC))
+journal.record_intent(UUID(int=1), UUID(int=3), datetime(2026, 1, 1, tzinfo=UTC))
 print("ready", flush=True)
 sys.stdin.readline()
 """

@@ -44,8 +44,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_entry_says_what_became_of_an_event(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
-        journal.settle(
+        journal.record_intent(HOOK, EVENT, NOW)
+        journal.record_outcome(
             HOOK,
             EVENT,
             OutcomeStatus.REJECTED,
@@ -87,11 +87,11 @@ def fill(path: Path) -> dict[OutcomeStatus, UUID]:
     with opened(path) as journal:
         journal.write_plan(PLAN, [(HOOK, EVENT)])
         for status, event in event_of.items():
-            journal.intend(HOOK, event, NOW)
-            journal.settle(HOOK, event, status, LATER)
-        journal.intend(HOOK, OTHER, NOW)
-        journal.settle(HOOK, OTHER, OutcomeStatus.REJECTED, LATER, response_status=500)
-        journal.intend(HOOK, OTHER, MUCH_LATER)
+            journal.record_intent(HOOK, event, NOW)
+            journal.record_outcome(HOOK, event, status, LATER)
+        journal.record_intent(HOOK, OTHER, NOW)
+        journal.record_outcome(HOOK, OTHER, OutcomeStatus.REJECTED, LATER, response_status=500)
+        journal.record_intent(HOOK, OTHER, MUCH_LATER)
     return event_of
 
 
@@ -136,13 +136,13 @@ def test_what_has_no_outcome_yet_is_told_apart(path: Path) -> None:
 def test_a_reader_sees_what_is_written_meanwhile(path: Path) -> None:
     with opened(path) as journal, Journal(path) as reader:
         assert (list(reader), len(reader)) == ([], 0)
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         assert [entry.in_flight for entry in reader] == [True]
         entries = iter(reader)
         next(entries)
         # A reader that takes its time is in nobody's way.
-        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
-        journal.intend(HOOK, OTHER, NOW)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        journal.record_intent(HOOK, OTHER, NOW)
         assert [entry.request_id for entry in entries] == [OTHER]
         assert [e.request_id for e in reader.entries("delivered")] == [EVENT]
 
@@ -155,7 +155,7 @@ def test_every_entry_comes_once_however_many_pages(path: Path) -> None:
         for entry in reader:
             found.append(entry.request_id)
             if len(found) % 100 == 0:
-                journal.intend(HOOK, entry.request_id, NOW)
+                journal.record_intent(HOOK, entry.request_id, NOW)
         assert found == events
         assert len(reader) == len(events)
 
@@ -178,7 +178,7 @@ def test_reading_takes_no_more_memory_for_more_entries(path: Path) -> None:
 
 def test_the_last_to_close_leaves_one_file(path: Path) -> None:
     journal = opened(path)
-    journal.intend(HOOK, EVENT, NOW)
+    journal.record_intent(HOOK, EVENT, NOW)
     reader = Journal(path)
     assert len(reader) == 1
     journal.close()

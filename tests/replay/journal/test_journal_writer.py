@@ -57,9 +57,9 @@ def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None
     with opened(path) as journal:
         assert (journal.run, journal.temporary, journal.path) == (1, False, path)
         assert journal.find(HOOK, EVENT) is None
-        assert journal.intend(HOOK, EVENT, NOW) == 1
+        assert journal.record_intent(HOOK, EVENT, NOW) == 1
         assert nonzero(journal) == {"in_flight": 1}
-        journal.settle(
+        journal.record_outcome(
             HOOK,
             EVENT,
             OutcomeStatus.FAILED,
@@ -83,43 +83,45 @@ def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None
 def test_each_outcome_is_kept_and_replaced_by_the_next(
     journal: JournalWriter, status: OutcomeStatus
 ) -> None:
-    journal.intend(HOOK, EVENT, NOW)
-    journal.settle(HOOK, EVENT, status, LATER, error=ErrorRecord(kind="APIError", message="m"))
+    journal.record_intent(HOOK, EVENT, NOW)
+    journal.record_outcome(
+        HOOK, EVENT, status, LATER, error=ErrorRecord(kind="APIError", message="m")
+    )
     assert row_of(journal).state == status.value
     assert nonzero(journal) == {status.value: 1}
-    assert journal.intend(HOOK, EVENT, LATER) == 2
-    journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, MUCH_LATER, response_status=204)
+    assert journal.record_intent(HOOK, EVENT, LATER) == 2
+    journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, MUCH_LATER, response_status=204)
     row = row_of(journal)
     assert (row.state, row.error, row.response_status) == (RowState.DELIVERED, None, 204)
     assert nonzero(journal) == {"delivered": 1}
 
 
 def test_a_target_is_a_subscription_and_an_event(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW)
-    assert journal.intend(OTHER, EVENT, NOW) == 1
-    journal.settle(OTHER, EVENT, OutcomeStatus.REJECTED, LATER)
+    journal.record_intent(HOOK, EVENT, NOW)
+    assert journal.record_intent(OTHER, EVENT, NOW) == 1
+    journal.record_outcome(OTHER, EVENT, OutcomeStatus.REJECTED, LATER)
     assert row_of(journal).state is RowState.IN_FLIGHT
     assert nonzero(journal) == {"in_flight": 1, "rejected": 1}
 
 
 def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW.astimezone(timezone(timedelta(hours=5, minutes=45))))
+    journal.record_intent(HOOK, EVENT, NOW.astimezone(timezone(timedelta(hours=5, minutes=45))))
     intent_at = row_of(journal).intent_at
     assert intent_at is not None
     assert intent_at == NOW
     assert intent_at.isoformat() == NOW.isoformat()
     with pytest.raises(TypeError):
-        journal.intend(HOOK, OTHER, NOW.replace(tzinfo=None))
+        journal.record_intent(HOOK, OTHER, NOW.replace(tzinfo=None))
     assert journal.find(HOOK, OTHER) is None
 
 
 @pytest.mark.parametrize("number", [10**30, -(10**30), 0])
 def test_no_answer_of_a_server_is_too_odd_to_be_kept(journal: JournalWriter, number: int) -> None:
-    journal.intend(HOOK, EVENT, NOW)
+    journal.record_intent(HOOK, EVENT, NOW)
     error = ErrorRecord(
         kind="APIError", message="half of \ud83d, and \0 " + "x" * 9_999, status=number
     )
-    journal.settle(
+    journal.record_outcome(
         HOOK,
         EVENT,
         OutcomeStatus.FAILED,
@@ -138,17 +140,17 @@ def test_no_answer_of_a_server_is_too_odd_to_be_kept(journal: JournalWriter, num
 
 
 def test_what_was_skipped_is_no_outcome_of_a_request(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW)
+    journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(ValueError, match="skipped"):
-        journal.settle(HOOK, EVENT, OutcomeStatus.SKIPPED, LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.SKIPPED, LATER)
     assert row_of(journal).state is RowState.IN_FLIGHT
 
 
 def test_an_outcome_without_an_intent_is_refused(journal: JournalWriter) -> None:
     attempts: list[Callable[[], object]] = [
-        lambda: journal.settle(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
-        lambda: journal.withdraw(HOOK, EVENT),
-        lambda: journal.touch(HOOK, EVENT),
+        lambda: journal.record_outcome(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
+        lambda: journal.cancel_intent(HOOK, EVENT),
+        lambda: journal.mark_seen(HOOK, EVENT),
     ]
     for attempt in attempts:
         with pytest.raises(JournalError, match=str(EVENT)):
@@ -162,30 +164,32 @@ def test_an_outcome_without_an_intent_is_refused(journal: JournalWriter) -> None
 def test_withdrawing_the_first_intent_leaves_a_target_that_was_never_sent(
     journal: JournalWriter,
 ) -> None:
-    journal.intend(HOOK, EVENT, NOW)
-    journal.withdraw(HOOK, EVENT)
+    journal.record_intent(HOOK, EVENT, NOW)
+    journal.cancel_intent(HOOK, EVENT)
     row = row_of(journal)
     assert (row.state, row.attempts, row.intent_at) == (RowState.PLANNED, 0, None)
     assert nonzero(journal) == {"planned": 1}
-    assert journal.intend(HOOK, EVENT, LATER) == 1
+    assert journal.record_intent(HOOK, EVENT, LATER) == 1
 
 
 def test_withdrawing_restores_the_outcome_before(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW)
-    journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, LATER, response_status=503, duration_ms=9)
+    journal.record_intent(HOOK, EVENT, NOW)
+    journal.record_outcome(
+        HOOK, EVENT, OutcomeStatus.REJECTED, LATER, response_status=503, duration_ms=9
+    )
     before = row_of(journal)
     for _ in range(3):
-        assert journal.intend(HOOK, EVENT, MUCH_LATER) == 2
-        journal.withdraw(HOOK, EVENT)
+        assert journal.record_intent(HOOK, EVENT, MUCH_LATER) == 2
+        journal.cancel_intent(HOOK, EVENT)
         assert row_of(journal) == before
         assert nonzero(journal) == {"rejected": 1}
 
 
 def test_withdrawing_without_an_intent_changes_nothing(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW)
-    journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, LATER)
+    journal.record_intent(HOOK, EVENT, NOW)
+    journal.record_outcome(HOOK, EVENT, OutcomeStatus.REJECTED, LATER)
     before = row_of(journal)
-    journal.withdraw(HOOK, EVENT)
+    journal.cancel_intent(HOOK, EVENT)
     assert row_of(journal) == before
     assert nonzero(journal) == {"rejected": 1}
 
@@ -195,20 +199,20 @@ def test_withdrawing_without_an_intent_changes_nothing(journal: JournalWriter) -
 
 def test_doubt_begins_with_the_first_request_that_may_have_arrived(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         assert row_of(journal).open_since == NOW
     with opened(path) as journal:  # as after a crash
-        journal.intend(HOOK, EVENT, LATER)
+        journal.record_intent(HOOK, EVENT, LATER)
         assert (row_of(journal).intent_at, row_of(journal).open_since) == (LATER, NOW)
-        journal.settle(HOOK, EVENT, OutcomeStatus.UNKNOWN, LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.UNKNOWN, LATER)
         assert row_of(journal).open_since == NOW
-        journal.intend(HOOK, EVENT, MUCH_LATER)
-        journal.withdraw(HOOK, EVENT)
+        journal.record_intent(HOOK, EVENT, MUCH_LATER)
+        journal.cancel_intent(HOOK, EVENT)
         row = row_of(journal)
         assert (row.state, row.intent_at, row.open_since) == (RowState.UNKNOWN, LATER, NOW)
-        journal.settle(HOOK, EVENT, OutcomeStatus.REJECTED, MUCH_LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.REJECTED, MUCH_LATER)
         assert row_of(journal).open_since is None
-        journal.intend(HOOK, EVENT, MUCH_LATER)
+        journal.record_intent(HOOK, EVENT, MUCH_LATER)
         assert row_of(journal).open_since == MUCH_LATER
 
 
@@ -216,19 +220,19 @@ def test_unanswered_is_what_is_unknown_or_was_left_in_flight(path: Path) -> None
     left, unknown, answered, now_in_flight = (UUID(int=n) for n in (40, 30, 20, 10))
     with opened(path) as journal:
         for event in (left, unknown, answered):
-            journal.intend(HOOK, event, NOW)
-        journal.settle(HOOK, unknown, OutcomeStatus.UNKNOWN, LATER)
-        journal.settle(HOOK, answered, OutcomeStatus.ACCEPTED, LATER)
+            journal.record_intent(HOOK, event, NOW)
+        journal.record_outcome(HOOK, unknown, OutcomeStatus.UNKNOWN, LATER)
+        journal.record_outcome(HOOK, answered, OutcomeStatus.ACCEPTED, LATER)
         # What this run has in flight itself is not in doubt yet.
-        assert [row.request_id for row in journal.unanswered()] == [unknown]
+        assert [row.request_id for row in journal.unresolved()] == [unknown]
     with opened(path) as journal:
-        journal.intend(HOOK, now_in_flight, NOW)
+        journal.record_intent(HOOK, now_in_flight, NOW)
         found: list[UUID] = []
-        for row in journal.unanswered():
+        for row in journal.unresolved():
             found.append(row.request_id)
-            journal.settle(HOOK, row.request_id, OutcomeStatus.DELIVERED, LATER)
+            journal.record_outcome(HOOK, row.request_id, OutcomeStatus.DELIVERED, LATER)
         assert found == [left, unknown]
-        assert list(journal.unanswered()) == []
+        assert list(journal.unresolved()) == []
 
 
 # What is left for this run
@@ -238,15 +242,15 @@ def test_untouched_is_what_this_run_has_not_dealt_with(path: Path) -> None:
     events = [UUID(int=n) for n in (9, 3, 7, 1, 5)]
     with opened(path) as journal:
         for event in events:
-            journal.intend(HOOK, event, NOW)
-            journal.settle(HOOK, event, OutcomeStatus.REJECTED, LATER)
-        assert list(journal.untouched()) == []
+            journal.record_intent(HOOK, event, NOW)
+            journal.record_outcome(HOOK, event, OutcomeStatus.REJECTED, LATER)
+        assert list(journal.unseen()) == []
     with opened(path) as journal:
-        journal.touch(HOOK, events[1])
-        journal.intend(HOOK, events[2], LATER)
+        journal.mark_seen(HOOK, events[1])
+        journal.record_intent(HOOK, events[2], LATER)
         # A look-up settles what the run has yet to report.
-        journal.settle(HOOK, events[3], OutcomeStatus.DELIVERED, LATER)
-        assert [row.request_id for row in journal.untouched()] == [events[0], events[3], events[4]]
+        journal.record_outcome(HOOK, events[3], OutcomeStatus.DELIVERED, LATER)
+        assert [row.request_id for row in journal.unseen()] == [events[0], events[3], events[4]]
         assert row_of(journal, events[1]).run == 2
         assert row_of(journal, events[1]).attempts == 1
 
@@ -255,12 +259,12 @@ def test_untouched_may_be_written_while_it_is_read(journal: JournalWriter) -> No
     events = [UUID(int=n) for n in range(12, 1_512)]
     journal.write_plan(PLAN, [(HOOK, event) for event in events])
     found: list[UUID] = []
-    for row in journal.untouched():
+    for row in journal.unseen():
         found.append(row.request_id)
-        journal.intend(HOOK, row.request_id, NOW)
+        journal.record_intent(HOOK, row.request_id, NOW)
         later = UUID(int=row.request_id.int + 1)
         if row.request_id.int % 3 == 0 and later in events:
-            journal.touch(HOOK, later)  # not to be yielded any more
+            journal.mark_seen(HOOK, later)  # not to be yielded any more
     assert found == [event for event in events if event.int % 3 != 1]
 
 
@@ -277,8 +281,8 @@ def test_a_plan_is_written_once_with_its_targets(path: Path) -> None:
     with opened(path) as journal:
         assert journal.plan == PLAN
         assert nonzero(journal) == {"planned": 2}
-        assert [row.request_id for row in journal.untouched()] == [EVENT, OTHER]
-        assert journal.intend(HOOK, EVENT, NOW) == 1
+        assert [row.request_id for row in journal.unseen()] == [EVENT, OTHER]
+        assert journal.record_intent(HOOK, EVENT, NOW) == 1
 
 
 def test_a_plan_of_nothing_is_a_plan(path: Path) -> None:
@@ -304,7 +308,7 @@ def test_a_plan_is_written_as_a_whole_or_not_at_all(path: Path) -> None:
 
 
 def test_a_journal_of_given_targets_takes_no_plan(journal: JournalWriter) -> None:
-    journal.intend(HOOK, EVENT, NOW)
+    journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(JournalError, match="another replay"):
         journal.write_plan(PLAN, [(HOOK, OTHER)])
     assert journal.plan is None
@@ -315,7 +319,7 @@ def test_a_journal_of_given_targets_takes_no_plan(journal: JournalWriter) -> Non
 
 def test_a_journal_belongs_to_one_api(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(JournalError, match=BASE_URL) as caught:
         JournalWriter.open(path, base_url="https://staging.example")
     assert "https://staging.example" in str(caught.value)
@@ -326,16 +330,16 @@ def test_a_journal_belongs_to_one_api(path: Path) -> None:
 
 def test_after_closing_one_file_is_left(path: Path) -> None:
     journal = opened(path)
-    journal.intend(HOOK, EVENT, NOW)
+    journal.record_intent(HOOK, EVENT, NOW)
     journal.close()
     journal.close()
     assert names_in(path.parent) == [path.name]
     for attempt in (
         lambda: journal.find(HOOK, EVENT),
-        lambda: journal.intend(HOOK, EVENT, NOW),
-        lambda: journal.settle(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
+        lambda: journal.record_intent(HOOK, EVENT, NOW),
+        lambda: journal.record_outcome(HOOK, EVENT, OutcomeStatus.FAILED, NOW),
         lambda: journal.write_plan(PLAN, []),
-        lambda: list(journal.untouched()),
+        lambda: list(journal.unseen()),
     ):
         with pytest.raises(JournalError, match="closed"):
             attempt()
@@ -349,7 +353,7 @@ def test_a_temporary_journal_leaves_nothing(
         assert journal.temporary
         assert journal.path != other.path
         assert journal.path.is_relative_to(tmp_path)
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
         assert other.find(HOOK, EVENT) is None
     assert names_in(tmp_path) == []
 
@@ -362,7 +366,7 @@ def test_a_temporary_journal_needs_a_place(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_durable_journal_is_a_journal(path: Path) -> None:
     with opened(path, durable=True) as journal:
-        journal.intend(HOOK, EVENT, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
     with opened(path) as journal:
         assert row_of(journal).attempts == 1
 
@@ -372,25 +376,25 @@ def test_all_threads_may_write(path: Path) -> None:
     with opened(path) as shared:
 
         def carry_out(event: UUID) -> int:
-            attempts = shared.intend(HOOK, event, NOW)
-            shared.settle(HOOK, event, OutcomeStatus.DELIVERED, LATER, response_status=200)
+            attempts = shared.record_intent(HOOK, event, NOW)
+            shared.record_outcome(HOOK, event, OutcomeStatus.DELIVERED, LATER, response_status=200)
             return attempts
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(carry_out, events)) == {1}
         assert nonzero(shared) == {"delivered": len(events)}
     with opened(path) as journal:
-        assert {row.request_id for row in journal.untouched()} == set(events)
+        assert {row.request_id for row in journal.unseen()} == set(events)
 
 
 def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
     with opened(path) as journal, Journal(path) as reader:
-        journal.hold()
-        journal.hold()
+        journal.begin_batch()
+        journal.begin_batch()
         assert journal.add(HOOK, EVENT, NOW)
-        journal.settle(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
+        journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
         assert not journal.add(HOOK, EVENT, LATER)
-        assert journal.intend(HOOK, OTHER, LATER) == 1
+        assert journal.record_intent(HOOK, OTHER, LATER) == 1
         assert len(reader) == 0
         journal.flush()
         assert [(entry.status, entry.in_flight) for entry in reader] == [
@@ -402,9 +406,9 @@ def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
 
 def test_what_was_held_when_the_process_died_was_not_written(path: Path) -> None:
     with opened(path) as journal:
-        journal.intend(HOOK, EVENT, NOW)
-        journal.hold()
-        journal.intend(HOOK, OTHER, NOW)
+        journal.record_intent(HOOK, EVENT, NOW)
+        journal.begin_batch()
+        journal.record_intent(HOOK, OTHER, NOW)
     with opened(path) as journal:
         assert journal.find(HOOK, OTHER) is None
         assert row_of(journal).state is RowState.IN_FLIGHT

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk.replay._throttling.breaker import Breaker
+from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
 
 GOOD = ("delivered", "accepted")
 BAD = ("rejected", "failed", "unknown")
 
 
-def broken(limit: int | None, *statuses: str) -> Breaker:
-    breaker = Breaker(limit)
+def broken(limit: int | None, *statuses: str) -> CircuitBreaker:
+    breaker = CircuitBreaker(limit)
     for status in statuses:
         breaker.completed(status)
     return breaker

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk.replay._throttling.latency import Durations
+from webhooks_sdk.replay._throttling.latency import LatencyTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def judged(
-    durations: Durations, values: Iterable[float], *, alone: bool = False
+    durations: LatencyTracker, values: Iterable[float], *, alone: bool = False
 ) -> list[bool | None]:
     """Return the judgements that are one."""
     said = [durations.rising(value, alone=alone) for value in values]
     return [judgement for judgement in said if judgement is not None]
 
 
-def used_to(level: float) -> Durations:
-    durations = Durations()
+def used_to(level: float) -> LatencyTracker:
+    durations = LatencyTracker()
     assert judged(durations, [level] * 32) == [False, False]
     return durations
 
@@ -95,7 +95,7 @@ def test_a_small_rise_alone_is_followed_too() -> None:
 def test_a_wide_spread_is_no_rise(spread: float) -> None:
     # Log-normal, as durations are: at 1.0 every sixth takes more than 2.7 times the median.
     chance = random.Random(7)  # noqa: S311 - no secret
-    said = judged(Durations(), (500 * exp(chance.gauss(0, spread)) for _ in range(24_000)))
+    said = judged(LatencyTracker(), (500 * exp(chance.gauss(0, spread)) for _ in range(24_000)))
     assert said.count(True) <= 0.01 * len(said)
 
 
@@ -117,7 +117,7 @@ def test_what_is_no_time_is_left_out(value: float) -> None:
 def test_any_durations_are_taken_and_a_level_that_lasts_alone_is_normal_in_the_end(
     values: list[tuple[float, bool]],
 ) -> None:
-    durations = Durations()
+    durations = LatencyTracker()
     for value, alone in values:
         durations.rising(value, alone=alone)
     durations.forget()

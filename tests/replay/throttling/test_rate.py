@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk.replay._throttling.rate import MAX_PAUSE, Pace
+from webhooks_sdk.replay._throttling.rate import MAX_PAUSE, RateLimiter
 
 NOW = 1_000.0
 
 
-def send(pace: Pace, now: float, times: int = 1) -> float:
+def send(pace: RateLimiter, now: float, times: int = 1) -> float:
     """Send as soon as it may be, and return when the last one was."""
     for _ in range(times):
         now = pace.ready_at(now)
@@ -23,7 +23,7 @@ def send(pace: Pace, now: float, times: int = 1) -> float:
     return now
 
 
-def lasting(pace: Pace, now: float, *, rate: float, seconds: float) -> float:
+def lasting(pace: RateLimiter, now: float, *, rate: float, seconds: float) -> float:
     """Send at a rate, and return when that ended."""
     for step in range(int(rate * seconds)):
         pace.sent(now + step / rate)
@@ -34,7 +34,7 @@ def lasting(pace: Pace, now: float, *, rate: float, seconds: float) -> float:
 
 
 def test_the_first_may_be_sent_at_once_and_the_next_after_an_even_time() -> None:
-    pace = Pace(4)
+    pace = RateLimiter(4)
     assert pace.ready_at(NOW) == NOW
     pace.sent(NOW)
     assert pace.binds(NOW)
@@ -45,14 +45,14 @@ def test_the_first_may_be_sent_at_once_and_the_next_after_an_even_time() -> None
 
 
 def test_without_a_rate_nothing_is_held_back() -> None:
-    pace = Pace(None)
+    pace = RateLimiter(None)
     assert pace.rate is None
     assert send(pace, NOW, 1_000) == NOW
     assert not pace.binds(NOW)
 
 
 def test_what_an_idle_time_left_unused_is_not_made_up_for() -> None:
-    pace = Pace(2)
+    pace = RateLimiter(2)
     send(pace, NOW)
     later = send(pace, NOW + 3_600)
     assert later == NOW + 3_600
@@ -60,7 +60,7 @@ def test_what_an_idle_time_left_unused_is_not_made_up_for() -> None:
 
 
 def test_nor_what_a_pause_did() -> None:
-    pace = Pace(2)
+    pace = RateLimiter(2)
     send(pace, NOW)
     pace.pause(NOW, 30)
     assert send(pace, NOW, 5) == NOW + 30 + 2
@@ -68,7 +68,7 @@ def test_nor_what_a_pause_did() -> None:
 
 
 def test_a_clock_read_a_little_earlier_by_another_thread_brings_nothing_forward() -> None:
-    pace = Pace(2)
+    pace = RateLimiter(2)
     pace.sent(NOW)
     pace.sent(NOW - 0.4)
     assert pace.ready_at(NOW - 0.4) == NOW + 0.5
@@ -86,7 +86,7 @@ def test_all_wait_as_long_as_was_asked_up_to_a_quarter_of_an_hour(
 ) -> None:
     assert MAX_PAUSE == 900
     for limited in (True, False):
-        pace = Pace(None)
+        pace = RateLimiter(None)
         pace.sent(NOW)
         if limited:
             pace.limited(NOW, asked, sent_at=NOW)
@@ -98,19 +98,19 @@ def test_all_wait_as_long_as_was_asked_up_to_a_quarter_of_an_hour(
 
 @pytest.mark.parametrize("asked", [-1, -inf, nan])
 def test_a_pause_that_is_none_is_not_made(asked: float) -> None:
-    pace = Pace(None)
+    pace = RateLimiter(None)
     pace.pause(NOW, asked)
     assert pace.ready_at(NOW) == NOW
 
 
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
-    pace = Pace(None)
+    pace = RateLimiter(None)
     pace.pause(NOW, 60)
     pace.pause(NOW + 1, 2)
     assert pace.ready_at(NOW + 1) == NOW + 60
 
 
-def paused(pace: Pace, now: float) -> tuple[float, float]:
+def paused(pace: RateLimiter, now: float) -> tuple[float, float]:
     """Return when a 429 without Retry-After came, after some requests, and how long all wait."""
     now = lasting(pace, now, rate=200, seconds=0.5)
     pace.limited(now, None, sent_at=now - 0.1)
@@ -118,7 +118,7 @@ def paused(pace: Pace, now: float) -> tuple[float, float]:
 
 
 def test_pauses_that_nobody_asked_for_grow_while_they_do_not_help() -> None:
-    pace = Pace(200)
+    pace = RateLimiter(200)
     now, waits = NOW, list[float]()
     for _ in range(9):
         limited_at, wait = paused(pace, now)
@@ -128,7 +128,7 @@ def test_pauses_that_nobody_asked_for_grow_while_they_do_not_help() -> None:
 
 
 def test_once_one_has_helped_they_are_short_again() -> None:
-    pace = Pace(200)
+    pace = RateLimiter(200)
     now = NOW
     for _ in range(8):
         now = sum(paused(pace, now))
@@ -140,7 +140,7 @@ def test_once_one_has_helped_they_are_short_again() -> None:
 
 
 def test_the_pace_is_lower_after_a_429() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=50, seconds=20)
     pace.limited(now, 2, sent_at=now - 0.1)
     assert pace.rate == pytest.approx(47, rel=0.01)
@@ -148,7 +148,7 @@ def test_the_pace_is_lower_after_a_429() -> None:
 
 @pytest.mark.parametrize("rate", [None, 50])
 def test_it_comes_from_the_throughput_that_there_was(rate: float | None) -> None:
-    pace = Pace(rate)
+    pace = RateLimiter(rate)
     now = lasting(pace, NOW, rate=20, seconds=60)
     pace.limited(now, 1, sent_at=now - 0.1)
     assert pace.rate == pytest.approx(18.8, rel=0.01)
@@ -156,7 +156,7 @@ def test_it_comes_from_the_throughput_that_there_was(rate: float | None) -> None
 
 @pytest.mark.parametrize("sends", [1, 3, 100])
 def test_or_from_the_rate_before_much_was_observed(sends: int) -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=20, seconds=sends / 20)
     pace.limited(now, 1, sent_at=now - 0.05)
     assert pace.rate == pytest.approx(35)
@@ -167,7 +167,7 @@ def test_or_from_the_rate_before_much_was_observed(sends: int) -> None:
 
 
 def test_a_few_in_a_moment_are_no_throughput() -> None:
-    pace = Pace(None)
+    pace = RateLimiter(None)
     for step in range(3):
         pace.sent(NOW + step / 1_000)
     pace.limited(NOW + 0.01, 1, sent_at=NOW)
@@ -176,7 +176,7 @@ def test_a_few_in_a_moment_are_no_throughput() -> None:
 
 def test_a_pause_that_the_api_asked_for_counts_as_time() -> None:
     # A quota of 60 a minute, used up in three seconds: the next minute it is not tried like that.
-    pace = Pace(None)
+    pace = RateLimiter(None)
     now = lasting(pace, NOW, rate=20, seconds=3)
     pace.limited(now, 57, sent_at=now - 0.1)
     now = lasting(pace, NOW + 60, rate=14, seconds=4)
@@ -188,7 +188,7 @@ def test_a_pause_that_the_api_asked_for_counts_as_time() -> None:
 @pytest.mark.parametrize("retry_after", [None, 1, 2])
 def test_a_short_pause_does_not(retry_after: float | None) -> None:
     # Or each 429 would cost what its pause cost once more.
-    pace = Pace(None)
+    pace = RateLimiter(None)
     now = lasting(pace, NOW, rate=20, seconds=20)
     pace.limited(now, retry_after, sent_at=now - 0.1)
     now = lasting(pace, pace.ready_at(now), rate=20, seconds=1)
@@ -198,7 +198,7 @@ def test_a_short_pause_does_not(retry_after: float | None) -> None:
 
 
 def test_nor_does_an_idle_time() -> None:
-    pace = Pace(None)
+    pace = RateLimiter(None)
     lasting(pace, NOW, rate=20, seconds=3)
     now = lasting(pace, NOW + 3_600, rate=20, seconds=5)
     pace.limited(now, 1, sent_at=now - 0.1)
@@ -206,7 +206,7 @@ def test_nor_does_an_idle_time() -> None:
 
 
 def test_those_in_flight_together_slow_down_once() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=50, seconds=20)
     for late in range(16):
         pace.limited(now + late / 10, 1, sent_at=now - 0.1)
@@ -214,7 +214,7 @@ def test_those_in_flight_together_slow_down_once() -> None:
 
 
 def test_but_all_may_prolong_the_pause() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     pace.sent(NOW)
     pace.limited(NOW + 1, 1, sent_at=NOW)
     pace.limited(NOW + 2, 10, sent_at=NOW)
@@ -223,7 +223,7 @@ def test_but_all_may_prolong_the_pause() -> None:
 
 
 def test_one_sent_after_that_slows_down_again() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=50, seconds=20)
     pace.limited(now, 0, sent_at=now - 0.1)
     pace.limited(now + 0.1, 0, sent_at=now + 0.05)
@@ -231,7 +231,7 @@ def test_one_sent_after_that_slows_down_again() -> None:
 
 
 def test_the_pace_comes_back_evenly_and_up_to_the_rate() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=20, seconds=20)
     pace.limited(now, 5, sent_at=now - 0.1)
     seen = list[float]()
@@ -245,7 +245,7 @@ def test_the_pace_comes_back_evenly_and_up_to_the_rate() -> None:
 
 
 def test_it_does_not_while_all_pause() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=50, seconds=20)
     pace.limited(now, 800, sent_at=now - 0.1)
     pace.ready_at(now + 800)
@@ -253,7 +253,7 @@ def test_it_does_not_while_all_pause() -> None:
 
 
 def test_a_pause_takes_nothing_of_what_came_back_before_it() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = lasting(pace, NOW, rate=20, seconds=20)
     pace.limited(now, 0, sent_at=now - 0.1)
     pace.pause(now + 10, 60)
@@ -262,7 +262,7 @@ def test_a_pause_takes_nothing_of_what_came_back_before_it() -> None:
 
 
 def test_nor_does_another_429() -> None:
-    pace = Pace(100)
+    pace = RateLimiter(100)
     now = lasting(pace, NOW, rate=50, seconds=20)
     pace.limited(now, 0, sent_at=now - 0.1)
     now = lasting(pace, now, rate=50, seconds=1)
@@ -273,7 +273,7 @@ def test_nor_does_another_429() -> None:
 # A limit, or not
 
 
-def until(pace: Pace, now: float, limit: float) -> float:
+def until(pace: RateLimiter, now: float, limit: float) -> float:
     """Send until the pace is over a limit and the API says so; return when that was."""
     sent_at = now
     while pace.rate is None or pace.rate <= limit:
@@ -282,7 +282,7 @@ def until(pace: Pace, now: float, limit: float) -> float:
     return now
 
 
-def cycles(pace: Pace, now: float, limit: float, number: int) -> list[float]:
+def cycles(pace: RateLimiter, now: float, limit: float, number: int) -> list[float]:
     """Return when the next 429s come, in seconds from one to the other."""
     ends = [now]
     for _ in range(number):
@@ -290,9 +290,9 @@ def cycles(pace: Pace, now: float, limit: float, number: int) -> list[float]:
     return [end - begin for begin, end in pairwise(ends)]
 
 
-def settled() -> tuple[Pace, float]:
+def settled() -> tuple[RateLimiter, float]:
     """Return a pace that has met a limit of ten a second, and when it did."""
-    pace = Pace(100)
+    pace = RateLimiter(100)
     now = lasting(pace, NOW, rate=10.2, seconds=20)
     pace.limited(now, 0, sent_at=now - 0.01)
     return pace, until(pace, now, 10.2)
@@ -328,7 +328,7 @@ def test_a_429_below_the_limit_takes_the_patience() -> None:
 
 
 def test_429s_one_after_the_other_tell_of_no_limit() -> None:
-    pace = Pace(50)
+    pace = RateLimiter(50)
     now = send(pace, NOW)
     for _ in range(50):
         pace.limited(now, 0, sent_at=now)
@@ -342,7 +342,7 @@ def test_429s_one_after_the_other_tell_of_no_limit() -> None:
 def test_whatever_there_was_in_the_end_the_pace_is_back(
     rate: float | None, again: float | None
 ) -> None:
-    pace = Pace(rate)
+    pace = RateLimiter(rate)
     now = NOW
     for _ in range(100):
         now = send(pace, now)
@@ -369,7 +369,9 @@ STEPS = st.lists(
 RATES = st.one_of(st.none(), st.floats(1e-6, 1e6))
 
 
-def run(pace: Pace, steps: list[tuple[str, float | None, float]]) -> tuple[float, list[float]]:
+def run(
+    pace: RateLimiter, steps: list[tuple[str, float | None, float]]
+) -> tuple[float, list[float]]:
     """Do these things as time goes by, and return when it ended and when was sent."""
     now, sends = NOW, list[float]()
     for what, asked, wait in steps:
@@ -389,7 +391,7 @@ def run(pace: Pace, steps: list[tuple[str, float | None, float]]) -> tuple[float
 
 @given(st.floats(1e-3, 1e3), STEPS)
 def test_there_is_never_a_burst(rate: float, steps: list[tuple[str, float | None, float]]) -> None:
-    _, sends = run(Pace(rate), steps)
+    _, sends = run(RateLimiter(rate), steps)
     for first, begin in enumerate(sends):
         for last in range(first, len(sends)):
             count = last - first + 1
@@ -400,7 +402,7 @@ def test_there_is_never_a_burst(rate: float, steps: list[tuple[str, float | None
 def test_the_pace_is_never_over_the_rate_and_never_stands_still(
     rate: float | None, steps: list[tuple[str, float | None, float]]
 ) -> None:
-    pace = Pace(rate)
+    pace = RateLimiter(rate)
     now, _ = run(pace, steps)
     assert pace.rate is not None or rate is None
     assert (pace.rate or inf) <= (rate or inf)

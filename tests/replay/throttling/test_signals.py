@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from support.samples import event
 
 from webhooks_sdk import WebhookEvent, errors
-from webhooks_sdk.replay._throttling.signals import Signal, backoff, deferred, resendable, signal_of
+from webhooks_sdk.replay._throttling.signals import (
+    Signal,
+    backoff,
+    classify_signal,
+    deferred,
+    resendable,
+)
 
-FINE, NEUTRAL, DISTRESS = Signal.FINE, Signal.NEUTRAL, Signal.DISTRESS
+FINE, NEUTRAL, OVERLOAD = Signal.FINE, Signal.NEUTRAL, Signal.OVERLOAD
 
 
 def failure(
@@ -52,10 +58,10 @@ UNPROCESSABLE = failure(422, kind=errors.UnprocessableEntityError)
 
 ERRORS = [
     # error, resendable, deferred, signal
-    (UNSENT, True, False, DISTRESS),
-    (LOST, False, False, DISTRESS),
-    (TIMED_OUT, False, False, DISTRESS),
-    (UNREADABLE, False, False, DISTRESS),
+    (UNSENT, True, False, OVERLOAD),
+    (LOST, False, False, OVERLOAD),
+    (TIMED_OUT, False, False, OVERLOAD),
+    (UNREADABLE, False, False, OVERLOAD),
     (NO_TOKEN, False, False, NEUTRAL),
     (REFUSED_TOKEN, False, False, NEUTRAL),
     (REFUSED_CREDENTIALS, False, False, NEUTRAL),
@@ -63,10 +69,10 @@ ERRORS = [
     (LIMITED, True, True, NEUTRAL),
     (LIMITED_AT_SOME_TIME, True, True, NEUTRAL),
     (LIMITED_AFTER_ANOTHER, False, False, NEUTRAL),
-    (LATER, True, True, DISTRESS),
-    (TOKEN_SERVER_DOWN, True, False, DISTRESS),
-    (TOKEN_SERVER_SLOW, True, False, DISTRESS),
-    (BROKEN, False, False, DISTRESS),
+    (LATER, True, True, OVERLOAD),
+    (TOKEN_SERVER_DOWN, True, False, OVERLOAD),
+    (TOKEN_SERVER_SLOW, True, False, OVERLOAD),
+    (BROKEN, False, False, OVERLOAD),
     (NOT_FOUND, False, False, NEUTRAL),
     (UNPROCESSABLE, False, False, NEUTRAL),
 ]
@@ -82,7 +88,7 @@ def test_what_an_error_says(
 ) -> None:
     assert resendable(error) is again
     assert deferred(error) is later
-    assert signal_of(error, 0.1) is signal
+    assert classify_signal(error, 0.1) is signal
 
 
 @pytest.mark.parametrize(
@@ -94,23 +100,23 @@ def test_what_an_error_says(
         (404, 0.1, FINE),
         (408, 0.1, FINE),
         (428, 0.1, FINE),
-        (429, 0.1, DISTRESS),
+        (429, 0.1, OVERLOAD),
         (430, 0.1, FINE),
         (499, 0.1, FINE),
-        (500, 0.1, DISTRESS),
-        (503, 0.1, DISTRESS),
-        (599, 0.1, DISTRESS),
+        (500, 0.1, OVERLOAD),
+        (503, 0.1, OVERLOAD),
+        (599, 0.1, OVERLOAD),
         (None, 0.0, FINE),
         (None, 4.9, FINE),
-        (None, 5.0, DISTRESS),
-        (None, 60.0, DISTRESS),
+        (None, 5.0, OVERLOAD),
+        (None, 60.0, OVERLOAD),
     ],
 )
 def test_what_the_answer_of_a_subscriber_says(
     status: int | None, elapsed: float, signal: Signal
 ) -> None:
     answer = WebhookEvent.from_dict(event(response_status=status))
-    assert signal_of(answer, elapsed) is signal
+    assert classify_signal(answer, elapsed) is signal
 
 
 @given(

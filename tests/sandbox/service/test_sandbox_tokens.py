@@ -16,8 +16,8 @@ from webhooks_sdk.sandbox import Sandbox
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.tokens import (
-    Holder,
-    TokenOffice,
+    TokenIssuer,
+    TokenOwner,
     TokenRequest,
     read_token_request,
 )
@@ -175,14 +175,14 @@ def test_a_token_is_valid_for_its_lifetime() -> None:
     clock, database = Clock(), Database()
     registry = TenantRegistry(database, clock=clock, new_id=uuid4)
     account = registry.add("production", "a", "b").account
-    office = TokenOffice(database, clock=clock, lifetime=60)
+    office = TokenIssuer(database, clock=clock, lifetime=60)
     answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
     authorization = f"Bearer {answer['access_token']}"
     assert answer["expires_in"] == 60
     clock.time += 60_000_000 - 1
-    assert office.holder(authorization) == Holder(account.number, is_valid=True)
+    assert office.holder(authorization) == TokenOwner(account.number, is_valid=True)
     clock.time += 1
-    assert office.holder(authorization) == Holder(account.number, is_valid=False)
+    assert office.holder(authorization) == TokenOwner(account.number, is_valid=False)
 
 
 @pytest.fixture(scope="module")

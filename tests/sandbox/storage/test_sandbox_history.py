@@ -15,10 +15,10 @@ from support.sandbox_helpers import EVENT, SandboxClient
 from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._service.change_signal import Changes
+from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
-from webhooks_sdk.sandbox._storage.history import History, Which
+from webhooks_sdk.sandbox._storage.history import AttemptFilter, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,9 @@ def history() -> History:
     return History(database, services[0].account)
 
 
-def all_pages(history: History, which: Callable[[int | None], Which], limit: int) -> list[int]:
+def all_pages(
+    history: History, which: Callable[[int | None], AttemptFilter], limit: int
+) -> list[int]:
     """Return the positions of all attempts, page by page."""
     positions: list[int] = []
     before: int | None = None
@@ -96,7 +98,7 @@ def all_pages(history: History, which: Callable[[int | None], Which], limit: int
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
 def test_pages_hold_everything_once_newest_first(history: History, limit: int) -> None:
-    positions = all_pages(history, lambda before: Which(before=before), limit)
+    positions = all_pages(history, lambda before: AttemptFilter(before=before), limit)
     assert positions == sorted(set(positions), reverse=True)
     assert len(positions) == 10
 
@@ -107,7 +109,7 @@ def test_pages_hold_everything_once_newest_first(history: History, limit: int) -
 def test_a_page_can_be_of_one_outcome(
     history: History, outcome: AttemptOutcome, expected: int
 ) -> None:
-    page = history.page(Which(outcome=outcome), 50)
+    page = history.page(AttemptFilter(outcome=outcome), 50)
     assert len(page.attempts) == expected
     right: dict[str, Callable[[DeliveryAttempt], bool]] = {
         "delivered": lambda one: one.delivered,
@@ -118,20 +120,20 @@ def test_a_page_can_be_of_one_outcome(
 
 
 def test_a_page_can_be_of_one_subscription_or_event(history: History) -> None:
-    everything = history.page(Which(), 50).attempts
+    everything = history.page(AttemptFilter(), 50).attempts
     some = everything[3]
-    of_hook = history.page(Which(hook_id=some.hook_id), 50).attempts
+    of_hook = history.page(AttemptFilter(hook_id=some.hook_id), 50).attempts
     assert of_hook == tuple(one for one in everything if one.hook_id == some.hook_id)
     assert len(of_hook) == 5
-    assert history.page(Which(event_id=some.event_id), 50).attempts == (some,)
-    assert history.page(Which(hook_id=UNKNOWN), 50).attempts == ()
+    assert history.page(AttemptFilter(event_id=some.event_id), 50).attempts == (some,)
+    assert history.page(AttemptFilter(hook_id=UNKNOWN), 50).attempts == ()
 
 
 def test_a_page_has_at_least_one_attempt_and_a_known_outcome(history: History) -> None:
     with pytest.raises(ValueError, match="limit"):
-        history.page(Which(), 0)
+        history.page(AttemptFilter(), 0)
     with pytest.raises(ValueError, match="'delivered', 'failed', 'under_way'"):
-        history.page(Which(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+        history.page(AttemptFilter(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
 
 
 def test_attempts_are_counted_by_time(history: History) -> None:
@@ -197,7 +199,7 @@ def test_every_change_is_told(sandbox: Sandbox, client: SandboxClient) -> None:
 
 
 def test_whoever_waits_for_a_change_is_woken_from_any_thread() -> None:
-    changes = Changes()
+    changes = ChangeSignal()
 
     async def wait() -> list[int]:
         # The first is told of what it does not know yet, the others wait.

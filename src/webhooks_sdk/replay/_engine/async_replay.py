@@ -27,7 +27,7 @@ from webhooks_sdk.errors import JournalError, NotFoundError
 from webhooks_sdk.replay._engine.run import Run, not_entered
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
-from webhooks_sdk.replay._outcomes import Outcome, Result, judge
+from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
@@ -219,12 +219,12 @@ class AsyncReplay:
                 if self._begun is not None:
                     await self._begun.wait()
                 self._take_ended(run)
-                if run.crowded:
+                if run.outcomes_full:
                     # Other tasks must get their turn while many targets are skipped.
                     self._launch(run)
                     await checkpoint()
-                step = None if run.crowded else run.step()
-                if step is Idle.PULL:
+                step = None if run.outcomes_full else run.step()
+                if step is Idle.TAKE_TARGET:
                     await self._pull(run)
                 elif isinstance(step, Job):
                     await self._begin(run, step)
@@ -257,7 +257,7 @@ class AsyncReplay:
         except StopAsyncIteration:
             self._targets = None
             if broken_off:
-                run.break_off()
+                run.targets_failed()
             return None
         self._broken_off = False
         self._hold(run)
@@ -326,7 +326,7 @@ class AsyncReplay:
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
         try:
-            return judge(answer, SYSTEM_CLOCK.monotonic() - began)
+            return classify_result(answer, SYSTEM_CLOCK.monotonic() - began)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({RowState.DELIVERED, RowState.ACCEPTED})
 _TO_REPEAT = frozenset({RowState.REJECTED, RowState.FAILED})
-_UNANSWERED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
+_UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
 def outcome_without_sending(
@@ -33,7 +33,7 @@ def outcome_without_sending(
         gone = row.error is not None and is_gone(row.error.status)
         if gone or row.attempts >= max_attempts:
             return _outcome(row, OutcomeStatus(row.state))
-    if row.state in _UNANSWERED and not resend_unknown:
+    if row.state in _UNRESOLVED and not resend_unknown:
         return _outcome(row, OutcomeStatus.UNKNOWN)
     return None
 

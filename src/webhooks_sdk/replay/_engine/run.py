@@ -21,9 +21,9 @@ from webhooks_sdk.replay._outcomes import OutcomeStatus
 from webhooks_sdk.replay._recovery import check_plan, coverage_of, make_plan
 from webhooks_sdk.replay._report import Tally
 from webhooks_sdk.replay._targets import Target, read_target
-from webhooks_sdk.replay._throttling.breaker import Breaker
-from webhooks_sdk.replay._throttling.concurrency import Window
-from webhooks_sdk.replay._throttling.rate import Pace
+from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
+from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
+from webhooks_sdk.replay._throttling.rate import RateLimiter
 from webhooks_sdk.replay._undelivered import redelivered_since
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class Run:
         self._clock = clock
         self._recovery = recovery
         self._scheduler = Scheduler(
-            window=Window(options.concurrency),
-            pace=Pace(options.rate),
-            breaker=Breaker(options.max_consecutive_failures),
+            window=ConcurrencyLimiter(options.concurrency),
+            pace=RateLimiter(options.rate),
+            breaker=CircuitBreaker(options.max_consecutive_failures),
             max_attempts=options.max_attempts,
             max_queued=options.concurrency,
             random=random,
@@ -125,7 +125,7 @@ class Run:
     def to_look_up(self) -> Iterable[UUID]:
         """Return the subscriptions that are to be listed, as earlier runs left some unknown."""
         hooks: dict[UUID, None] = {}
-        for row in self._journal.unanswered():
+        for row in self._journal.unresolved():
             hooks[row.hook_id] = None
             if row.state is RowState.IN_FLIGHT:
                 # Its run is over: it is under way no more.
@@ -150,7 +150,7 @@ class Run:
         event: WebhookEvent | None = None,
         error: Exception | None = None,
     ) -> None:
-        self._journal.settle(
+        self._journal.record_outcome(
             target.hook_id,
             target.request_id,
             status,
@@ -180,7 +180,7 @@ class Run:
         return step if left == inf else Wait(left)
 
     @property
-    def crowded(self) -> bool:
+    def outcomes_full(self) -> bool:
         """Whether so many outcomes are there that they are to be taken first."""
         return len(self.outcomes) >= self._options.concurrency
 
@@ -213,7 +213,7 @@ class Run:
             As `take`.
         """
         if self._leftovers is None:
-            self._leftovers = self._journal.untouched()
+            self._leftovers = self._journal.unseen()
         row = next(self._leftovers, None)
         if row is None:
             self._scheduler.end_of_targets()
@@ -231,7 +231,7 @@ class Run:
             )
         if outcome is None:
             return Job(target, is_unknown=row is not None and row.state is RowState.UNKNOWN)
-        self._journal.touch(target.hook_id, target.request_id)
+        self._journal.mark_seen(target.hook_id, target.request_id)
         self._emit(outcome, sent=False)
         return None
 
@@ -239,7 +239,7 @@ class Run:
         """Write down that a request is about to be sent; after that, send it."""
         if not job.intended:
             ids = (job.target.hook_id, job.target.request_id)
-            job.attempts = self._journal.intend(*ids, self._now())
+            job.attempts = self._journal.record_intent(*ids, self._now())
         job.intended = False
         self._tally.requests += 1
         self._scheduler.sent(job, self._clock.monotonic())
@@ -252,14 +252,14 @@ class Run:
         """
         if job.abandoned:
             return
-        if result.untouched:
-            self._journal.withdraw(job.target.hook_id, job.target.request_id)
+        if result.not_attempted:
+            self._journal.cancel_intent(job.target.hook_id, job.target.request_id)
         else:
             self._settle(job.target, job.status_after(result), result.event, result.error)
 
     def hold(self) -> None:
         """Gather what is written from now on until `flush`."""
-        self._journal.hold()
+        self._journal.begin_batch()
 
     def flush(self) -> None:
         """Write down what was gathered.
@@ -273,7 +273,7 @@ class Run:
         """Decide what comes of a request that was recorded."""
         if job.abandoned:
             return
-        if result.untouched:
+        if result.not_attempted:
             job.attempts -= 1
         outcome = self._scheduler.ended(job, result, self._clock.monotonic())
         if outcome is not None:
@@ -289,7 +289,7 @@ class Run:
         if grace is not None:
             self._grace_ends = min(self._grace_ends, self._clock.monotonic() + grace)
 
-    def break_off(self) -> None:
+    def targets_failed(self) -> None:
         """Take no more targets, as there may be some that cannot be had any more."""
         self._scheduler.stop("the targets broke off: an exception or a cancellation ended them")
 

@@ -15,14 +15,14 @@ from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import APIError
 from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, Result, is_rate_limit
 from webhooks_sdk.replay._targets import Target
-from webhooks_sdk.replay._throttling.signals import Signal, backoff, signal_of
+from webhooks_sdk.replay._throttling.signals import Signal, backoff, classify_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from webhooks_sdk.replay._throttling.breaker import Breaker
-    from webhooks_sdk.replay._throttling.concurrency import Window
-    from webhooks_sdk.replay._throttling.rate import Pace
+    from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
+    from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
+    from webhooks_sdk.replay._throttling.rate import RateLimiter
 
 MAX_PUT_OFF = 3600.0
 """Seconds for which the service may put off whatever it is sent, before the run is stopped."""
@@ -61,7 +61,7 @@ class Job:
 
         What is proven unsent says nothing of the request before, of which nobody knows.
         """
-        nothing_was_done = result.untouched or result.resendable
+        nothing_was_done = result.not_attempted or result.resendable
         return OutcomeStatus.UNKNOWN if self.is_unknown and nothing_was_done else result.status
 
     def outcome(self, status: OutcomeStatus | None = None) -> Outcome:
@@ -80,7 +80,7 @@ class Job:
 class Idle(Enum):
     """What there is to be done when nothing can be sent."""
 
-    PULL = "take a target, and send it"
+    TAKE_TARGET = "take a target, and send it"
     FINISHED = "nothing is left"
 
 
@@ -109,16 +109,16 @@ class Scheduler:
     def __init__(
         self,
         *,
-        window: Window,
-        pace: Pace,
-        breaker: Breaker,
+        window: ConcurrencyLimiter,
+        pace: RateLimiter,
+        breaker: CircuitBreaker,
         max_attempts: int,
         max_queued: int,
         random: Callable[[], float],
     ) -> None:
-        self._window = window
-        self._pace = pace
-        self._breaker = breaker
+        self._concurrency_limiter = window
+        self._rate_limiter = pace
+        self._circuit_breaker = breaker
         self._max_attempts = max_attempts
         self._max_queued = max_queued
         self._random = random
@@ -167,14 +167,14 @@ class Scheduler:
         would forget it.
         """
         if self._stopped is None:
-            if not self._window.has_room:
+            if not self._concurrency_limiter.has_room:
                 return Wait(None)
             due = bool(self._later) and self._later[0][0] <= now
             if due or (not self._exhausted and len(self._later) < self._max_queued):
-                at = self._pace.ready_at(now)
+                at = self._rate_limiter.ready_at(now)
                 if at > now:
                     return Wait(at - now)
-                return heappop(self._later)[2] if due else Idle.PULL
+                return heappop(self._later)[2] if due else Idle.TAKE_TARGET
             if self._later:
                 return Wait(self._later[0][0] - now)
         return Wait(None) if self._under_way else Idle.FINISHED
@@ -185,8 +185,8 @@ class Scheduler:
 
     def sent(self, job: Job, now: float) -> None:
         """Note that a job is under way: one that `step` returned, or that of a new target."""
-        self._pace.sent(now)
-        job.ticket = self._window.started()
+        self._rate_limiter.sent(now)
+        job.ticket = self._concurrency_limiter.started()
         job.sent_at = now
         self._under_way[job] = None
 
@@ -206,30 +206,30 @@ class Scheduler:
         elif self._queue_again(job, result, now):
             return None
         outcome = job.outcome()
-        self._breaker.completed(outcome.status)
-        if self._breaker.is_open:
-            self._give_up(f"{self._breaker.reason}.", result.error)
+        self._circuit_breaker.completed(outcome.status)
+        if self._circuit_breaker.is_open:
+            self._give_up(f"{self._circuit_breaker.reason}.", result.error)
         return outcome
 
     def _learn(self, job: Job, result: Result, now: float) -> None:
         event, error = result.event, result.error
         said = event if event is not None else error
         # What is no error of the service's says only that it did not go well.
-        signal = Signal.DISTRESS
+        signal = Signal.OVERLOAD
         if isinstance(said, WebhookEvent | APIError):
-            signal = signal_of(said, result.elapsed)
-        self._window.finished(
+            signal = classify_signal(said, result.elapsed)
+        self._concurrency_limiter.finished(
             job.ticket,
             signal,
-            binding=self._pace.binds(now),
+            binding=self._rate_limiter.binds(now),
             duration_ms=event.response_duration_ms if event and event.delivered else None,
         )
         if not isinstance(error, APIError):
             return
         if is_rate_limit(error):
-            self._pace.limited(now, error.retry_after, sent_at=job.sent_at)
+            self._rate_limiter.limited(now, error.retry_after, sent_at=job.sent_at)
         elif result.deferred:
-            self._pace.pause(now, error.retry_after or 0.0)
+            self._rate_limiter.pause(now, error.retry_after or 0.0)
 
     def _put_off_for_too_long(self, result: Result, now: float) -> bool:
         if not result.deferred:
@@ -256,7 +256,7 @@ class Scheduler:
         """Take a job out that nobody will say more of."""
         if job in self._under_way:
             del self._under_way[job]
-            self._window.finished(job.ticket, Signal.NEUTRAL, binding=False)
+            self._concurrency_limiter.finished(job.ticket, Signal.NEUTRAL, binding=False)
 
     def abandon(self) -> Iterator[Job]:
         """Take out what is under way, when nobody waits for it any more; it may take effect."""

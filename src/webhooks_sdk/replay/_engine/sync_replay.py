@@ -16,7 +16,7 @@ from webhooks_sdk.errors import NotFoundError
 from webhooks_sdk.replay._engine.run import Run, not_entered
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
-from webhooks_sdk.replay._outcomes import Outcome, Result, judge
+from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
@@ -210,8 +210,8 @@ class Replay:
     def _next(self, run: Run) -> Outcome | None:
         while not run.ended:
             self._take_ended(run)
-            step = None if run.crowded else run.step()
-            if step is Idle.PULL:
+            step = None if run.outcomes_full else run.step()
+            if step is Idle.TAKE_TARGET:
                 self._pull(run)
             elif isinstance(step, Job):
                 self._begin(run, step)
@@ -235,7 +235,7 @@ class Replay:
         except StopIteration:
             self._targets = None
             if broken_off:
-                run.break_off()
+                run.targets_failed()
             return None
         self._broken_off = False
         return run.take(target)
@@ -273,7 +273,7 @@ class Replay:
             answer = self._send(job.target)
         except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
             answer = error
-        result = judge(answer, SYSTEM_CLOCK.monotonic() - began)
+        result = classify_result(answer, SYSTEM_CLOCK.monotonic() - began)
         run.record(job, result)
         return result
 

@@ -48,31 +48,31 @@ INSERT OR IGNORE INTO target
     (request_id, hook_id, state, previous_state, attempts, run, intent_at, open_since)
 VALUES (?, ?, 'in_flight', 'planned', 1, ?, ?, ?)
 """
-_INTEND = """
+_RECORD_INTENT = """
 UPDATE target SET state = 'in_flight', previous_state = state, attempts = attempts + 1, run = ?,
     previous_intent_at = intent_at, intent_at = ?,
     open_since = CASE WHEN state IN ('in_flight', 'unknown') THEN open_since ELSE ? END
 WHERE seq = ?
 """
-_SETTLE = """
+_RECORD_OUTCOME = """
 UPDATE target SET state = ?, settled_at = ?, response_status = ?, duration_ms = ?, delivery_id = ?,
     error_kind = ?, error_message = ?, error_status = ?, error_retry_after = ?,
     open_since = CASE WHEN ? THEN open_since END
 WHERE seq = ?
 """
-_WITHDRAW = """
+_CANCEL_INTENT = """
 UPDATE target SET state = previous_state, attempts = attempts - 1, intent_at = previous_intent_at,
     open_since = CASE WHEN previous_state IN ('in_flight', 'unknown') THEN open_since END
 WHERE seq = ? AND state = 'in_flight'
 """
-_TOUCH = "UPDATE target SET run = ? WHERE seq = ?"
+_MARK_SEEN = "UPDATE target SET run = ? WHERE seq = ?"
 _PLANNED = """
 INSERT OR IGNORE INTO target (request_id, hook_id, state, attempts, run)
 VALUES (?, ?, 'planned', 0, 0)
 """
 _NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
-_UNTOUCHED = _NEXT.format("run < ?")
-_UNANSWERED = _NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
+_UNSEEN = _NEXT.format("run < ?")
+_UNRESOLVED = _NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
 
 
 _MOST_SEEN = 1_000
@@ -132,7 +132,7 @@ class JournalWriter:
         self.temporary = directory is not None
         self._directory = directory
         self._mutex = Lock()
-        self._holding = False
+        self._batching = False
         self._closed = False
         # What is under way, and what was read last and is likely to be written next: saves looking
         # them up.
@@ -231,23 +231,23 @@ class JournalWriter:
             self._counts[RowState.PLANNED] = total
             self._plan = plan
 
-    def hold(self) -> None:
+    def begin_batch(self) -> None:
         """Gather what is written from now on, until `flush`, as one write.
 
         Only for one thread: what others write meanwhile is gathered as well.
         """
         with self._mutex:
             self._database.check_usable()
-            if not self._holding:
+            if not self._batching:
                 self._database.write("BEGIN")
-                self._holding = True
+                self._batching = True
 
     def flush(self) -> None:
         """Write what was gathered: all, or none if it raises."""
-        if not self._holding:
+        if not self._batching:
             return
         with self._mutex:
-            self._holding = False
+            self._batching = False
             self._database.commit()
 
     def find(self, hook_id: UUID, request_id: UUID) -> Row | None:
@@ -277,7 +277,7 @@ class JournalWriter:
                 self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
             return seq is not None
 
-    def intend(self, hook_id: UUID, request_id: UUID, at: datetime) -> int:
+    def record_intent(self, hook_id: UUID, request_id: UUID, at: datetime) -> int:
         """Write that a request is about to be sent.
 
         Args:
@@ -296,11 +296,11 @@ class JournalWriter:
             self._database.check_usable()
             place = self._place(key)
             attempts = place.attempts + 1
-            self._database.write(_INTEND, self.run, now, now, place.seq)
+            self._database.write(_RECORD_INTENT, self.run, now, now, place.seq)
             self._move(key, _Place(place.seq, RowState.IN_FLIGHT, attempts), before=place.state)
             return attempts
 
-    def settle(
+    def record_outcome(
         self,
         hook_id: UUID,
         request_id: UUID,
@@ -340,10 +340,10 @@ class JournalWriter:
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
             place = self._place(key)
-            self._database.write(_SETTLE, *values, place.seq)
+            self._database.write(_RECORD_OUTCOME, *values, place.seq)
             self._move(key, _Place(place.seq, state, place.attempts), before=place.state)
 
-    def withdraw(self, hook_id: UUID, request_id: UUID) -> None:
+    def cancel_intent(self, hook_id: UUID, request_id: UUID) -> None:
         """Take an intent back: nothing was carried out, and the attempt does not count.
 
         The target stands where it stood before the intent. Without one, nothing is done.
@@ -351,31 +351,31 @@ class JournalWriter:
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
             before = self._place(key)
-            self._database.write(_WITHDRAW, before.seq)
+            self._database.write(_CANCEL_INTENT, before.seq)
             self._in_flight.pop(key, None)
             self._seen.pop(key, None)
             after = self._place(key)
             self._move(key, after, before=before.state)
 
-    def touch(self, hook_id: UUID, request_id: UUID) -> None:
+    def mark_seen(self, hook_id: UUID, request_id: UUID) -> None:
         """Write that this run has dealt with a target, and nothing else."""
         with self._mutex:
             place = self._place((request_id.bytes, hook_id.bytes))
-            self._database.write(_TOUCH, self.run, place.seq)
+            self._database.write(_MARK_SEEN, self.run, place.seq)
 
-    def untouched(self) -> Iterator[Row]:
+    def unseen(self) -> Iterator[Row]:
         """Yield what this run has not dealt with, in order of insertion.
 
         Each is looked up when it is asked for, so that the journal may be written in between.
         """
-        return self._rows(_UNTOUCHED)
+        return self._rows(_UNSEEN)
 
-    def unanswered(self) -> Iterator[Row]:
+    def unresolved(self) -> Iterator[Row]:
         """Yield what is to be looked up: unknown, or left in flight by an earlier run.
 
         In order of insertion, each looked up as `untouched` does.
         """
-        return self._rows(_UNANSWERED)
+        return self._rows(_UNRESOLVED)
 
     def _rows(self, following: str) -> Iterator[Row]:
         seq = 0
@@ -422,7 +422,7 @@ class JournalWriter:
             request_id, hook_id = (UUID(bytes=part) for part in key)
             raise JournalError(
                 f"The journal {str(self.path)!r} does not hold event {request_id} of subscription"
-                f" {hook_id}: intend comes first."
+                f" {hook_id}: record_intent comes first."
             )
         seq, state, attempts = found
         return _Place(seq, RowState(state), attempts)

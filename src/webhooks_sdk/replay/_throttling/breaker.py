@@ -6,7 +6,7 @@ _GOOD = frozenset({"delivered", "accepted"})
 _BAD = ("rejected", "failed", "unknown")
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts the outcomes in a row, in order of completion, of which none is a success.
 
     Once open it stays open, and keeps its reason: those still in flight change nothing.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from webhooks_sdk.replay._throttling.latency import Durations
+from webhooks_sdk.replay._throttling.latency import LatencyTracker
 from webhooks_sdk.replay._throttling.signals import Signal
 
 _PATIENCE = 8  # rounds that go well before the size that was too much is tried again
 
 
-class Window:
+class ConcurrencyLimiter:
     """How many may be in flight: one at first, then more while it goes well, fewer in distress.
 
     It doubles with each round of answers until the first distress, and grows by one with each
@@ -17,7 +17,7 @@ class Window:
     grows only by sends during which it was full, and not while the pace is what holds requests
     back.
 
-    Durations of the subscriber that rise sharply (see `Durations`) are distress too. After that it
+    Durations of the subscriber that rise sharply (see `LatencyTracker`) are distress too. After that it
     stays as it is until a batch of durations shows that it is small enough.
 
     Args:
@@ -46,7 +46,7 @@ class Window:
         self._ramping = True
         self._too_much = 0
         self._ticket = self._filled_at = self._decreased_at = 0
-        self._durations = Durations()
+        self._durations = LatencyTracker()
         self._doubtful = False
 
     @property
@@ -92,7 +92,7 @@ class Window:
         # What was sent before the last decrease tells of a load that is history.
         if signal is Signal.NEUTRAL or ticket <= self._decreased_at:
             return
-        if signal is Signal.DISTRESS or (duration_ms is not None and self._rising(duration_ms)):
+        if signal is Signal.OVERLOAD or (duration_ms is not None and self._rising(duration_ms)):
             self._decrease()
         elif not binding and ticket <= self._filled_at:
             self._grow(doubtful=self._doubtful and duration_ms is not None)

@@ -11,7 +11,7 @@ _SHARE = 1 / 8  # of the way to the median of a batch that the baseline goes
 _LONGEST = 3_600_000.0  # milliseconds: what is longer counts as this
 
 
-class Durations:
+class LatencyTracker:
     """Judges a subscriber's durations, batch by batch, against a baseline of its own.
 
     They rise sharply when three quarters of a batch took more than twice the baseline, and 100 ms
@@ -29,7 +29,7 @@ class Durations:
         self._batch: list[float] = []
 
     def rising(self, duration_ms: float, *, alone: bool) -> bool | None:
-        """Take in a duration and judge the batch that it completes.
+        """Take in a duration and classify_result the batch that it completes.
 
         Args:
             duration_ms: Milliseconds that the subscriber took. What is no time is left out.

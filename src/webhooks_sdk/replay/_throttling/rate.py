@@ -26,7 +26,7 @@ _IMPATIENCE = 0.25  # what is left of it when a 429 comes below the ceiling
 _SPAN = 10.0  # seconds: throughput is observed over one to two of these
 
 
-class Pace:
+class RateLimiter:
     """Spaces requests evenly, and slows down when the API answers 429.
 
     There are never more than `rate * T + 1` requests in any T seconds, whatever came before: what

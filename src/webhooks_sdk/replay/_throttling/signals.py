@@ -11,7 +11,7 @@ from webhooks_sdk.errors import AuthenticationError, PermissionDeniedError
 if TYPE_CHECKING:
     from webhooks_sdk.errors import APIError
 
-SILENCE = 5.0
+SILENT_AFTER = 5.0
 """Seconds after which an answer without the subscriber's status tells of one that kept silent."""
 
 _FIRST_BACKOFF = 0.5
@@ -26,7 +26,7 @@ class Signal(enum.Enum):
 
     FINE = "it was answered, and nobody complained"
     NEUTRAL = "it says nothing of how many there may be at once"
-    DISTRESS = "the subscriber or the service has more than it can take"
+    OVERLOAD = "the subscriber or the service has more than it can take"
 
 
 def resendable(error: APIError) -> bool:
@@ -67,7 +67,7 @@ def backoff(resend: int, fraction: float) -> float:
     return bound * (1 + fraction) / 2
 
 
-def signal_of(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
+def classify_signal(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
     """Decide what a finished redelivery says of the subscriber and of the service.
 
     Args:
@@ -87,15 +87,15 @@ def signal_of(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
     if isinstance(outcome, AuthenticationError):
         return Signal.NEUTRAL
     if outcome.outcome_unknown or status is None:
-        return Signal.DISTRESS
+        return Signal.OVERLOAD
     strained = status == _TIMEOUT or status >= _SERVER_ERROR
-    return Signal.DISTRESS if strained else Signal.NEUTRAL
+    return Signal.OVERLOAD if strained else Signal.NEUTRAL
 
 
 def _signal_of_subscriber(status: int | None, elapsed: float) -> Signal:
     if status is None:
         # At once: the service took the event and does not say more. Late: it waited in vain.
-        strained = elapsed >= SILENCE
+        strained = elapsed >= SILENT_AFTER
     else:
         strained = status == _TOO_MANY or status >= _SERVER_ERROR
-    return Signal.DISTRESS if strained else Signal.FINE
+    return Signal.OVERLOAD if strained else Signal.FINE

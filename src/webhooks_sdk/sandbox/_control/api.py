@@ -51,7 +51,7 @@ _NO_CONTENT: Final = Answer(HTTPStatus.NO_CONTENT)
 
 
 @frozen
-class Order:
+class ControlRequest:
     """A request to the control API.
 
     Attributes:
@@ -70,7 +70,7 @@ class Order:
         return read_object(self.body)
 
 
-Handler: TypeAlias = Callable[[Order], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[ControlRequest], Awaitable[Answer]]
 
 
 class Control:
@@ -122,7 +122,7 @@ class Control:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         tenant = self._tenant(query.get("tenant"))
         try:
-            return await handlers[method](Order(tenant, query, body))
+            return await handlers[method](ControlRequest(tenant, query, body))
         except RuntimeError:
             # 404, if it was closed meanwhile.
             self._tenant(str(tenant.tenant_id))
@@ -137,15 +137,15 @@ class Control:
                 return Tenant(self._runtime, service)
         raise not_found(f"There is no tenant {wanted}.")
 
-    async def _state(self, order: Order) -> Answer:
-        return Answer(HTTPStatus.OK, state_row(order.tenant))
+    async def _state(self, request: ControlRequest) -> Answer:
+        return Answer(HTTPStatus.OK, state_row(request.tenant))
 
-    async def _tenants(self, _: Order) -> Answer:
+    async def _tenants(self, _: ControlRequest) -> Answer:
         tenants = [Tenant(self._runtime, one) for one in self._runtime.tenants.services]
         return Answer(HTTPStatus.OK, [tenant_row(one) for one in tenants])
 
-    async def _add_tenant(self, order: Order) -> Answer:
-        content = order.content
+    async def _add_tenant(self, request: ControlRequest) -> Answer:
+        content = request.content
         check_fields(content, ("environment", "client_id", "client_secret"))
         if not all(value is None or isinstance(value, str) for value in content.values()):
             raise unprocessable("environment, client_id and client_secret must be strings.")
@@ -161,57 +161,57 @@ class Control:
         row = {**tenant_row(tenant), "client_secret": tenant.client_secret}
         return Answer(HTTPStatus.CREATED, row)
 
-    async def _delete_tenant(self, id_: str, _: Order) -> Answer:
+    async def _delete_tenant(self, id_: str, _: ControlRequest) -> Answer:
         tenant = self._tenant(id_)
         if tenant.tenant_id == self._runtime.tenants.first.account.id:
             raise conflict("The first tenant lives as long as the sandbox; it can be reset.")
         tenant.close()
         return _NO_CONTENT
 
-    async def _publish(self, order: Order) -> Answer:
-        event, payload = read_event(order.content)
-        attempts = await _deliver(partial(order.tenant.publish, event, payload))
+    async def _publish(self, request: ControlRequest) -> Answer:
+        event, payload = read_event(request.content)
+        attempts = await _deliver(partial(request.tenant.publish, event, payload))
         return Answer(HTTPStatus.OK, {"attempts": [attempt_row(one) for one in attempts]})
 
-    async def _attempts(self, order: Order) -> Answer:
-        page = order.tenant.attempts_page(**cast("dict[str, Any]", read_page(order.query)))
+    async def _attempts(self, request: ControlRequest) -> Answer:
+        page = request.tenant.attempts_page(**cast("dict[str, Any]", read_page(request.query)))
         rows = [attempt_row(one) for one in page.attempts]
         return Answer(HTTPStatus.OK, {"attempts": rows, "next_before": page.next_before})
 
-    async def _retries(self, order: Order) -> Answer:
-        return Answer(HTTPStatus.OK, [retry_row(one) for one in order.tenant.pending_retries])
+    async def _retries(self, request: ControlRequest) -> Answer:
+        return Answer(HTTPStatus.OK, [retry_row(one) for one in request.tenant.pending_retries])
 
-    async def _advance(self, order: Order) -> Answer:
-        step = read_step(order.content)
-        attempts = await _deliver(partial(order.tenant.advance, step))
-        now = order.tenant.now.isoformat()
+    async def _advance(self, request: ControlRequest) -> Answer:
+        step = read_step(request.content)
+        attempts = await _deliver(partial(request.tenant.advance, step))
+        now = request.tenant.now.isoformat()
         rows = [attempt_row(one) for one in attempts]
         return Answer(HTTPStatus.OK, {"now": now, "attempts": rows})
 
-    async def _faults(self, order: Order) -> Answer:
-        return Answer(HTTPStatus.OK, [one.to_dict() for one in order.tenant.faults])
+    async def _faults(self, request: ControlRequest) -> Answer:
+        return Answer(HTTPStatus.OK, [one.to_dict() for one in request.tenant.faults])
 
-    async def _inject(self, order: Order) -> Answer:
-        order.tenant.inject(*read_faults(read_json(order.body)))
-        return await self._faults(order)
+    async def _inject(self, request: ControlRequest) -> Answer:
+        request.tenant.inject(*read_faults(read_json(request.body)))
+        return await self._faults(request)
 
-    async def _clear_faults(self, order: Order) -> Answer:
-        order.tenant.clear_faults()
+    async def _clear_faults(self, request: ControlRequest) -> Answer:
+        request.tenant.clear_faults()
         return _NO_CONTENT
 
-    async def _variants(self, order: Order) -> Answer:
-        return Answer(HTTPStatus.OK, asdict(order.tenant.variants))
+    async def _variants(self, request: ControlRequest) -> Answer:
+        return Answer(HTTPStatus.OK, asdict(request.tenant.variants))
 
-    async def _set_variants(self, order: Order) -> Answer:
-        order.tenant.variants = read_variants(order.content)
-        return await self._variants(order)
+    async def _set_variants(self, request: ControlRequest) -> Answer:
+        request.tenant.variants = read_variants(request.content)
+        return await self._variants(request)
 
-    async def _expire_tokens(self, order: Order) -> Answer:
-        order.tenant.expire_tokens()
+    async def _expire_tokens(self, request: ControlRequest) -> Answer:
+        request.tenant.expire_tokens()
         return _NO_CONTENT
 
-    async def _reset(self, order: Order) -> Answer:
-        order.tenant.reset()
+    async def _reset(self, request: ControlRequest) -> Answer:
+        request.tenant.reset()
         return _NO_CONTENT
 
 

@@ -21,7 +21,7 @@ _CUT_OFF = Outcome(error="cut off: the sandbox ended, or whoever waited for it l
 _TICK = 0.5  # seconds between looks at what real time has brought about
 
 
-class Courier:
+class DeliveryDispatcher:
     """Sends what the service has begun, and tells it how each delivery ended.
 
     Everything happens on one event loop.

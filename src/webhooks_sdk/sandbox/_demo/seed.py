@@ -15,7 +15,7 @@ from attrs import frozen
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._demo.events import draw_event
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._service.rules import Changes
+from webhooks_sdk.sandbox._service.rules import SubscriptionChanges
 from webhooks_sdk.sandbox._service.service import Service
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class _Role:
     """
 
     path: str
-    changes: Changes
+    changes: SubscriptionChanges
     outcome: Callable[[Draw, int], Outcome]
 
 
-class StoryClock:
+class DemoClock:
     """A clock that stands where it was set; it is never set back.
 
     Attributes:
@@ -76,7 +76,7 @@ class StoryClock:
         self.time = max(self.time, time)
 
 
-def tell_story(
+def seed_demo_history(
     database: Database,
     account: Account,
     *,
@@ -99,16 +99,16 @@ def tell_story(
         How long the tenant's retries have run in it, in microseconds: what its timeline has to go
         on from.
     """
-    clock = StoryClock(now - _LENGTH)
+    clock = DemoClock(now - _LENGTH)
     service = Service(database, account, clock=clock, new_id=new_id)
     service.timeline.flow()
-    _Story(service, clock, now, random.Random(f"story {seed}")).tell(url)  # noqa: S311 - no secret
+    _DemoHistory(service, clock, now, random.Random(f"story {seed}")).tell(url)  # noqa: S311 - no secret
     service.end()
     return service.timeline.ran
 
 
-class _Story:
-    def __init__(self, service: Service, clock: StoryClock, end: int, draw: Draw) -> None:
+class _DemoHistory:
+    def __init__(self, service: Service, clock: DemoClock, end: int, draw: Draw) -> None:
         self._service = service
         self._clock = clock
         self._end = end
@@ -117,7 +117,7 @@ class _Story:
 
     def tell(self, url: str) -> None:
         for role in _ROLES:
-            changes: Changes = {**role.changes, "url": f"{url}{role.path}"}
+            changes: SubscriptionChanges = {**role.changes, "url": f"{url}{role.path}"}
             self._roles[self._service.create_subscription(changes).id] = role
         start = self._clock.time + _HOUR
         # Not after the last minute, in which what is under way comes to its end.

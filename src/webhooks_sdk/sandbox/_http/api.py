@@ -17,26 +17,28 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._delivering.dispatcher import Courier
+    from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
     from webhooks_sdk.sandbox._http.request_context import APIRequest
     from webhooks_sdk.sandbox._service.routes import OperationName
     from webhooks_sdk.sandbox._service.tenants import TenantRegistry
-    from webhooks_sdk.sandbox._service.tokens import TokenOffice
+    from webhooks_sdk.sandbox._service.tokens import TokenIssuer
 
 
 class API:
-    """The operations of the API and the token endpoint: an ASGI application behind a `Reception`.
+    """The operations of the API and the token endpoint: an ASGI application behind a `RequestContextMiddleware`.
 
     Args:
         tenants: The tenants of the sandbox.
         tokens: Who issues access tokens.
-        courier: Who carries out redeliveries.
+        dispatcher: Who carries out redeliveries.
     """
 
-    def __init__(self, tenants: TenantRegistry, tokens: TokenOffice, courier: Courier) -> None:
+    def __init__(
+        self, tenants: TenantRegistry, tokens: TokenIssuer, dispatcher: DeliveryDispatcher
+    ) -> None:
         self._tenants = tenants
         self._tokens = tokens
-        self._courier = courier
+        self._dispatcher = dispatcher
         self._handlers: Mapping[OperationName, Callable[[APIRequest], Awaitable[Answer]]] = {
             "token": self._token,
             "list": self._list,
@@ -108,7 +110,7 @@ class API:
 
     async def _redeliver(self, request: APIRequest) -> Answer:
         service, route = request.service, request.route
-        attempt = await self._courier.redeliver(service, route.hook_id, route.request_id)
+        attempt = await self._dispatcher.redeliver(service, route.hook_id, route.request_id)
         row = event_row(attempt, service.account.id, service.variants.unanswered)
         return Answer(HTTPStatus.OK, row)
 

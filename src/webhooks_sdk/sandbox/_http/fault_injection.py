@@ -54,7 +54,7 @@ class FaultPlans:
 
 
 class FaultInjector:
-    """An ASGI application between a `Reception` and the API, where things go wrong on demand.
+    """An ASGI application between a `RequestContextMiddleware` and the API, where things go wrong on demand.
 
     Args:
         app: The API.

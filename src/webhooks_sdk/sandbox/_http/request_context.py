@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.sandbox._service.request_log import RequestLog
     from webhooks_sdk.sandbox._service.tenants import TenantRegistry
-    from webhooks_sdk.sandbox._service.tokens import TokenOffice
+    from webhooks_sdk.sandbox._service.tokens import TokenIssuer
 
 REQUEST = "webhooks_sdk.sandbox.request"
 """Where in the ASGI scope an `APIRequest` stands."""
@@ -46,7 +46,7 @@ class APIRequest:
     body: bytes
 
 
-class Reception:
+class RequestContextMiddleware:
     """An ASGI application that puts an `APIRequest` into the scope, for another application.
 
     Args:
@@ -57,7 +57,7 @@ class Reception:
     """
 
     def __init__(
-        self, app: ASGIApp, *, tenants: TenantRegistry, tokens: TokenOffice, log: RequestLog
+        self, app: ASGIApp, *, tenants: TenantRegistry, tokens: TokenIssuer, log: RequestLog
     ) -> None:
         self._app = app
         self._tenants = tenants

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONTROL_PATH: Final = "/_sandbox/"
 
 
-class Front:
+class RootApp:
     """An ASGI application in front of the others.
 
     Args:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 
-class Changes:
+class ChangeSignal:
     """A number that grows with each change, and a way to wait for the next.
 
     Any thread may tell of a change; who waits does so in an event loop.

@@ -34,7 +34,7 @@ _RESERVED_HEADERS = frozenset(
 )
 
 
-class Changes(TypedDict, total=False):
+class SubscriptionChanges(TypedDict, total=False):
     """The fields of a subscription that a request sets; the others stay as they are."""
 
     active: bool
@@ -90,7 +90,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def read_changes(data: dict[str, object]) -> Changes:
+def read_changes(data: dict[str, object]) -> SubscriptionChanges:
     """Read the fields of a create or update.
 
     Raises:
@@ -98,7 +98,7 @@ def read_changes(data: dict[str, object]) -> Changes:
     """
     if unknown := sorted(data.keys() - _FIELDS.keys()):
         raise unprocessable(f"Unknown fields: {', '.join(unknown)}.")
-    return cast("Changes", {name: _FIELDS[name](value) for name, value in data.items()})
+    return cast("SubscriptionChanges", {name: _FIELDS[name](value) for name, value in data.items()})
 
 
 def _active(value: object) -> bool:

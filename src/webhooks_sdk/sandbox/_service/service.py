@@ -21,20 +21,20 @@ from webhooks_sdk.sandbox._records import (
     PendingRetry,
     Subscription,
 )
-from webhooks_sdk.sandbox._service.change_signal import Changes as ChangeSignal
+from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.errors import not_found, unprocessable
 from webhooks_sdk.sandbox._service.outgoing import compose, receives
 from webhooks_sdk.sandbox._service.rules import matches
 from webhooks_sdk.sandbox._service.schedule import next_retry
 from webhooks_sdk.sandbox._service.timeline import Timeline
-from webhooks_sdk.sandbox._storage.store import Begun, Store
+from webhooks_sdk.sandbox._storage.store import StartedAttempt, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from webhooks_sdk.sandbox._records import Account, KnownEvent, Timeouts
-    from webhooks_sdk.sandbox._service.rules import Changes
+    from webhooks_sdk.sandbox._service.rules import SubscriptionChanges
     from webhooks_sdk.sandbox._service.timeline import Clock
     from webhooks_sdk.sandbox._storage.database import Database
     from webhooks_sdk.sandbox._variants import Variants
@@ -133,7 +133,7 @@ class Service:
             raise not_found("There is no such subscription.")
         return subscription
 
-    def create_subscription(self, changes: Changes) -> Subscription:
+    def create_subscription(self, changes: SubscriptionChanges) -> Subscription:
         """Make a subscription.
 
         Raises:
@@ -159,7 +159,7 @@ class Service:
         self.changes.notify()
         return subscription
 
-    def update_subscription(self, hook_id: UUID, changes: Changes) -> Subscription:
+    def update_subscription(self, hook_id: UUID, changes: SubscriptionChanges) -> Subscription:
         """Change the given fields of a subscription.
 
         Raises:
@@ -327,7 +327,7 @@ class Service:
         delivery_id, now = self._new_id(), self.timeline.now()
         request = compose(subscription, event, delivery_id)
         headers = () if request is None else request.headers
-        begun = Begun(retry=retry, url=subscription.url, headers=headers, at=now)
+        begun = StartedAttempt(retry=retry, url=subscription.url, headers=headers, at=now)
         attempt = DeliveryAttempt(
             position=self._store.begin(known, delivery_id, begun),
             event_id=event.id,

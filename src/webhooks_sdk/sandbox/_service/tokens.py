@@ -134,7 +134,7 @@ def _read_basic(authorization: str) -> Pair | None:
     return client_id, client_secret
 
 
-class TokenOffice:
+class TokenIssuer:
     """Issues access tokens, and knows whose they are and which are valid. Their time is real.
 
     Args:
@@ -187,14 +187,14 @@ class TokenOffice:
         )
         return token
 
-    def holder(self, authorization: str) -> Holder | None:
+    def holder(self, authorization: str) -> TokenOwner | None:
         """Return whose token an `Authorization` header has, valid or not; None for nobody's."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
         sql = "SELECT tenant, valid_until FROM tokens WHERE token = ?"
         row = self._database.row(sql, (token.strip(),))
-        return None if row is None else Holder(row[0], is_valid=row[1] > self._clock.now())
+        return None if row is None else TokenOwner(row[0], is_valid=row[1] > self._clock.now())
 
     def expire(self, account: Account) -> None:
         """Refuse from now on every access token that the tenant has got so far."""
@@ -220,7 +220,7 @@ class TokenOffice:
 
 
 @frozen
-class Holder:
+class TokenOwner:
     """Whose an access token is.
 
     Attributes:

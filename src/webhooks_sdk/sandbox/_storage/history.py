@@ -29,7 +29,7 @@ _OUTCOMES = {
 
 
 @frozen(kw_only=True)
-class Which:
+class AttemptFilter:
     """Which attempts are asked for; None is no condition.
 
     Attributes:
@@ -57,7 +57,7 @@ class History:
         self._database = database
         self._tenant = account.number
 
-    def page(self, which: Which, limit: int) -> AttemptsPage:
+    def page(self, which: AttemptFilter, limit: int) -> AttemptsPage:
         """Return the latest attempts of those asked for, newest first.
 
         Args:

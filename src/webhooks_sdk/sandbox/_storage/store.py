@@ -157,7 +157,7 @@ class Store:
             (self._tenant,),
         )
 
-    def begin(self, known: KnownEvent, delivery_id: UUID, begun: Begun) -> int:
+    def begin(self, known: KnownEvent, delivery_id: UUID, begun: StartedAttempt) -> int:
         """Record the begin of an attempt, and return its number."""
         ordinal = known.attempts + 1
         self._database.write(
@@ -250,7 +250,7 @@ class Store:
 
 
 @frozen(kw_only=True)
-class Begun:
+class StartedAttempt:
     """How an attempt began, beside which event it sends.
 
     Attributes:

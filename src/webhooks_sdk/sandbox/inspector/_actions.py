@@ -44,8 +44,8 @@ class Actions:
         """
         wanted = read_publication(form)
         deliveries = service.publish(wanted.name, wanted.body)
-        task = self._begin(self._runtime.courier.publish(service, deliveries))
-        self._runtime.courier.go_on(service, task)
+        task = self._begin(self._runtime.dispatcher.publish(service, deliveries))
+        self._runtime.dispatcher.go_on(service, task)
         return await _watch("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
@@ -61,10 +61,10 @@ class Actions:
         service.get_subscription(hook_id)
 
         async def redeliver() -> tuple[DeliveryAttempt, ...]:
-            return (await self._runtime.courier.redeliver(service, hook_id, event_id),)
+            return (await self._runtime.dispatcher.redeliver(service, hook_id, event_id),)
 
         task = self._begin(redeliver())
-        self._runtime.courier.go_on(service, task)
+        self._runtime.dispatcher.go_on(service, task)
         return await _watch("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
@@ -84,7 +84,9 @@ class Actions:
             service.timeline.target(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
-        return await _watch("advanced", self._begin(self._runtime.courier.advance(service, step)))
+        return await _watch(
+            "advanced", self._begin(self._runtime.dispatcher.advance(service, step))
+        )
 
     def _begin(
         self, doing: Coroutine[object, object, Sequence[DeliveryAttempt]]

@@ -11,7 +11,7 @@ from webhooks_sdk.sandbox.inspector._responses import HEADERS
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
-    from webhooks_sdk.sandbox._service.change_signal import Changes
+    from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 
 # Changes that come together are told of together.
 _PAUSE = 0.1
@@ -19,7 +19,7 @@ _PAUSE = 0.1
 _HEARTBEAT = 15.0
 
 
-async def stream(changes: Changes, run: str, receive: Receive, send: Send) -> None:
+async def stream(changes: ChangeSignal, run: str, receive: Receive, send: Send) -> None:
     """Send the version of a tenant's state now and after each change, until the client leaves.
 
     Args:
@@ -44,7 +44,7 @@ async def stream(changes: Changes, run: str, receive: Receive, send: Send) -> No
         raise error
 
 
-async def _tell(changes: Changes, run: str, send: Send) -> None:
+async def _tell(changes: ChangeSignal, run: str, send: Send) -> None:
     version = changes.version
     await _send(send, f"data: {run}-{version}\n\n")
     while True:

@@ -95,7 +95,7 @@ class Queries:
         """Return the newest events that pass the filters.
 
         Args:
-            filters: Which.
+            filters: AttemptFilter.
             limit: How many at most.
         """
         conditions, values = _conditions(filters)
