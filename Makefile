@@ -7,12 +7,15 @@ CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
 LOWEST_TESTS ?= tests/wire tests/models tests/core tests/transport tests/client
 
-.PHONY: demo test lint types tests lowest bench bench-million clean
+.PHONY: demo test graph lint types tests lowest bench bench-million clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
 
 test: lint types tests
+
+graph: $(VENV)/dev.stamp
+	PYTHONPATH=tests $(BIN)/python -m support.import_graph
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""A typed client of the Hookshot webhook service: redeliver missed events, and receive them.
+"""A typed client for the Hookshot webhook service: redeliver missed events and receive new ones.
 
 ```python
 from webhooks_sdk import Client, ClientCredentials
@@ -123,5 +123,5 @@ __all__ = [
 
 set_public_module(__name__, __all__, globals())
 
-# As a library should: without a handler of the application's, nothing is printed to stderr.
+# Without a handler configured by the application, a library prints nothing.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""The public face: `Client` and `AsyncClient`. A driver does the work."""
+"""`Client` and `AsyncClient`: the public API, thin over the two drivers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class CommonOptions(TypedDict, total=False):
-    """The options of a client that have a default and are the same for both clients."""
+    """The options with a default that both clients share."""
 
     timeout: float | httpx.Timeout
     retry: RetryPolicy
@@ -49,14 +49,14 @@ class CommonOptions(TypedDict, total=False):
 
 
 class ClientOptions(CommonOptions, total=False):
-    """The options of `Client` that have a default."""
+    """The options of `Client` with a default."""
 
     http_client: httpx.Client | None
     transport: httpx.BaseTransport | None
 
 
 class AsyncClientOptions(CommonOptions, total=False):
-    """The options of `AsyncClient` that have a default."""
+    """The options of `AsyncClient` with a default."""
 
     http_client: httpx.AsyncClient | None
     transport: httpx.AsyncBaseTransport | None
@@ -66,7 +66,7 @@ DriverT = TypeVar("DriverT", SyncDriver, AsyncDriver)
 
 
 class _BaseClient(ABC, Generic[DriverT]):
-    """What both clients have in common: all that neither sends nor waits."""
+    """What both clients share: everything that neither sends nor waits."""
 
     _driver: DriverT
     _options: Options
@@ -79,7 +79,7 @@ class _BaseClient(ABC, Generic[DriverT]):
 
     @property
     def closed(self) -> bool:
-        """Whether the client was closed."""
+        """Whether the client is closed."""
         return self._driver.closed
 
     def with_options(
@@ -88,31 +88,31 @@ class _BaseClient(ABC, Generic[DriverT]):
         timeout: float | httpx.Timeout | Unset = UNSET,
         retry: RetryPolicy | Unset = UNSET,
     ) -> Self:
-        """Return a view of this client with other options, on the same connections and token.
+        """Return a view of this client with other options, sharing its connections and token.
 
         Args:
-            timeout: As in the client's own arguments.
-            retry: As in the client's own arguments.
+            timeout: As for the client.
+            retry: As for the client.
 
         Returns:
-            A client. Closing it closes nothing; it is closed with the client that it is a view of.
+            A client. Closing the view does nothing; closing the original client closes both.
 
         Raises:
-            ConfigurationError: An option is none that the client takes.
+            ConfigurationError: An option is invalid.
         """
         view = type(self).__new__(type(self))
         vars(view).update(vars(self))
-        view._options = Options(  # noqa: SLF001 - of its own class
+        view._options = Options(  # noqa: SLF001 - same class
             self._options.timeouts if isinstance(timeout, Unset) else read_timeouts(timeout),
             self._options.retry if isinstance(retry, Unset) else read_policy(retry),
         )
-        view._is_view = True  # noqa: SLF001 - of its own class
-        view._attach_hooks()  # noqa: SLF001 - of its own class
+        view._is_view = True  # noqa: SLF001 - same class
+        view._attach_hooks()  # noqa: SLF001 - same class
         return view
 
     @abstractmethod
     def _attach_hooks(self) -> None:
-        """Give the client, or a view of it, the resource that sends through it."""
+        """Create the `hooks` resource that sends through this client or view."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} base_url={self.base_url!r} closed={self.closed}>"
@@ -124,37 +124,37 @@ class _BaseClient(ABC, Generic[DriverT]):
 
 
 class Client(_BaseClient[SyncDriver]):
-    """A client of the service for threads; `AsyncClient` is its twin for tasks.
+    """A synchronous client for the Hookshot webhook service; see also `AsyncClient`.
 
-    One client serves a whole process, 32 threads and more: it holds one pool of connections and
-    one access token. A forked child makes connections of its own. Close it, or use it in a `with`
-    statement.
+    One client serves a whole process and can be shared by many threads: it holds one connection
+    pool and one access token. A forked child opens its own connections. Close the client, or use
+    it in a `with` statement.
 
     Args:
-        auth: An access token, `ClientCredentials` to get one with, or a function that returns one,
-            called before each attempt.
+        auth: An access token, `ClientCredentials` to request one with, or a function that returns
+            one, called before each attempt.
         environment: `"production"` or `"staging"`. There is no default.
-        base_url: Instead of `environment`, the base URL of the API. It may have a path prefix.
-        token_url: With `base_url` and `ClientCredentials`, where to ask for an access token.
-        timeout: Seconds for each step of one attempt (to connect, at most 5; to send; between two
-            pieces of the answer), or an `httpx.Timeout`. By default 75 s, since a redelivery lasts
-            as long as the subscriber takes. There is no limit but `retry.deadline` on waiting for
-            a free connection.
-        retry: How a call is tried again, and how long it may take in all.
-        on_retry: Called with a `RetryEvent` before each wait. What it raises ends the call. It
-            must not call the client, which may be waiting for a token.
-        max_connections: How many connections may be open at once, 100 by default.
-        max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
-            default.
-        http_client: An HTTP client of your own: its transports, proxies (also for loopback), TLS
-            and event hooks apply, its auth, timeout and redirects do not, and it is not closed.
-            Under many threads the pool of `httpx.Client` now and then closes a connection that is
-            in use (encode/httpcore#1110), which the SDK's own never does.
-        transport: An httpx transport of your own, which the client closes.
-        allow_insecure_http: Whether plain `http://` may be spoken to other machines.
+        base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
+        token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
+        timeout: Seconds for each step of one attempt (connecting, at most 5; sending; waiting for
+            the next part of the response), or an `httpx.Timeout`. The default is 75, since a
+            redelivery takes as long as the subscriber does. Waiting for a free connection is
+            limited by `retry.deadline` only.
+        retry: When a call is retried, and how long it may take in total.
+        on_retry: Called with a `RetryEvent` before each wait. An exception that it raises ends
+            the call. It must not use the client, which may be waiting for a token.
+        max_connections: The maximum number of open connections, 100 by default.
+        max_response_bytes: The maximum size of a response body, both compressed and decompressed;
+            32 MiB by default.
+        http_client: Your own `httpx.Client`. Its transports, proxies (also for loopback), TLS and
+            event hooks apply; its auth, timeout and redirects do not. It is not closed. With many
+            threads, the pool of `httpx.Client` occasionally closes a connection that is in use
+            (encode/httpcore#1110); the SDK's own pool does not.
+        transport: Your own httpx transport, which the client closes.
+        allow_insecure_http: Whether plain `http://` is allowed to hosts other than loopback.
 
     Attributes:
-        hooks: The operations.
+        hooks: The operations on subscriptions and their events.
 
     Raises:
         ConfigurationError: The arguments are missing, contradictory or unsafe.
@@ -177,7 +177,9 @@ class Client(_BaseClient[SyncDriver]):
         allow_insecure_http: bool = False,
     ) -> None:
         if iscoroutinefunction(auth):
-            raise ConfigurationError("auth is an async function: use AsyncClient, or a plain one.")
+            raise ConfigurationError(
+                "auth is an async function: use AsyncClient, or pass a plain function."
+            )
         self._options = Options(read_timeouts(timeout), read_policy(retry))
         self._driver = SyncDriver(
             read_settings(
@@ -198,24 +200,24 @@ class Client(_BaseClient[SyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: Hooks = Hooks(self, self._single_attempt_sender)
+        self.hooks: Hooks = Hooks(self, self._open_sender)
 
-    def _single_attempt_sender(self, connections: int) -> SyncSingleAttemptSender:
+    def _open_sender(self, connections: int) -> SyncSingleAttemptSender:
         return SyncSingleAttemptSender(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
-        """Make a client from environment variables; an empty one counts as unset.
+        """Create a client from environment variables.
 
-        `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
+        Set `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
         `WEBHOOKS_CLIENT_ID` and `WEBHOOKS_CLIENT_SECRET`, or `WEBHOOKS_ACCESS_TOKEN`, which needs
-        no token URL.
+        no token URL. Empty variables count as unset.
 
         Args:
             **options: The other arguments of `Client`.
 
         Raises:
-            ConfigurationError: A variable is missing, wrong, or contradicts another.
+            ConfigurationError: A variable is missing, invalid, or contradicts another.
         """
         found = settings_from_variables(os.environ)
         return cls(
@@ -227,23 +229,23 @@ class Client(_BaseClient[SyncDriver]):
         )
 
     def send(self, operation: Operation[T]) -> APIResponse[T]:
-        """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
+        """Send an operation of `webhooks_sdk.operations` and return the response metadata as well.
 
         Returns:
-            The value, with the status, headers, attempts and elapsed seconds.
+            The decoded value, with the status, headers, attempts and elapsed seconds.
 
         Raises:
-            APIError: The call failed; see `errors` for the kinds.
+            APIError: The call failed; see `webhooks_sdk.errors` for its subclasses.
             ClientClosedError: The client is closed.
         """
         return self._driver.send(operation, self._options)
 
     def close(self) -> None:
-        """Close the connections. Closing twice is closing once.
+        """Close the connections. Idempotent.
 
-        A call that has a connection may still end, and its connection is closed then. One that
-        waits for a connection, or to be tried again, fails with an `APIConnectionError`. With an
-        HTTP client or transport of your own, these decide about calls that are under way.
+        A call that already has a connection can finish, and its connection is closed afterwards. A
+        call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
+        With your own HTTP client or transport, calls in flight are up to that object.
         """
         if not self._is_view:
             self._driver.close()
@@ -261,34 +263,34 @@ class Client(_BaseClient[SyncDriver]):
 
 
 class AsyncClient(_BaseClient[AsyncDriver]):
-    """A client of the service for tasks, on asyncio or trio; `Client` is its twin for threads.
+    """An asynchronous client for asyncio and trio; see also `Client`.
 
-    One client serves a whole process: it holds one pool of connections for each event loop, closed
-    when the loop ends, and one access token. Close it, or use it in an `async with` statement.
+    One client serves a whole process: it holds one access token, and one connection pool for each
+    event loop, closed when the loop ends. Close the client, or use it in an `async with` statement.
 
     Args:
-        auth: An access token, `ClientCredentials` to get one with, or a function, async or not,
-            that returns one, called before each attempt.
+        auth: An access token, `ClientCredentials` to request one with, or a function, sync or
+            async, that returns one, called before each attempt.
         environment: `"production"` or `"staging"`. There is no default.
-        base_url: Instead of `environment`, the base URL of the API. It may have a path prefix.
-        token_url: With `base_url` and `ClientCredentials`, where to ask for an access token.
-        timeout: Seconds for each step of one attempt (to connect, at most 5; to send; between two
-            pieces of the answer), or an `httpx.Timeout`. By default 75 s, since a redelivery lasts
-            as long as the subscriber takes. There is no limit but `retry.deadline` on waiting for
-            a free connection.
-        retry: How a call is tried again, and how long it may take in all.
-        on_retry: Called, not awaited, with a `RetryEvent` before each wait. What it raises ends
-            the call.
-        max_connections: How many connections may be open at once, 100 by default.
-        max_response_bytes: The largest answer that is read, as sent and decoded; 32 MiB by
-            default.
-        http_client: An HTTP client of your own: its transports, proxies (also for loopback), TLS
-            and event hooks apply, its auth, timeout and redirects do not, and it is not closed.
-        transport: An httpx transport of your own, which the client closes.
-        allow_insecure_http: Whether plain `http://` may be spoken to other machines.
+        base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
+        token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
+        timeout: Seconds for each step of one attempt (connecting, at most 5; sending; waiting for
+            the next part of the response), or an `httpx.Timeout`. The default is 75, since a
+            redelivery takes as long as the subscriber does. Waiting for a free connection is
+            limited by `retry.deadline` only.
+        retry: When a call is retried, and how long it may take in total.
+        on_retry: A plain function called with a `RetryEvent` before each wait. An exception that
+            it raises ends the call.
+        max_connections: The maximum number of open connections, 100 by default.
+        max_response_bytes: The maximum size of a response body, both compressed and decompressed;
+            32 MiB by default.
+        http_client: Your own `httpx.AsyncClient`. Its transports, proxies (also for loopback), TLS
+            and event hooks apply; its auth, timeout and redirects do not. It is not closed.
+        transport: Your own httpx transport, which the client closes.
+        allow_insecure_http: Whether plain `http://` is allowed to hosts other than loopback.
 
     Attributes:
-        hooks: The operations.
+        hooks: The operations on subscriptions and their events.
 
     Raises:
         ConfigurationError: The arguments are missing, contradictory or unsafe.
@@ -330,24 +332,24 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         self._attach_hooks()
 
     def _attach_hooks(self) -> None:
-        self.hooks: AsyncHooks = AsyncHooks(self, self._single_attempt_sender)
+        self.hooks: AsyncHooks = AsyncHooks(self, self._open_sender)
 
-    def _single_attempt_sender(self, connections: int) -> AsyncSingleAttemptSender:
+    def _open_sender(self, connections: int) -> AsyncSingleAttemptSender:
         return AsyncSingleAttemptSender(self._driver, self._options, connections)
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
-        """Make a client from environment variables; an empty one counts as unset.
+        """Create a client from environment variables.
 
-        `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
+        Set `WEBHOOKS_ENVIRONMENT`, or `WEBHOOKS_BASE_URL` and `WEBHOOKS_TOKEN_URL`; and
         `WEBHOOKS_CLIENT_ID` and `WEBHOOKS_CLIENT_SECRET`, or `WEBHOOKS_ACCESS_TOKEN`, which needs
-        no token URL.
+        no token URL. Empty variables count as unset.
 
         Args:
             **options: The other arguments of `AsyncClient`.
 
         Raises:
-            ConfigurationError: A variable is missing, wrong, or contradicts another.
+            ConfigurationError: A variable is missing, invalid, or contradicts another.
         """
         found = settings_from_variables(os.environ)
         return cls(
@@ -359,23 +361,23 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         )
 
     async def send(self, operation: Operation[T]) -> APIResponse[T]:
-        """Send an operation of `webhooks_sdk.operations`, for who needs more than its value.
+        """Send an operation of `webhooks_sdk.operations` and return the response metadata as well.
 
         Returns:
-            The value, with the status, headers, attempts and elapsed seconds.
+            The decoded value, with the status, headers, attempts and elapsed seconds.
 
         Raises:
-            APIError: The call failed; see `errors` for the kinds.
+            APIError: The call failed; see `webhooks_sdk.errors` for its subclasses.
             ClientClosedError: The client is closed.
         """
         return await self._driver.send(operation, self._options)
 
     async def aclose(self) -> None:
-        """Close the connections. Closing twice is closing once.
+        """Close the connections. Idempotent.
 
-        A call that has a connection may still end, and its connection is closed then. One that
-        waits for a connection, or to be tried again, fails with an `APIConnectionError`. With an
-        HTTP client or transport of your own, these decide about calls that are under way.
+        A call that already has a connection can finish, and its connection is closed afterwards. A
+        call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
+        With your own HTTP client or transport, calls in flight are up to that object.
         """
         if not self._is_view:
             await self._driver.close()

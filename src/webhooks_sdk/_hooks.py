@@ -1,4 +1,4 @@
-"""The `hooks` resource of `Client`: a few lines for each operation."""
+"""The `hooks` resource of `Client`: each operation in a few lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from webhooks_sdk._transport.sync_driver import SyncSingleAttemptSender
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk.replay import Progress, Replay, TargetLike, UndeliveredEvents
+    from webhooks_sdk.replay import (
+        Progress,
+        Recovery,
+        Replay,
+        ReplayOptions,
+        Target,
+        TargetLike,
+        UndeliveredEvents,
+    )
 
 T = TypeVar("T")
 
@@ -30,30 +38,30 @@ class _Client(Protocol):
 
 
 class Hooks:
-    """The webhook subscriptions of a tenant, and their events: `client.hooks` of `Client`.
+    """The webhook subscriptions of a tenant and their events, as `client.hooks` of `Client`.
 
     Source of every operation: developers.boldpenguin.com/docs/webhooks.
     """
 
-    __slots__ = ("_client", "_single_attempt_sender")
+    __slots__ = ("_client", "_open_sender")
 
     def __init__(
-        self, client: _Client, single_attempt_sender: Callable[[int], SyncSingleAttemptSender]
+        self, client: _Client, open_sender: Callable[[int], SyncSingleAttemptSender]
     ) -> None:
         self._client = client
-        self._single_attempt_sender = single_attempt_sender
+        self._open_sender = open_sender
 
     def list(self) -> builtins.list[WebhookSubscription]:
         """List the tenant's subscriptions.
 
         Returns:
-            All of them, active or not.
+            All subscriptions, active or not.
 
         Raises:
-            AuthenticationError: The token was refused, or none could be had.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(operations.list()).value
@@ -65,12 +73,12 @@ class Hooks:
             hook_id: The subscription.
 
         Raises:
-            InvalidArgumentError: `hook_id` is no UUID; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(operations.get(hook_id)).value
@@ -87,26 +95,26 @@ class Hooks:
         """Create a subscription.
 
         It receives events only if it is active, has at least one event, and its `url` can be
-        reached. A tenant has at most 10 active ones. It is not sent again when it may have been
-        processed: see `outcome_unknown`.
+        reached. A tenant can have at most 10 active subscriptions. An ambiguous failure is not
+        retried by default: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
-            url: Where the events are to be sent.
-            events: What it is to receive, each a `subject` (all its actions), a
+            url: Where events are delivered.
+            events: Which events it receives: each entry is a `subject` (all its actions), a
                 `subject:action`, or `*` for everything.
-            active: Whether events are to be delivered; needs at least one event.
-            secret: The key with which deliveries are to be signed; None for no signature.
-            header: One static HTTP header, as `Name: Value`, to be sent with each delivery.
+            active: Whether events are delivered; requires at least one event.
+            secret: The key to sign deliveries with; None for no signature.
+            header: One static HTTP header, as `Name: Value`, to send with each delivery.
 
         Returns:
             The new subscription, with its `id`.
 
         Raises:
-            InvalidArgumentError: An argument is one that the API cannot take; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(
@@ -123,26 +131,26 @@ class Hooks:
         secret: str | None | Unset = UNSET,
         header: str | None | Unset = UNSET,
     ) -> WebhookSubscription:
-        """Change the given fields of a subscription, and leave the others as they are.
+        """Change the given fields of a subscription and leave the others unchanged.
 
         Args:
             hook_id: The subscription.
-            url: Where the events are to be sent.
-            events: What it is to receive: all of it, not what is added.
-            active: Whether events are to be delivered.
-            secret: The key with which deliveries are to be signed; None takes it away.
-            header: One static HTTP header, as `Name: Value`; None takes it away.
+            url: Where events are delivered.
+            events: Which events it receives: the complete list, which replaces the current one.
+            active: Whether events are delivered.
+            secret: The key to sign deliveries with; None removes it.
+            header: One static HTTP header, as `Name: Value`; None removes it.
 
         Returns:
-            The subscription as it is now.
+            The updated subscription.
 
         Raises:
-            InvalidArgumentError: No field is given, or the API cannot take one; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: No field is given, or one is invalid; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(
@@ -155,16 +163,16 @@ class Hooks:
         """Delete a subscription.
 
         Args:
-            hook_id: The subscription. One that an earlier attempt of this same call may have
-                deleted, and that is gone, counts as deleted.
+            hook_id: The subscription. If an earlier attempt of this call failed ambiguously, a 404
+                to a retry counts as success: the earlier attempt deleted it.
 
         Raises:
-            InvalidArgumentError: `hook_id` is no UUID; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         self._client.send(operations.delete(hook_id))
@@ -176,42 +184,42 @@ class Hooks:
             hook_id: The subscription.
 
         Returns:
-            The most recent ones. How many, in which order, and whether each attempt or each event
-            is one of them, is undocumented.
+            The most recent delivery attempts. How many, in which order, and whether each attempt
+            of an event is listed or only the latest, is undocumented.
 
         Raises:
-            InvalidArgumentError: `hook_id` is no UUID; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(operations.list_events(hook_id)).value
 
     def redeliver(self, hook_id: UUID | str, request_id: UUID | str) -> WebhookEvent:
-        """Send an event to its subscription again.
+        """Redeliver an event to its subscription.
 
-        The service answers when the subscriber has, which can take over 60 seconds. It is not
-        sent again when it may have been processed, so that the subscriber does not get the event
-        twice unasked: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
+        The service responds once the subscriber has responded, which can take over 60 seconds. An
+        ambiguous failure is not retried by default, so that the subscriber does not receive the
+        event twice: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
             hook_id: The subscription.
             request_id: The event: the `id` of a `WebhookEvent`.
 
         Returns:
-            The attempt: `delivered` says whether the subscriber answered 2xx. A subscriber that
-            failed is no error of this call.
+            The delivery attempt. Its `delivered` is true if the subscriber returned 2xx; a
+            subscriber that failed does not raise an error.
 
         Raises:
-            InvalidArgumentError: `hook_id` or `request_id` is no UUID; nothing was sent.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription or the event is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: `hook_id` or `request_id` is not a UUID; nothing was sent.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription or the event does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         return self._client.send(operations.redeliver(hook_id, request_id)).value
@@ -229,53 +237,55 @@ class Hooks:
         durable: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Replay:
-        """Send many events again: lazily, resumably, and gently to both ends.
+        """Redeliver many events: lazily, resumably, and within what both ends can take.
 
             with client.hooks.redeliver_many(targets, journal="outage.sqlite") as replay:
                 for outcome in replay:
                     print(outcome.request_id, outcome.status)
             print(replay.report)
 
-        It begins with one request under way and takes more while the subscriber bears it, fewer
-        when it (or the service) shows distress. A 429 of the service slows everything down. Doing
-        the same again with the same journal resumes the run: sent is what was never sent, and what
-        was rejected or failed, up to `max_attempts`. What may have been delivered without anybody
-        being told is looked up in `list_events`, and sent again only if you say so.
+        The run starts with one request in flight, adds more while the subscriber keeps up, and
+        reduces them when the subscriber or the service is overloaded. A 429 from the service slows
+        down all requests. Calling this again with the same journal resumes the run: it sends
+        targets that were never sent, and those that were rejected or failed, up to `max_attempts`.
+        Targets with an unknown outcome are looked up in `list_events`, and sent again only with
+        `resend_unknown`.
 
         Args:
-            targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, consumed as they are needed.
-                With a journal that is resumed, those in it that do not come again are sent last;
-                so `()` resumes from the journal alone.
-            journal: The file in which the run is journalled (SQLite, made with mode 0600). None for
-                a temporary one: the run cannot be resumed.
-            concurrency: How many requests may be under way at once.
-            rate: How many requests a second are sent at most, resends included, evenly spaced;
-                None for no limit.
-            max_attempts: How many requests one event may take, over all runs of the journal. Those
-                that the service puts off (429, or 503 with `Retry-After`) are not counted.
-            max_consecutive_failures: After so many outcomes in a row that are rejected, failed or
-                unknown the run is stopped; None for never.
-            resend_unknown: Whether to send again, on resuming, what may have been delivered
-                already, so that the subscriber may get it twice.
-            durable: Whether the journal survives a loss of power, not just the death of the
-                process. It costs a write to the disk for each step.
-            on_progress: Called with a `Progress` about once a second, and at the end. What it
-                raises ends the run.
+            targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, consumed lazily.
+                When a journal is resumed, targets that are only in the journal are sent last, so
+                `()` resumes from the journal alone.
+            journal: The journal file (SQLite, created with mode 0600). None for a temporary one,
+                in which case the run cannot be resumed.
+            concurrency: The maximum number of requests in flight.
+            rate: The maximum number of requests per second, evenly spaced, resends included; None
+                for no limit.
+            max_attempts: The maximum number of requests for one event, over all runs of the
+                journal. Requests that the service defers (429, or 503 with `Retry-After`) are not
+                counted.
+            max_consecutive_failures: Stop the run after this many outcomes in a row that are
+                rejected, failed or unknown; None to never stop.
+            resend_unknown: Whether a resumed run sends targets again whose outcome is unknown, so
+                that the subscriber may receive an event twice.
+            durable: Whether the journal survives a power loss, not only the death of the process.
+                It costs a synchronous write to disk for each step.
+            on_progress: Called with a `Progress` about once a second, and at the end. An exception
+                that it raises ends the run.
 
         Returns:
             A context manager to iterate over. Nothing is sent before it is entered.
 
         Raises:
-            InvalidArgumentError: An option is out of its range; while it is iterated: a target
-                names no event.
+            InvalidArgumentError: An option is out of range. While iterating: a target does not
+                name an event.
             JournalError: On entering: the journal cannot be used (`JournalLockedError`: another
-                process is writing it), or belongs to another environment. While it is iterated: it
+                process is writing it) or belongs to another environment. While iterating: it
                 cannot be written.
-            APIError: On entering, when a run is resumed: what is unknown could not be looked up.
-            ReplayStoppedError: While it is iterated: nothing worked, or the credentials were
-                refused. The run can be resumed.
+            APIError: On entering, when resuming: unknown outcomes could not be looked up.
+            ReplayStoppedError: While iterating: nothing succeeded, or the credentials were
+                rejected. The run can be resumed.
         """
-        from webhooks_sdk.replay import Replay, ReplayOptions  # noqa: PLC0415 - only when used
+        from webhooks_sdk.replay import ReplayOptions  # noqa: PLC0415 - only when used
 
         options = ReplayOptions(
             journal=journal,
@@ -287,17 +297,7 @@ class Hooks:
             durable=durable,
             on_progress=on_progress,
         )
-        sender = self._single_attempt_sender(concurrency)
-        return Replay(
-            lambda target: (
-                sender.send(operations.redeliver(target.hook_id, target.request_id)).value
-            ),
-            targets,
-            base_url=self._client.base_url,
-            list_events=self.list_events,
-            options=options,
-            on_close=sender.close,
-        )
+        return self._replay(targets, options)
 
     def recover(
         self,
@@ -315,26 +315,27 @@ class Hooks:
         durable: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Replay:
-        """Send again the events of a subscription that were not delivered in a window.
+        """Redeliver the events of a subscription that were not delivered in a window.
 
-            with client.hooks.recover(hook_id, since=since, journal="outage.sqlite") as replay:
+            with client.hooks.recover(hook_id, since=since, journal=path) as replay:
                 print(replay.run())
 
-        Which they are is what `list_undelivered` says, with the same limits: look at
+        The events are those that `list_undelivered` returns, with the same limits: see
         `replay.report.coverage`. All of them are written to the journal before the first request,
-        because each redelivery pushes older events out of the service's list; a run that is resumed
-        takes them from there. The service's own retries may still run meanwhile, so an event can
+        because each redelivery pushes older events out of the service's list; a resumed run reads
+        them from the journal. The service's own retries may still be running, so an event can
         arrive twice.
 
         Args:
             hook_id: The subscription.
-            since: When the window begins: the events that happened then or later.
-            until: When it ends, not included. None for now; on resuming, for what it was.
-            pending_grace: Seconds for which an attempt without a status may still be under way: its
-                event is left alone.
-            journal: As in `redeliver_many`. It must be resumed with the same arguments.
-            concurrency: As in `redeliver_many`, by default fewer: 8.
-            rate: As in `redeliver_many`, by default 20 a second.
+            since: The start of the window, inclusive.
+            until: The end of the window, exclusive. None for now, or when resuming, for the end
+                that the first run used.
+            pending_grace: Seconds for which an attempt without a status counts as still in flight,
+                so that its event is not sent.
+            journal: As in `redeliver_many`. Resume it with the same arguments.
+            concurrency: As in `redeliver_many`; the default is lower.
+            rate: As in `redeliver_many`; the default is 20 per second.
             max_attempts: As in `redeliver_many`.
             max_consecutive_failures: As in `redeliver_many`.
             resend_unknown: As in `redeliver_many`.
@@ -343,17 +344,17 @@ class Hooks:
 
         Returns:
             A context manager to iterate over. Entering it lists the events; nothing is sent before
-            it is iterated.
+            the first iteration.
 
         Raises:
-            InvalidArgumentError: `hook_id` is no UUID, a datetime is naive, the window is empty, or
-                an option is out of its range.
+            InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty,
+                or an option is out of range.
             APIError: On entering: the events could not be listed.
-            JournalError: As in `redeliver_many`; also if the journal is one of another subscription
-                or window.
+            JournalError: As in `redeliver_many`; also if the journal belongs to another
+                subscription or window.
             ReplayStoppedError: As in `redeliver_many`.
         """
-        from webhooks_sdk.replay import Recovery, Replay, ReplayOptions  # noqa: PLC0415 - only when used
+        from webhooks_sdk.replay import Recovery, ReplayOptions  # noqa: PLC0415 - only when used
 
         recovery = Recovery(
             hook_id=parse_id(hook_id, "hook_id"),
@@ -371,18 +372,7 @@ class Hooks:
             durable=durable,
             on_progress=on_progress,
         )
-        sender = self._single_attempt_sender(concurrency)
-        return Replay(
-            lambda target: (
-                sender.send(operations.redeliver(target.hook_id, target.request_id)).value
-            ),
-            (),
-            base_url=self._client.base_url,
-            list_events=self.list_events,
-            options=options,
-            recovery=recovery,
-            on_close=sender.close,
-        )
+        return self._replay((), options, recovery)
 
     def list_undelivered(
         self,
@@ -394,31 +384,32 @@ class Hooks:
     ) -> UndeliveredEvents:
         """List the events of a subscription that were not delivered in a window.
 
-        All listed attempts of an event are taken together: it counts if none was answered 2xx. The
-        window is that of the event, by its earliest `enqueued_at`.
+        An event counts as undelivered if none of its listed attempts returned 2xx. The window
+        applies to the event's earliest `enqueued_at`.
 
-        The service lists only recent events, how many is undocumented: `coverage` says how far back
-        that was. Where it is not far enough, take the ids from your own records (of deliveries, or
-        of what should have come) and pass them to `redeliver_many`.
+        The service lists only recent events (how many is undocumented): `coverage` tells how far
+        back the list reached. If it does not cover the window, pass ids from your own records to
+        `redeliver_many`.
 
         Args:
             hook_id: The subscription.
-            since: When the window begins.
-            until: When it ends, not included; None for now.
-            pending_grace: Seconds for which an attempt without a status may still be under way: its
-                event is left out, and counted in `coverage.pending`. Ages are taken by the clock of
-                this machine.
+            since: The start of the window, inclusive.
+            until: The end of the window, exclusive; None for now.
+            pending_grace: Seconds for which an attempt without a status counts as still in flight:
+                its event is left out and counted in `coverage.pending`. Ages are measured with
+                this machine's clock.
 
         Returns:
-            The events, those that happened first at the beginning.
+            The events, oldest first.
 
         Raises:
-            InvalidArgumentError: `hook_id` is no UUID, a datetime is naive, or the window is empty.
-            AuthenticationError: The token was refused, or none could be had.
-            NotFoundError: The subscription is not known in this environment.
-            APIStatusError: The service answered with another status that is no success.
-            APIConnectionError: No answer came (`APITimeoutError`: not in time).
-            ResponseDecodeError: The answer could not be read.
+            InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, or the window is
+                empty.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         from webhooks_sdk.replay import Recovery  # noqa: PLC0415 - only when used
@@ -429,6 +420,30 @@ class Hooks:
             until=until,
             pending_grace=pending_grace,
         )
-        # Before it is listed: the list says nothing of what happens after that.
+        # Taken before the request: the list tells nothing about what happens later.
         now = datetime.now(UTC)
         return recovery.find_in(self.list_events(recovery.hook_id), now=now)
+
+    def _replay(
+        self,
+        targets: Iterable[TargetLike],
+        options: ReplayOptions,
+        recovery: Recovery | None = None,
+    ) -> Replay:
+        from webhooks_sdk.replay import Replay  # noqa: PLC0415 - only when used
+
+        sender = self._open_sender(options.concurrency)
+
+        def send(target: Target) -> WebhookEvent:
+            operation = operations.redeliver(target.hook_id, target.request_id)
+            return sender.send(operation).value
+
+        return Replay(
+            send,
+            targets,
+            base_url=self._client.base_url,
+            list_events=self.list_events,
+            options=options,
+            recovery=recovery,
+            on_close=sender.close,
+        )

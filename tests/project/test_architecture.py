@@ -1,171 +1,201 @@
-"""The house as docs/architecture.md describes it: an import goes down, never in a circle."""
+"""The layers of docs/architecture.md: imports point down, without circles; pure code is pure."""
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support.import_graph import (
+    MODULES,
+    PACKAGE,
+    describe,
+    find_circle,
+    folders,
+    import_graph,
+    imports_of,
+    unit_graph,
+    unit_of,
+)
 
 import webhooks_sdk
 
-SOURCE = Path(webhooks_sdk.__file__).parent
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
-FLOORS = {
-    0: {"_codec", "_environments", "_headers", "_models", "_redaction", "_version", "errors"},
-    1: {
-        "_answers",
-        "_auth",
-        "_bodies",
-        "_breaker",
-        "_call",
-        "_deliveries",
-        "_durations",
-        "_pace",
-        "_receiving",
-        "_resending",
-        "_retries",
-        "_routing",
-        "_signals",
-        "_signing",
-        "_window",
-        "operations",
-    },
-    2: {
-        "_async_connection_pool",
-        "_async_driver",
-        "_async_http",
-        "_connection_pool",
-        "_driver",
-        "_sync_driver",
-        "_sync_http",
-    },
-    3: {"replay"},
-    4: {"__init__", "_arguments", "_async_hooks", "_client", "_hooks"},
-    5: {"asgi", "sandbox", "wsgi"},
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("_version", "_public", "_wire"),
+    ("errors",),
+    ("_codec", "_models"),
+    ("operations",),
+    ("_core",),
+    ("_transport",),
+    ("_receiving",),
+    ("replay",),
+    ("_hooks", "_async_hooks", "_client", "__init__"),
+    ("asgi", "wsgi", "sandbox"),
+)
+"""The entries of the package's folder, lowest layer first, as in docs/architecture.md."""
+
+LAYER_OF = {unit: number for number, units in enumerate(LAYERS) for unit in units}
+
+KNOWS_HTTP_LIBRARIES = ("_transport", "_client", "sandbox")
+HTTP_LIBRARIES = {"aiohttp", "h11", "httpcore", "httpx", "httpx2", "requests", "urllib3"}
+
+PURE = (
+    "_wire",
+    "errors",
+    "_codec",
+    "_models",
+    "operations",
+    "_core",
+    "_receiving",
+    "replay._throttling",
+    "replay._options",
+    "replay._outcomes",
+    "replay._recovery",
+    "replay._report",
+    "replay._targets",
+    "replay._undelivered",
+    "replay._engine.scheduler",
+    "replay._engine.resuming",
+    "replay._engine.run",
+)
+IMPURE = {
+    "anyio",
+    "asyncio",
+    "concurrent",
+    "select",
+    "selectors",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+    "trio",
 }
-FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-PURE_IN_SANDBOX = {
-    "_behaviour",
-    "_control_rows",
-    "_faults",
-    "_guard",
-    "_outgoing",
-    "_received",
-    "_refusals",
-    "_routes",
-    "_rows",
-    "_rules",
-    "_schedule",
-    "_story_events",
-    "_timeline",
-    "_variants",
-    "inspector/_chart",
-    "inspector/_filters",
-    "inspector/_forms",
-    "inspector/_notices",
-    "inspector/_payload",
-    "inspector/_samples",
-    "inspector/_signature",
-    "inspector/_words",
+IMPURE_FOR_A_REASON = {
+    "_core.clock": {"time"},  # refers to the system's clock, and does not read it
+    "_core.retries": {"socket", "ssl"},  # the classes of exceptions
 }
-IMPURE = {"asyncio", "h11", "socket", "sqlite3", "ssl", "starlette", "threading", "time", "uvicorn"}
-HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}
 
 
-def rooms() -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path in SOURCE.rglob("*.py"):
-        found.setdefault(path.relative_to(SOURCE).parts[0].removesuffix(".py"), []).append(path)
-    return found
+def modules_in(places: Iterable[str]) -> list[str]:
+    """Return the modules at or below the given dotted names, relative to the package."""
+    prefixes = tuple(f"{PACKAGE}.{place}" for place in places)
+    return [
+        module
+        for module in MODULES
+        if module in prefixes or module.startswith(tuple(f"{prefix}." for prefix in prefixes))
+    ]
 
 
-def imports(path: Path) -> set[str]:
-    """The modules that a file imports, those for type checkers alone included."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+def libraries_of(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in imports_of(MODULES[module])}
 
 
-def imported_rooms(room: str) -> set[str]:
-    names = {name for path in rooms()[room] for name in imports(path)}
-    inside = {name.split(".")[1] for name in names if name.startswith("webhooks_sdk.")}
-    return (inside & FLOOR_OF.keys()) - {room}
+def test_every_entry_of_the_package_belongs_to_a_layer() -> None:
+    assert set(unit_graph(PACKAGE)) == set(LAYER_OF)
 
 
-def test_every_room_has_a_floor() -> None:
-    assert set(rooms()) == set(FLOOR_OF)
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down(module: str) -> None:
+    unit = unit_of(module, PACKAGE)
+    assert unit is not None
+    higher = {
+        other
+        for other in import_graph()[module]
+        if LAYER_OF[unit_of(other, PACKAGE) or ""] > LAYER_OF[unit]
+    }
+    assert higher == set()
 
 
-@pytest.mark.parametrize("room", sorted(FLOOR_OF))
-def test_imports_go_down(room: str) -> None:
-    seen = imported_rooms(room)
-    assert {other for other in seen if FLOOR_OF[other] > FLOOR_OF[room]} == set()
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    assert find_circle(import_graph()) == []
 
 
-def test_no_circle() -> None:
-    below = {room: imported_rooms(room) for room in FLOOR_OF}
-    while True:
-        free = {room for room, others in below.items() if not others}
-        if not free:
-            break
-        below = {room: others - free for room, others in below.items() if room not in free}
-    assert below == {}
+@pytest.mark.parametrize("folder", folders())
+def test_the_entries_of_a_folder_do_not_import_each_other_in_a_circle(folder: str) -> None:
+    assert find_circle(unit_graph(folder)) == []
 
 
-@pytest.mark.parametrize("room", sorted(FLOORS[0] | FLOORS[1]))
-def test_no_decision_knows_an_http_library(room: str) -> None:
-    used = {name.split(".")[0] for path in rooms()[room] for name in imports(path)}
-    assert used & HTTP_LIBRARIES == set()
+def test_circles_and_type_checking_imports_are_found(tmp_path: Path) -> None:
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    source = tmp_path / "module.py"
+    source.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from webhooks_sdk import errors\n"
+        "if TYPE_CHECKING:\n    from webhooks_sdk._core.call import Call\n"
+        "def later():\n    import webhooks_sdk.replay\n"
+    )
+    assert set(imports_of(source)) == {
+        "typing.TYPE_CHECKING",
+        "webhooks_sdk.errors",
+        "webhooks_sdk._core.call.Call",
+        "webhooks_sdk.replay",
+    }
 
 
-@pytest.mark.parametrize("room", sorted(PURE_IN_SANDBOX))
-def test_the_rules_of_the_sandbox_do_no_io(room: str) -> None:
-    path = SOURCE / "sandbox" / f"{room}.py"
-    assert {name.split(".")[0] for name in imports(path)} & IMPURE == set()
+@pytest.mark.parametrize("module", sorted(set(MODULES) - set(modules_in(KNOWS_HTTP_LIBRARIES))))
+def test_only_the_transport_and_the_clients_name_an_http_library(module: str) -> None:
+    assert libraries_of(module) & HTTP_LIBRARIES == set()
+
+
+@pytest.mark.parametrize("module", modules_in(PURE))
+def test_decisions_are_pure(module: str) -> None:
+    allowed = IMPURE_FOR_A_REASON.get(module.removeprefix(f"{PACKAGE}."), set())
+    assert libraries_of(module) & IMPURE <= allowed
+
+
+@pytest.mark.parametrize("module", modules_in(["sandbox._service"]))
+def test_the_simulated_service_opens_no_sockets(module: str) -> None:
+    banned = {"h11", "socket", "sqlite3", "ssl", "starlette", "uvicorn"}
+    assert libraries_of(module) & banned == set()
+
+
+def test_only_the_root_and_the_command_import_the_sandbox_class() -> None:
+    target = f"{PACKAGE}.sandbox._sandbox"
+    importing = {module for module, imported in import_graph().items() if target in imported}
+    assert importing <= {f"{PACKAGE}.sandbox.__init__", f"{PACKAGE}.sandbox.__main__"}
 
 
 def test_only_named_modules_are_public() -> None:
-    public = {room for room in rooms() if not room.startswith("_")}
+    public = {unit for unit in LAYER_OF if not unit.startswith("_")}
     assert public == {"asgi", "errors", "operations", "replay", "sandbox", "wsgi"}
 
 
 def test_the_headers_of_a_delivery_are_named_in_one_place() -> None:
     naming = [
-        path.name
-        for path in SOURCE.rglob("*.py")
+        module
+        for module, path in MODULES.items()
         if re.search("x-emperor|x-signature", path.read_text(encoding="utf-8"), re.IGNORECASE)
     ]
-    assert naming == ["_signing.py"]
+    assert naming == [f"{PACKAGE}._receiving.signing"]
 
 
-def test_importing_loads_no_program_and_nothing_that_only_a_failure_needs() -> None:
+def test_importing_the_package_loads_what_one_call_needs() -> None:
     script = "import sys, webhooks_sdk; print(*sys.modules)"
     done = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.split())
-    assert "webhooks_sdk" in loaded
-    programs = {f"webhooks_sdk.{room}" for room in FLOORS[5] | FLOORS[3] | {"_receiving"}}
-    assert {name for name in loaded if name.startswith(tuple(programs))} == set()
-    assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs"} == set()
+    assert PACKAGE in loaded
+    unneeded = ("replay", "sandbox", "asgi", "wsgi", "_receiving.responder", "_transport.retrying")
+    prefixes = tuple(f"{PACKAGE}.{name}" for name in unneeded)
+    assert {name for name in loaded if name.startswith(prefixes)} == set()
+    assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs", "sqlite3"} == set()
+
+
+def test_the_graph_can_be_printed() -> None:
+    lines = list(describe(PACKAGE))
+    assert lines[0] == PACKAGE
+    assert any(re.fullmatch(r" +\d+  _transport +-> .*_core.*", line) for line in lines)
 
 
 def test_the_version_is_the_packages() -> None:
     assert version("webhooks-sdk") == webhooks_sdk.__version__
-
-
-def test_everything_public_has_a_docstring_and_is_exported() -> None:
-    for name in webhooks_sdk.__all__:
-        exported = getattr(webhooks_sdk, name)
-        if isinstance(exported, type):
-            assert (exported.__doc__ or "").strip(), name
