@@ -7,15 +7,19 @@ CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
 LOWEST_TESTS ?= tests/wire tests/models tests/core tests/transport tests/client
 
-.PHONY: demo test graph lint types tests lowest bench bench-million clean
+.PHONY: demo test graph diagram lint types tests lowest bench bench-million clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
 
 test: lint types tests
 
+# The imports between modules and packages, as text.
 graph: $(VENV)/dev.stamp
 	PYTHONPATH=tests $(BIN)/python -m support.import_graph
+
+diagram: $(VENV)/dev.stamp
+	PYTHONPATH=tests $(BIN)/python -m support.layers
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

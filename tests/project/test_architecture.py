@@ -20,6 +20,7 @@ from support.import_graph import (
     unit_graph,
     unit_of,
 )
+from support.layers import DIAGRAM, LAYERS, diagram
 
 import webhooks_sdk
 
@@ -27,21 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "_public", "_wire"),
-    ("errors",),
-    ("_codec", "_models"),
-    ("operations",),
-    ("_core",),
-    ("_transport",),
-    ("_receiving",),
-    ("replay",),
-    ("_hooks", "_async_hooks", "_client", "__init__"),
-    ("asgi", "wsgi", "sandbox"),
-)
-"""The entries of the package's folder, lowest layer first, as in docs/architecture.md."""
-
-LAYER_OF = {unit: number for number, units in enumerate(LAYERS) for unit in units}
+LAYER_OF = {unit: number for number, layer in enumerate(LAYERS) for unit in layer.units}
 
 KNOWS_HTTP_LIBRARIES = ("_transport", "_client", "sandbox")
 HTTP_LIBRARIES = {"aiohttp", "h11", "httpcore", "httpx", "httpx2", "requests", "urllib3"}
@@ -199,3 +186,11 @@ def test_the_graph_can_be_printed() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert version("webhooks-sdk") == webhooks_sdk.__version__
+
+
+def test_the_documentation_shows_these_layers() -> None:
+    assert DIAGRAM.read_text(encoding="utf-8") == diagram(), "run: make diagram"
+    page = (DIAGRAM.parent / "architecture.md").read_text(encoding="utf-8")
+    for layer in LAYERS:
+        for unit in layer.units:
+            assert f"`{unit}" in page, unit
