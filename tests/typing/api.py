@@ -1,4 +1,4 @@
-"""What a user's type checker has to see: read by mypy and pyright, here and against the wheel."""
+"""The public API as a type checker sees it: checked with mypy and pyright, here and for the wheel."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ from webhooks_sdk import (
     verify_signature,
     wsgi,
 )
+from webhooks_sdk.operations import Operation, Safety
+from webhooks_sdk.replay import (
+    AsyncReplay,
+    Coverage,
+    HistogramBucket,
+    Journal,
+    JournalEntry,
+    Outcome,
+    OutcomeStatus,
+    Progress,
+    Replay,
+    Report,
+    UndeliveredEvents,
+)
 from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox, Tenant, Variants
 
 if TYPE_CHECKING:
@@ -45,7 +59,7 @@ if TYPE_CHECKING:
 
 
 def make_clients(token: str, transport: httpx.BaseTransport) -> None:
-    """Each way to make a client."""
+    """Create clients in every supported way."""
     assert_type(Client(token, environment="staging"), Client)
     assert_type(Client(ClientCredentials("id", "secret"), environment=Environment.STAGING), Client)
     Client(lambda: token, base_url="https://host.example", transport=transport)
@@ -55,17 +69,17 @@ def make_clients(token: str, transport: httpx.BaseTransport) -> None:
     assert_type(Client.from_env(timeout=5.0, on_retry=on_retry), Client)
     assert_type(AsyncClient.from_env(retry=RetryPolicy(max_attempts=5)), AsyncClient)
 
-    async def ask_for_token() -> str:
+    async def fetch_token() -> str:
         return token
 
-    AsyncClient(ask_for_token, environment="staging")
+    AsyncClient(fetch_token, environment="staging")
     AsyncClient(lambda: token, environment="staging")
-    Client(ask_for_token, environment="staging")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - async
+    Client(fetch_token, environment="staging")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - async
     Client(token, environment="somewhere")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - unknown
 
 
 def on_retry(event: RetryEvent) -> None:
-    """Look at a retry."""
+    """Read a retry event."""
     assert_type(event.wait, float)
     assert_type(event.error, APIError)
     assert_type(event.hook_id, UUID | None)
@@ -88,8 +102,8 @@ def use_sync(client: Client, hook_id: UUID, request_id: str) -> None:
     assert_type(client.send(operations.delete(hook_id)).value, None)
     with client.with_options(timeout=1.5) as view:
         assert_type(view, Client)
-    hooks.update(hook_id, url=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - None takes no url away
-    hooks.redeliver(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - which event?
+    hooks.update(hook_id, url=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - a url cannot be removed
+    hooks.redeliver(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - request_id is missing
 
 
 async def use_async(client: AsyncClient, hook_id: UUID, request_id: str) -> None:
@@ -108,8 +122,85 @@ async def use_async(client: AsyncClient, hook_id: UUID, request_id: str) -> None
     assert_type(response, APIResponse[list[WebhookSubscription]])
 
 
+def build_operation(client: Client, path: str) -> WebhookEvent:
+    """Declare an operation that the SDK does not have."""
+    operation = Operation(
+        name="inspect",
+        method="GET",
+        path=path,
+        safety=Safety.SAFE,
+        success=frozenset({200}),
+        response_type=WebhookEvent,
+    )
+    return assert_type(client.send(operation).value, WebhookEvent)
+
+
+def on_progress(progress: Progress) -> None:
+    """Read the progress of a replay."""
+    assert_type(progress.done, int)
+    assert_type(progress.total, int | None)
+
+
+def replay_sync(client: Client, hook_id: UUID, since: datetime) -> None:
+    """Replay many events, sync."""
+    hooks = client.hooks
+    undelivered = hooks.list_undelivered(hook_id, since=since, until=None, pending_grace=60)
+    assert_type(undelivered, UndeliveredEvents)
+    assert_type(undelivered.events, tuple[WebhookEvent, ...])
+    assert_type(undelivered.coverage, Coverage)
+    with hooks.redeliver_many(undelivered, journal=Path("outage.sqlite"), rate=10) as replay:
+        assert_type(replay, Replay)
+        for outcome in replay:
+            assert_type(outcome, Outcome)
+            assert_type(outcome.status, OutcomeStatus)
+            assert_type(outcome.event, WebhookEvent | None)
+            assert_type(outcome.error, Exception | None)
+        assert_type(replay.report, Report)
+        replay.stop(grace=5)
+    hooks.redeliver_many([("a", "b"), (hook_id, "c")])
+    with hooks.recover(
+        hook_id,
+        since=since,
+        until=since + timedelta(hours=1),
+        pending_grace=120.0,
+        journal="outage.sqlite",
+        concurrency=4,
+        rate=None,
+        max_attempts=5,
+        max_consecutive_failures=None,
+        resend_unknown=True,
+        durable=True,
+        on_progress=on_progress,
+    ) as recovery:
+        report = assert_type(recovery.run(), Report)
+    assert_type(report.durations, tuple[HistogramBucket, ...])
+    hooks.redeliver_many([hook_id])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType] - not a target
+    hooks.recover(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - since is missing
+
+
+async def replay_async(client: AsyncClient, hook_id: UUID, since: datetime) -> None:
+    """Replay many events, async."""
+    hooks = client.hooks
+    assert_type(await hooks.list_undelivered(hook_id, since=since), UndeliveredEvents)
+    async with hooks.redeliver_many([("a", "b")], journal="outage.sqlite") as replay:
+        assert_type(replay, AsyncReplay)
+        async for outcome in replay:
+            assert_type(outcome, Outcome)
+        replay.stop()
+    async with hooks.recover(hook_id, since=since, on_progress=on_progress) as recovery:
+        assert_type(await recovery.run(), Report)
+
+
+def read_journal(path: Path) -> None:
+    """Read the journal of a replay."""
+    with Journal(path) as journal:
+        assert_type(journal.base_url, str)
+        for entry in journal.entries(OutcomeStatus.REJECTED):
+            assert_type(entry, JournalEntry)
+
+
 def look_at_models(event: WebhookEvent, subscription: WebhookSubscription) -> None:
-    """The types of the fields."""
+    """Read the fields of the models."""
     assert_type(event.id, UUID)
     assert_type(event.enqueued_at, datetime)
     assert_type(event.response_status, int | None)
@@ -144,18 +235,18 @@ def on_quoted(delivery: Delivery) -> None:
 
 @router.on("*")
 async def on_the_rest(delivery: Delivery) -> int:
-    """Handle a delivery, async; decorated, it is the same."""
+    """Handle a delivery in an async function; the decorator keeps its type."""
     on_quoted(delivery)
     return assert_type(await on_the_rest(delivery), int)
 
 
-@router.on("carrier")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType] - of what?
+@router.on("carrier")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType] - a handler takes a delivery
 def on_nothing() -> None:
     """Handle nothing."""
 
 
 def receive(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) -> int:
-    """Each way to receive."""
+    """Receive deliveries in every supported way."""
     pairs = [(b"x-signature", sign(body, b"secret").encode())]
     try:
         assert_type(Delivery.from_http(environ, body, secret="a"), Delivery)
@@ -167,7 +258,7 @@ def receive(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) -> i
         return assert_type(error.status, int)
     except DeliveryError as error:
         return assert_type(error.status, int)
-    Delivery.from_http(headers, body)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - the secret?
+    Delivery.from_http(headers, body)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - secret is missing
     Delivery.from_http(headers, "text", secret=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - raw bytes
     assert_type(router.handler_for("carrier"), DeliveryHandler | None)
     return 204
@@ -178,7 +269,7 @@ asgi_application = asgi.DeliveryApp(router, secret=None, allow_unsigned=False, m
 
 
 def in_the_sandbox(sandbox: Sandbox) -> None:
-    """What a user's tests say to the sandbox."""
+    """Use the sandbox in a test."""
     with sandbox.add_tenant("staging", client_id="a") as tenant:
         assert_type(tenant, Tenant)
         assert_type(tenant.environment, Literal["production", "staging"])
@@ -190,12 +281,12 @@ def in_the_sandbox(sandbox: Sandbox) -> None:
     sandbox.variants = 7
     sandbox.variants = Variants(order="oldest_first")
     assert_type(sandbox.variants, Variants)
-    Variants(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - which?
+    Variants(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not an order
     Sandbox(variants="answers_early", database=Path("sandbox.sqlite"), real_time=True)
 
 
 def handle(error: WebhooksError) -> str | None:
-    """What an error tells."""
+    """Read an error."""
     if isinstance(error, errors.AuthenticationError):
         return assert_type(error.error, str | None)
     if isinstance(error, APIStatusError):
