@@ -123,5 +123,5 @@ __all__ = [
 
 set_public_module(__name__, __all__, globals())
 
-# Without a handler configured by the application, a library prints nothing.
+# Keep the library silent unless the application configures logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

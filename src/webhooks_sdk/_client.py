@@ -1,4 +1,4 @@
-"""`Client` and `AsyncClient`: the public API, thin over the two drivers."""
+"""`Client` and `AsyncClient`: thin public wrappers around the two drivers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ DriverT = TypeVar("DriverT", SyncDriver, AsyncDriver)
 
 
 class _BaseClient(ABC, Generic[DriverT]):
-    """What both clients share: everything that neither sends nor waits."""
+    """Base class of both clients, without I/O."""
 
     _driver: DriverT
     _options: Options
@@ -136,13 +136,13 @@ class Client(_BaseClient[SyncDriver]):
         environment: `"production"` or `"staging"`. There is no default.
         base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
         token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
-        timeout: Seconds for each step of one attempt (connecting, at most 5; sending; waiting for
-            the next part of the response), or an `httpx.Timeout`. The default is 75, since a
-            redelivery takes as long as the subscriber does. Waiting for a free connection is
-            limited by `retry.deadline` only.
+        timeout: Seconds for each step of an attempt (connecting, which gets at most 5; sending;
+            waiting for the next part of the response), or an `httpx.Timeout`. The default is 75,
+            since a redelivery lasts until the subscriber responds. Only `retry.deadline` limits the
+            wait for a free connection.
         retry: When a call is retried, and how long it may take in total.
-        on_retry: Called with a `RetryEvent` before each wait. An exception that it raises ends
-            the call. It must not use the client, which may be waiting for a token.
+        on_retry: Called with a `RetryEvent` before each wait. If it raises, the call ends
+            with that exception. It must not use the client, which may be waiting for a token.
         max_connections: The maximum number of open connections, 100 by default.
         max_response_bytes: The maximum size of a response body, both compressed and decompressed;
             32 MiB by default.
@@ -219,17 +219,20 @@ class Client(_BaseClient[SyncDriver]):
         Raises:
             ConfigurationError: A variable is missing, invalid, or contradicts another.
         """
-        found = settings_from_variables(os.environ)
+        settings = settings_from_variables(os.environ)
         return cls(
-            _auth_from(found),
-            environment=found.environment,
-            base_url=found.base_url,
-            token_url=found.token_url,
+            _auth_from_settings(settings),
+            environment=settings.environment,
+            base_url=settings.base_url,
+            token_url=settings.token_url,
             **options,
         )
 
     def send(self, operation: Operation[T]) -> APIResponse[T]:
-        """Send an operation of `webhooks_sdk.operations` and return the response metadata as well.
+        """Send an operation and return its value with the response metadata.
+
+        Args:
+            operation: An operation from `webhooks_sdk.operations`.
 
         Returns:
             The decoded value, with the status, headers, attempts and elapsed seconds.
@@ -245,7 +248,7 @@ class Client(_BaseClient[SyncDriver]):
 
         A call that already has a connection can finish, and its connection is closed afterwards. A
         call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
-        With your own HTTP client or transport, calls in flight are up to that object.
+        If you pass your own HTTP client or transport, it determines what happens to calls in flight.
         """
         if not self._is_view:
             self._driver.close()
@@ -263,7 +266,7 @@ class Client(_BaseClient[SyncDriver]):
 
 
 class AsyncClient(_BaseClient[AsyncDriver]):
-    """An asynchronous client for asyncio and trio; see also `Client`.
+    """An asynchronous client for the service, on asyncio or trio; see also `Client`.
 
     One client serves a whole process: it holds one access token, and one connection pool for each
     event loop, closed when the loop ends. Close the client, or use it in an `async with` statement.
@@ -274,13 +277,13 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         environment: `"production"` or `"staging"`. There is no default.
         base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
         token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
-        timeout: Seconds for each step of one attempt (connecting, at most 5; sending; waiting for
-            the next part of the response), or an `httpx.Timeout`. The default is 75, since a
-            redelivery takes as long as the subscriber does. Waiting for a free connection is
-            limited by `retry.deadline` only.
+        timeout: Seconds for each step of an attempt (connecting, which gets at most 5; sending;
+            waiting for the next part of the response), or an `httpx.Timeout`. The default is 75,
+            since a redelivery lasts until the subscriber responds. Only `retry.deadline` limits the
+            wait for a free connection.
         retry: When a call is retried, and how long it may take in total.
-        on_retry: A plain function called with a `RetryEvent` before each wait. An exception that
-            it raises ends the call.
+        on_retry: A plain function called with a `RetryEvent` before each wait. If it raises,
+            the call ends with that exception.
         max_connections: The maximum number of open connections, 100 by default.
         max_response_bytes: The maximum size of a response body, both compressed and decompressed;
             32 MiB by default.
@@ -351,17 +354,20 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         Raises:
             ConfigurationError: A variable is missing, invalid, or contradicts another.
         """
-        found = settings_from_variables(os.environ)
+        settings = settings_from_variables(os.environ)
         return cls(
-            _auth_from(found),
-            environment=found.environment,
-            base_url=found.base_url,
-            token_url=found.token_url,
+            _auth_from_settings(settings),
+            environment=settings.environment,
+            base_url=settings.base_url,
+            token_url=settings.token_url,
             **options,
         )
 
     async def send(self, operation: Operation[T]) -> APIResponse[T]:
-        """Send an operation of `webhooks_sdk.operations` and return the response metadata as well.
+        """Send an operation and return its value with the response metadata.
+
+        Args:
+            operation: An operation from `webhooks_sdk.operations`.
 
         Returns:
             The decoded value, with the status, headers, attempts and elapsed seconds.
@@ -377,7 +383,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
 
         A call that already has a connection can finish, and its connection is closed afterwards. A
         call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
-        With your own HTTP client or transport, calls in flight are up to that object.
+        If you pass your own HTTP client or transport, it determines what happens to calls in flight.
         """
         if not self._is_view:
             await self._driver.close()
@@ -394,7 +400,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         await self.aclose()
 
 
-def _auth_from(found: EnvironmentSettings) -> str | ClientCredentials:
-    if found.access_token is not None:
-        return found.access_token
-    return ClientCredentials(found.client_id or "", found.client_secret or "")
+def _auth_from_settings(settings: EnvironmentSettings) -> str | ClientCredentials:
+    if settings.access_token is not None:
+        return settings.access_token
+    return ClientCredentials(settings.client_id or "", settings.client_secret or "")

@@ -1,4 +1,4 @@
-"""The `hooks` resource of `Client`: each operation in a few lines."""
+"""The `hooks` resource of `Client`."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class _Client(Protocol):
 
 
 class Hooks:
-    """The webhook subscriptions of a tenant and their events, as `client.hooks` of `Client`.
+    """Operations on webhook subscriptions and their events, as `client.hooks` of `Client`.
 
-    Source of every operation: developers.boldpenguin.com/docs/webhooks.
+    The operations are documented at developers.boldpenguin.com/docs/webhooks.
     """
 
     __slots__ = ("_client", "_open_sender")
@@ -60,7 +60,8 @@ class Hooks:
         Raises:
             AuthenticationError: The access token was rejected or could not be obtained.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -72,12 +73,16 @@ class Hooks:
         Args:
             hook_id: The subscription.
 
+        Returns:
+            The subscription.
+
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -95,13 +100,13 @@ class Hooks:
         """Create a subscription.
 
         It receives events only if it is active, has at least one event, and its `url` can be
-        reached. A tenant can have at most 10 active subscriptions. An ambiguous failure is not
-        retried by default: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
+        reached. A tenant can have at most 10 active subscriptions. By default,
+        an ambiguous failure is not retried: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
-            url: Where events are delivered.
-            events: Which events it receives: each entry is a `subject` (all its actions), a
-                `subject:action`, or `*` for everything.
+            url: The URL that events are delivered to.
+            events: The events to receive: each entry is a `subject` (all its actions), a
+                `subject:action`, or `*` (everything).
             active: Whether events are delivered; requires at least one event.
             secret: The key to sign deliveries with; None for no signature.
             header: One static HTTP header, as `Name: Value`, to send with each delivery.
@@ -113,7 +118,8 @@ class Hooks:
             InvalidArgumentError: An argument is invalid; nothing was sent.
             AuthenticationError: The access token was rejected or could not be obtained.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -135,8 +141,8 @@ class Hooks:
 
         Args:
             hook_id: The subscription.
-            url: Where events are delivered.
-            events: Which events it receives: the complete list, which replaces the current one.
+            url: The URL that events are delivered to.
+            events: The events to receive. The list replaces the current one.
             active: Whether events are delivered.
             secret: The key to sign deliveries with; None removes it.
             header: One static HTTP header, as `Name: Value`; None removes it.
@@ -149,7 +155,8 @@ class Hooks:
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -163,36 +170,39 @@ class Hooks:
         """Delete a subscription.
 
         Args:
-            hook_id: The subscription. If an earlier attempt of this call failed ambiguously, a 404
-                to a retry counts as success: the earlier attempt deleted it.
+            hook_id: The subscription. If an earlier attempt of this call had an unknown outcome, a
+                404 response to a retry counts as success, since the earlier attempt may have
+                deleted it.
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
         self._client.send(operations.delete(hook_id))
 
     def list_events(self, hook_id: UUID | str) -> builtins.list[WebhookEvent]:
-        """List the recent events of a subscription.
+        """List the recent delivery attempts of a subscription.
 
         Args:
             hook_id: The subscription.
 
         Returns:
-            The most recent delivery attempts. How many, in which order, and whether each attempt
-            of an event is listed or only the latest, is undocumented.
+            The most recent delivery attempts. It is undocumented how many are listed, in which
+            order, and whether all attempts of an event are listed or only the latest.
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID; nothing was sent.
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -201,8 +211,8 @@ class Hooks:
     def redeliver(self, hook_id: UUID | str, request_id: UUID | str) -> WebhookEvent:
         """Redeliver an event to its subscription.
 
-        The service responds once the subscriber has responded, which can take over 60 seconds. An
-        ambiguous failure is not retried by default, so that the subscriber does not receive the
+        The service responds once the subscriber has responded, which can take over 60 seconds. By
+        default, an ambiguous failure is not retried, so that the subscriber does not receive the
         event twice: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
@@ -210,15 +220,16 @@ class Hooks:
             request_id: The event: the `id` of a `WebhookEvent`.
 
         Returns:
-            The delivery attempt. Its `delivered` is true if the subscriber returned 2xx; a
-            subscriber that failed does not raise an error.
+            The delivery attempt. `delivered` is true if the subscriber returned 2xx. A
+            failure of the subscriber does not raise an error.
 
         Raises:
             InvalidArgumentError: `hook_id` or `request_id` is not a UUID; nothing was sent.
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription or the event does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -237,7 +248,7 @@ class Hooks:
         durable: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Replay:
-        """Redeliver many events: lazily, resumably, and within what both ends can take.
+        """Redeliver many events, with adaptive concurrency and a journal to resume from.
 
             with client.hooks.redeliver_many(targets, journal="outage.sqlite") as replay:
                 for outcome in replay:
@@ -245,11 +256,11 @@ class Hooks:
             print(replay.report)
 
         The run starts with one request in flight, adds more while the subscriber keeps up, and
-        reduces them when the subscriber or the service is overloaded. A 429 from the service slows
-        down all requests. Calling this again with the same journal resumes the run: it sends
+        reduces them when the subscriber or the service is overloaded. A 429 response from the
+        service reduces the rate of all requests. Calling this again with the same journal resumes the run: it sends
         targets that were never sent, and those that were rejected or failed, up to `max_attempts`.
-        Targets with an unknown outcome are looked up in `list_events`, and sent again only with
-        `resend_unknown`.
+        Targets with an unknown outcome are looked up in `list_events`, and sent again only if
+        `resend_unknown` is true.
 
         Args:
             targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, consumed lazily.
@@ -258,19 +269,19 @@ class Hooks:
             journal: The journal file (SQLite, created with mode 0600). None for a temporary one,
                 in which case the run cannot be resumed.
             concurrency: The maximum number of requests in flight.
-            rate: The maximum number of requests per second, evenly spaced, resends included; None
+            rate: The maximum number of requests per second, including resends, evenly spaced; None
                 for no limit.
             max_attempts: The maximum number of requests for one event, over all runs of the
                 journal. Requests that the service defers (429, or 503 with `Retry-After`) are not
                 counted.
             max_consecutive_failures: Stop the run after this many outcomes in a row that are
                 rejected, failed or unknown; None to never stop.
-            resend_unknown: Whether a resumed run sends targets again whose outcome is unknown, so
-                that the subscriber may receive an event twice.
+            resend_unknown: Whether a resumed run resends targets whose outcome is unknown. The
+                subscriber may then receive an event twice.
             durable: Whether the journal survives a power loss, not only the death of the process.
                 It costs a synchronous write to disk for each step.
-            on_progress: Called with a `Progress` about once a second, and at the end. An exception
-                that it raises ends the run.
+            on_progress: Called with a `Progress` about once a second, and at the end. If it
+                raises, the run ends with that exception.
 
         Returns:
             A context manager to iterate over. Nothing is sent before it is entered.
@@ -331,8 +342,8 @@ class Hooks:
             since: The start of the window, inclusive.
             until: The end of the window, exclusive. None for now, or when resuming, for the end
                 that the first run used.
-            pending_grace: Seconds for which an attempt without a status counts as still in flight,
-                so that its event is not sent.
+            pending_grace: Seconds for which an attempt without a status counts as in flight; its
+                event is not redelivered.
             journal: As in `redeliver_many`. Resume it with the same arguments.
             concurrency: As in `redeliver_many`; the default is lower.
             rate: As in `redeliver_many`; the default is 20 per second.
@@ -387,8 +398,8 @@ class Hooks:
         An event counts as undelivered if none of its listed attempts returned 2xx. The window
         applies to the event's earliest `enqueued_at`.
 
-        The service lists only recent events (how many is undocumented): `coverage` tells how far
-        back the list reached. If it does not cover the window, pass ids from your own records to
+        The service lists only recent events (how many is undocumented): `coverage` has the
+        extent of the list. If it does not cover the window, pass ids from your own records to
         `redeliver_many`.
 
         Args:
@@ -396,8 +407,8 @@ class Hooks:
             since: The start of the window, inclusive.
             until: The end of the window, exclusive; None for now.
             pending_grace: Seconds for which an attempt without a status counts as still in flight:
-                its event is left out and counted in `coverage.pending`. Ages are measured with
-                this machine's clock.
+                its event is left out and counted in `coverage.pending`. The age is measured with
+                the local clock.
 
         Returns:
             The events, oldest first.
@@ -408,7 +419,8 @@ class Hooks:
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
-            APIConnectionError: The connection failed (`APITimeoutError`: no response in time).
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
@@ -420,7 +432,7 @@ class Hooks:
             until=until,
             pending_grace=pending_grace,
         )
-        # Taken before the request: the list tells nothing about what happens later.
+        # Taken before the request, since the list does not include later events.
         now = datetime.now(UTC)
         return recovery.find_in(self.list_events(recovery.hook_id), now=now)
 

@@ -1,4 +1,4 @@
-"""The layers of docs/architecture.md: imports point down, without circles; pure code is pure."""
+"""The layers of docs/architecture.md: imports point down, without cycles; pure code is pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.import_graph import (
     MODULES,
     PACKAGE,
     describe,
-    find_circle,
+    find_cycle,
     folders,
     import_graph,
     imports_of,
@@ -102,17 +102,17 @@ def test_imports_go_down(module: str) -> None:
     assert higher == set()
 
 
-def test_modules_do_not_import_each_other_in_a_circle() -> None:
-    assert find_circle(import_graph()) == []
+def test_modules_do_not_import_each_other_in_a_cycle() -> None:
+    assert find_cycle(import_graph()) == []
 
 
 @pytest.mark.parametrize("folder", folders())
-def test_the_entries_of_a_folder_do_not_import_each_other_in_a_circle(folder: str) -> None:
-    assert find_circle(unit_graph(folder)) == []
+def test_the_entries_of_a_folder_do_not_import_each_other_in_a_cycle(folder: str) -> None:
+    assert find_cycle(unit_graph(folder)) == []
 
 
-def test_circles_and_type_checking_imports_are_found(tmp_path: Path) -> None:
-    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+def test_cycles_and_type_checking_imports_are_found(tmp_path: Path) -> None:
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
     source = tmp_path / "module.py"
     source.write_text(
         "from typing import TYPE_CHECKING\n"

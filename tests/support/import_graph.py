@@ -70,8 +70,8 @@ def import_graph() -> dict[str, set[str]]:
     }
 
 
-def find_circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the nodes of a circle, empty if there is none."""
+def find_cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the nodes of a cycle, empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
