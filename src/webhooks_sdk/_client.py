@@ -248,7 +248,8 @@ class Client(_BaseClient[SyncDriver]):
 
         A call that already has a connection can finish, and its connection is closed afterwards. A
         call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
-        If you pass your own HTTP client or transport, it determines what happens to calls in flight.
+        If you pass your own HTTP client or transport, it determines what happens to calls in
+        flight.
         """
         if not self._is_view:
             self._driver.close()
@@ -383,7 +384,8 @@ class AsyncClient(_BaseClient[AsyncDriver]):
 
         A call that already has a connection can finish, and its connection is closed afterwards. A
         call that is waiting for a connection or for a retry fails with an `APIConnectionError`.
-        If you pass your own HTTP client or transport, it determines what happens to calls in flight.
+        If you pass your own HTTP client or transport, it determines what happens to calls in
+        flight.
         """
         if not self._is_view:
             await self._driver.close()

@@ -257,10 +257,11 @@ class Hooks:
 
         The run starts with one request in flight, adds more while the subscriber keeps up, and
         reduces them when the subscriber or the service is overloaded. A 429 response from the
-        service reduces the rate of all requests. Calling this again with the same journal resumes the run: it sends
-        targets that were never sent, and those that were rejected or failed, up to `max_attempts`.
-        Targets with an unknown outcome are looked up in `list_events`, and sent again only if
-        `resend_unknown` is true.
+        service reduces the rate of all requests.
+
+        Calling this again with the same journal resumes the run: it sends targets that were never
+        sent, and those that were rejected or failed, up to `max_attempts`. Targets with an unknown
+        outcome are looked up in `list_events`, and sent again only if `resend_unknown` is true.
 
         Args:
             targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, consumed lazily.
