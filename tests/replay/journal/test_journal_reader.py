@@ -1,4 +1,4 @@
-"""Reading a journal: entries, filters, and reading beside a live or dead writer."""
+"""Reading a journal: entries, filters, and reads during and after another process writes it."""
 
 from __future__ import annotations
 

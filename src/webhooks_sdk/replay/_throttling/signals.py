@@ -1,4 +1,4 @@
-"""How a replay reacts to the end of one redelivery: send it again, adapt the concurrency."""
+"""Classifies a finished redelivery: may it be sent again, and does it indicate an overload?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Signal(enum.Enum):
     """What a finished redelivery indicates about the load."""
 
     HEALTHY = "healthy"
-    """It was answered without a sign of overload."""
+    """It shows no overload."""
     NEUTRAL = "neutral"
     """It says nothing about the load."""
     OVERLOAD = "overload"
