@@ -1,4 +1,4 @@
-"""What the tests of the journal share."""
+"""Constants and helpers for the tests of the journal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PLAN = Plan(
 )
 
 
-def opened(path: str | os.PathLike[str] | None, *, durable: bool = False) -> JournalWriter:
+def open_writer(path: str | os.PathLike[str] | None, *, durable: bool = False) -> JournalWriter:
     return JournalWriter.open(path, base_url=BASE_URL, durable=durable)
 
 
@@ -48,8 +48,8 @@ def names_in(directory: Path) -> list[str]:
 
 
 @contextmanager
-def process(script: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
-    """A Python process of its own, which is killed at the end if it still runs."""
+def python_process(script: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
+    """Run a script in a separate Python process, which is killed at the end of the block."""
     with subprocess.Popen(  # noqa: S603 - this interpreter
         [sys.executable, "-c", script, *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -62,7 +62,7 @@ def process(script: str, *arguments: object) -> Generator[subprocess.Popen[str]]
             running.kill()
 
 
-# Says what it has written, a line for each intent and each outcome, until it is killed.
+# Prints a line for each intent and each outcome that it has written, until it is killed.
 WRITER = """
 import sys
 from datetime import UTC, datetime
@@ -77,37 +77,45 @@ with JournalWriter.open(path, base_url="https://hookshot.example") as journal:
     for number in range(first, first + 1_000_000):
         journal.record_intent(hook, UUID(int=number), now)
         print("intent", number, flush=True)
-        journal.record_outcome(hook, UUID(int=number), OutcomeStatus.DELIVERED, now, response_status=200)
+        delivered = OutcomeStatus.DELIVERED
+        journal.record_outcome(hook, UUID(int=number), delivered, now, response_status=200)
         print("outcome", number, flush=True)
 """
 
 
+def read_until(process: subprocess.Popen[str], line: str) -> None:
+    """Read the output of a process up to a line. Fails if the output ends before it."""
+    assert process.stdout is not None
+    while (found := process.stdout.readline()) != f"{line}\n":
+        assert found, f"The process ended before it printed {line!r}."
+
+
 @contextmanager
 def unprivileged() -> Generator[None]:
-    """Let permissions count also where the tests are run by root."""
+    """Run the block without root privileges, so that permissions apply."""
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(_NOBODY)
+    os.seteuid(_NOBODY_UID)
     try:
         yield
     finally:
         os.seteuid(0)
 
 
-_NOBODY = 65_534
+_NOBODY_UID = 65_534
 
 
 @contextmanager
 def unwritable_directory(*files: Path) -> Generator[Path]:
-    """A directory with copies of files, of which whoever is `unprivileged` can write only these."""
+    """Create a directory with copies of files; `unprivileged` code can write only to the copies."""
     directory = Path(tempfile.mkdtemp())
     try:
         for file in files:
             shutil.copy(file, directory / file.name)
         if os.geteuid() == 0:
             for owned in (directory, *directory.iterdir()):
-                os.chown(owned, _NOBODY, -1)
+                os.chown(owned, _NOBODY_UID, -1)
         directory.chmod(0o555)
         yield directory
     finally:

@@ -1,4 +1,4 @@
-"""A replay on a clock that is a number, against models of a subscriber and of an API."""
+"""A simulated replay, in virtual time, against models of a subscriber and of an API."""
 
 from __future__ import annotations
 
@@ -15,173 +15,206 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._throttling.rate import RateLimiter
 
 
-_ROUNDED = 1e-9
+_ROUNDING = 1e-9
 
 
 @dataclass
-class Answer:
-    """What comes of a send."""
+class SimulatedResponse:
+    """The result of one request.
+
+    Attributes:
+        after: Seconds until it arrives.
+        signal: What it indicates about the load.
+        duration_ms: Milliseconds that the subscriber took, None if that is not known.
+        rate_limited: Whether the API returned 429.
+        retry_after: Seconds that the 429 asks to wait, None if it does not.
+    """
 
     after: float
-    signal: Signal = Signal.FINE
+    signal: Signal = Signal.HEALTHY
     duration_ms: float | None = None
-    limited: bool = False
+    rate_limited: bool = False
     retry_after: float | None = None
 
 
 class Model(Protocol):
-    """Who answers."""
+    """A model of whatever responds."""
 
-    def __call__(self, now: float) -> Answer: ...
+    def __call__(self, now: float) -> SimulatedResponse: ...
 
 
-class Machine:
-    """A subscriber that works on some deliveries at once, and lets the others queue.
+class QueueingSubscriber:
+    """A subscriber that processes some deliveries at once, and queues the others.
 
     Args:
-        at_once: How many it works on.
-        takes: Seconds for one, at a time.
-        patience: Seconds that a delivery may take, queueing included, before it has failed.
+        capacity: How many it processes at once.
+        duration: Returns the seconds that one takes, given the time.
+        timeout: Seconds that a delivery may take, queueing included, before it fails.
     """
 
     def __init__(
-        self, at_once: int, takes: Callable[[float], float], patience: float = 60.0
+        self, capacity: int, duration: Callable[[float], float], timeout: float = 60.0
     ) -> None:
-        self._free = [0.0] * at_once
-        self._takes = takes
-        self._patience = patience
+        self._free = [0.0] * capacity
+        self._duration = duration
+        self._timeout = timeout
 
-    def __call__(self, now: float) -> Answer:
+    def __call__(self, now: float) -> SimulatedResponse:
         begin = max(now, heapq.heappop(self._free))
-        end = begin + self._takes(now)
+        end = begin + self._duration(now)
         heapq.heappush(self._free, end)
-        if end - now > self._patience:
-            return Answer(self._patience, Signal.OVERLOAD)
-        return Answer(end - now, duration_ms=1000 * (end - now))
+        if end - now > self._timeout:
+            return SimulatedResponse(self._timeout, Signal.OVERLOAD)
+        return SimulatedResponse(end - now, duration_ms=1000 * (end - now))
 
 
-class Crowded:
-    """A subscriber that answers 503, at once, to what is more than it takes at a time.
+class RejectingSubscriber:
+    """A subscriber that returns 503 immediately once it is at capacity.
 
     Args:
-        at_once: How many it takes.
-        takes: Seconds for one.
+        capacity: How many deliveries it processes at once.
+        duration: Seconds that one takes.
     """
 
-    def __init__(self, at_once: int, takes: float) -> None:
-        self._at_once = at_once
-        self._takes = takes
+    def __init__(self, capacity: int, duration: float) -> None:
+        self._capacity = capacity
+        self._duration = duration
         self._busy: list[float] = []
 
-    def __call__(self, now: float) -> Answer:
+    def __call__(self, now: float) -> SimulatedResponse:
         while self._busy and self._busy[0] <= now:
             heapq.heappop(self._busy)
-        if len(self._busy) >= self._at_once:
-            return Answer(0.01, Signal.OVERLOAD)
-        heapq.heappush(self._busy, now + self._takes)
-        return Answer(self._takes, duration_ms=1000 * self._takes)
+        if len(self._busy) >= self._capacity:
+            return SimulatedResponse(0.01, Signal.OVERLOAD)
+        heapq.heappush(self._busy, now + self._duration)
+        return SimulatedResponse(self._duration, duration_ms=1000 * self._duration)
 
 
-class Bucket:
-    """An API that takes some requests a second, and answers 429 to the others.
+class TokenBucketAPI:
+    """An API that accepts some requests a second, and returns 429 for the others.
 
     Args:
-        rate: How many a second.
-        size: How many at once, after a quiet time.
-        retry_after: Seconds that its 429 asks to wait, if it does.
+        rate: How many it accepts a second.
+        size: How many it accepts in a burst after idle time.
+        retry_after: Seconds that its 429 asks to wait, None if it does not.
     """
 
     def __init__(self, rate: float, size: float = 1.0, retry_after: float | None = None) -> None:
         self._rate = rate
         self._size = self._tokens = size
         self._retry_after = retry_after
-        self._at = 0.0
+        self._updated_at = 0.0
 
-    def __call__(self, now: float) -> Answer:
-        self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1 - _ROUNDED:
-            return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
+    def __call__(self, now: float) -> SimulatedResponse:
+        self._tokens = min(self._size, self._tokens + (now - self._updated_at) * self._rate)
+        self._updated_at = now
+        if self._tokens < 1 - _ROUNDING:
+            return SimulatedResponse(
+                0.02, Signal.NEUTRAL, rate_limited=True, retry_after=self._retry_after
+            )
         self._tokens -= 1
-        return Answer(0.1, duration_ms=80.0)
+        return SimulatedResponse(0.1, duration_ms=80.0)
 
 
-class Shared:
-    """An API whose limit is shared with others: its 429s have nothing to do with one's own load.
+class RandomlyLimitedAPI:
+    """An API whose limit is shared with other clients: its 429s are unrelated to the replay's load.
 
     Args:
-        share: The part of all requests that it answers so.
-        chance: Returns a number from 0 to 1.
-        retry_after: Seconds that its 429 asks to wait, if it does.
+        fraction: The fraction of requests that get a 429.
+        random: Returns a random number from 0 to 1.
+        retry_after: Seconds that its 429 asks to wait, None if it does not.
     """
 
     def __init__(
-        self, share: float, chance: Callable[[], float], retry_after: float | None = None
+        self, fraction: float, random: Callable[[], float], retry_after: float | None = None
     ) -> None:
-        self._share = share
-        self._chance = chance
+        self._fraction = fraction
+        self._random = random
         self._retry_after = retry_after
 
-    def __call__(self, now: float) -> Answer:
+    def __call__(self, now: float) -> SimulatedResponse:
         del now
-        if self._chance() < self._share:
-            return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
-        return Answer(0.1, duration_ms=80.0)
+        if self._random() < self._fraction:
+            return SimulatedResponse(
+                0.02, Signal.NEUTRAL, rate_limited=True, retry_after=self._retry_after
+            )
+        return SimulatedResponse(0.1, duration_ms=80.0)
 
 
-class Storm:
-    """An API that answers 429 to the first requests, and then to none.
+class InitiallyLimitedAPI:
+    """An API that returns 429 for the first requests only.
 
     Args:
-        number: To how many.
-        retry_after: Seconds that its 429 asks to wait, if it does.
+        number: For how many requests.
+        retry_after: Seconds that its 429 asks to wait, None if it does not.
     """
 
     def __init__(self, number: int, retry_after: float | None = None) -> None:
         self._left = number
         self._retry_after = retry_after
 
-    def __call__(self, now: float) -> Answer:
+    def __call__(self, now: float) -> SimulatedResponse:
         del now
         if self._left:
             self._left -= 1
-            return Answer(0.02, Signal.NEUTRAL, limited=True, retry_after=self._retry_after)
-        return Answer(0.1, duration_ms=80.0)
+            return SimulatedResponse(
+                0.02, Signal.NEUTRAL, rate_limited=True, retry_after=self._retry_after
+            )
+        return SimulatedResponse(0.1, duration_ms=80.0)
 
 
 @dataclass
-class Run:
-    """What was seen."""
+class SimulatedRun:
+    """The times of what happened, in seconds.
 
-    sends: list[float] = field(default_factory=list[float])
-    fine: list[float] = field(default_factory=list[float])
-    distressed: list[float] = field(default_factory=list[float])
-    limited: list[float] = field(default_factory=list[float])
+    Attributes:
+        sent: When requests were sent.
+        healthy: When healthy responses arrived.
+        overloaded: When other responses arrived that were not 429s.
+        rate_limited: When 429s arrived.
+        sizes: The size of the concurrency limiter after each response.
+    """
+
+    sent: list[float] = field(default_factory=list[float])
+    healthy: list[float] = field(default_factory=list[float])
+    overloaded: list[float] = field(default_factory=list[float])
+    rate_limited: list[float] = field(default_factory=list[float])
     sizes: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
 
-def simulate(pace: RateLimiter, window: ConcurrencyLimiter, model: Model, *, seconds: float) -> Run:
-    """Let a replay with endless targets run for some seconds."""
-    run = Run()
-    flying: list[tuple[float, int, float, Answer]] = []
+def simulate(
+    rate_limiter: RateLimiter,
+    concurrency_limiter: ConcurrencyLimiter,
+    model: Model,
+    *,
+    seconds: float,
+) -> SimulatedRun:
+    """Run a replay with unlimited targets for some seconds."""
+    run = SimulatedRun()
+    in_flight: list[tuple[float, int, float, SimulatedResponse]] = []
     now = 0.0
     while now < seconds:
-        while window.has_room and pace.ready_at(now) <= now:
-            pace.sent(now)
-            run.sends.append(now)
-            answer = model(now)
-            heapq.heappush(flying, (now + answer.after, window.started(), now, answer))
-        due = [pace.ready_at(now)] if window.has_room else []
-        now = min(due + [flight[0] for flight in flying[:1]])
-        while flying and flying[0][0] <= now:
-            _, ticket, sent_at, answer = heapq.heappop(flying)
-            if answer.limited:
-                pace.limited(now, answer.retry_after, sent_at=sent_at)
-                run.limited.append(now)
-            else:
-                (run.fine if answer.signal is Signal.FINE else run.distressed).append(now)
-            window.finished(
-                ticket, answer.signal, binding=pace.binds(now), duration_ms=answer.duration_ms
+        while concurrency_limiter.has_room and rate_limiter.ready_at(now) <= now:
+            rate_limiter.record_request(now)
+            run.sent.append(now)
+            response = model(now)
+            heapq.heappush(
+                in_flight, (now + response.after, concurrency_limiter.acquire(), now, response)
             )
-            run.sizes.append((now, window.size))
+        due = [rate_limiter.ready_at(now)] if concurrency_limiter.has_room else []
+        now = min(due + [arrival for arrival, *_ in in_flight[:1]])
+        while in_flight and in_flight[0][0] <= now:
+            _, ticket, sent_at, response = heapq.heappop(in_flight)
+            if response.rate_limited:
+                rate_limiter.slow_down(now, response.retry_after, sent_at=sent_at)
+                run.rate_limited.append(now)
+            else:
+                (run.healthy if response.signal is Signal.HEALTHY else run.overloaded).append(now)
+            concurrency_limiter.release(
+                ticket,
+                response.signal,
+                rate_limited=rate_limiter.is_limiting(now),
+                duration_ms=response.duration_ms,
+            )
+            run.sizes.append((now, concurrency_limiter.size))
     return run

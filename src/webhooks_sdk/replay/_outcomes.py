@@ -15,7 +15,7 @@ from webhooks_sdk.errors import (
     ConfigurationError,
     PermissionDeniedError,
 )
-from webhooks_sdk.replay._throttling.signals import deferred, resendable
+from webhooks_sdk.replay._throttling.signals import is_deferred, is_resendable
 
 
 class OutcomeStatus(StrEnum):
@@ -77,12 +77,12 @@ class Result:
     @property
     def deferred(self) -> bool:
         """Whether the service put the request off, and did nothing."""
-        return isinstance(self.error, APIError) and deferred(self.error)
+        return isinstance(self.error, APIError) and is_deferred(self.error)
 
     @property
     def resendable(self) -> bool:
         """Whether it is proven that nothing was done, for a reason that can pass."""
-        return isinstance(self.error, APIError) and resendable(self.error)
+        return isinstance(self.error, APIError) and is_resendable(self.error)
 
     @property
     def stops(self) -> bool:

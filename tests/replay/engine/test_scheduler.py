@@ -350,7 +350,7 @@ def test_the_breaker_counts_outcomes_in_order_of_completion() -> None:
     assert not bench.scheduler.gave_up
     bench.end(jobs[3], LOST)
     assert bench.scheduler.gave_up
-    reason = "the last 3 outcomes are no success: 1 rejected, 1 failed, 1 unknown."
+    reason = "the last 3 outcomes were unsuccessful: 1 rejected, 1 failed, 1 unknown."
     assert bench.scheduler.stopped == reason
     assert bench.scheduler.cause is LOST
     # What ends later changes nothing.

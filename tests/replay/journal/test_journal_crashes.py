@@ -1,4 +1,4 @@
-"""A journal outlives its writer: killed at any point, out of room, or cut off while it was made."""
+"""A journal survives its writer being killed, a full disk, and a locked file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from support.journal_helpers import (
     WRITER,
     names_in,
     nonzero,
-    opened,
-    process,
+    open_writer,
+    python_process,
 )
 
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import Journal, OutcomeStatus
-from webhooks_sdk.replay._journal.writer import RowState
+from webhooks_sdk.replay._journal.rows import RowState
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,8 +38,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "outage.sqlite"
 
 
-def lines_until(writer: subprocess.Popen[str], number: int) -> list[str]:
-    """Return the first lines that it writes, and those on their way when it is killed then."""
+def lines_before_kill(writer: subprocess.Popen[str], number: int) -> list[str]:
+    """Read some lines, kill the process, and return all complete lines that it printed."""
     assert writer.stdout is not None
     lines = [writer.stdout.readline() for _ in range(number)]
     writer.kill()
@@ -48,28 +48,28 @@ def lines_until(writer: subprocess.Popen[str], number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_was_written_survives_a_kill_at_any_point(path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a test
+def test_written_rows_survive_a_kill_at_any_point(path: Path, seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - not for security
     intents: set[int] = set()
     outcomes: set[int] = set()
     for run in range(1, 6):
-        with process(WRITER, path, run * 1_000_000) as writer:
-            lines = lines_until(writer, chance.choice([0, 1, 2, 3, chance.randrange(4, 3_000)]))
+        with python_process(WRITER, path, run * 1_000_000) as writer:
+            lines = lines_before_kill(writer, rng.choice([0, 1, 2, 3, rng.randrange(4, 3_000)]))
         for line in lines:
-            what, _, number = line.strip().partition(" ")
-            if what == "intent":
+            kind, _, number = line.strip().partition(" ")
+            if kind == "intent":
                 intents.add(int(number))
-            elif what == "outcome":
+            elif kind == "outcome":
                 outcomes.add(int(number))
-    with opened(path) as journal:
-        kept = {row.request_id.int: row.state for row in journal.unseen()}
-        in_doubt = {row.request_id.int for row in journal.unresolved()}
-    assert intents <= kept.keys()
-    assert all(kept[number] is RowState.DELIVERED for number in outcomes)
-    # Of each run at most the one that was under way, whether or not it could still say so.
-    assert len(in_doubt) <= 5
-    assert in_doubt == {number for number, state in kept.items() if state is RowState.IN_FLIGHT}
-    assert len(kept.keys() - intents) <= 5
+    with open_writer(path) as journal:
+        states = {row.request_id.int: row.state for row in journal.unseen()}
+        unresolved = {row.request_id.int for row in journal.unresolved()}
+    assert intents <= states.keys()
+    assert all(states[number] is RowState.DELIVERED for number in outcomes)
+    # At most one for each run: the request that was in flight, whether or not it was printed.
+    assert len(unresolved) <= 5
+    assert unresolved == {number for number, state in states.items() if state is RowState.IN_FLIGHT}
+    assert len(states.keys() - intents) <= 5
     assert names_in(path.parent) == [path.name]
 
 
@@ -99,24 +99,24 @@ with JournalWriter.open(sys.argv[1], base_url="https://hookshot.example") as jou
 
 
 @pytest.mark.parametrize("lines", [0, 1, 2, 20, 45, 60, 61, 62])
-def test_a_plan_survives_a_kill_as_a_whole_or_not_at_all(path: Path, lines: int) -> None:
-    with process(PLANNER, path) as writer:
-        said = lines_until(writer, lines)
-    with opened(path) as journal:
+def test_a_plan_is_written_completely_or_not_at_all_despite_a_kill(path: Path, lines: int) -> None:
+    with python_process(PLANNER, path) as writer:
+        printed = lines_before_kill(writer, lines)
+    with open_writer(path) as journal:
         if journal.plan is None:
-            assert "planned\n" not in said
+            assert "planned\n" not in printed
             assert nonzero(journal) == {}
             journal.write_plan(PLAN, [(HOOK, EVENT)])
             assert nonzero(journal) == {"planned": 1}
         else:
-            assert len(said) >= 61
+            assert len(printed) >= 61
             assert journal.plan.total == 60_000
             assert nonzero(journal) == {"planned": 60_000}
             assert sum(1 for _ in journal.unseen()) == 60_000
     assert names_in(path.parent) == [path.name]
 
 
-MAKER = """
+CREATOR = """
 import sys
 from webhooks_sdk.replay._journal.writer import JournalWriter
 
@@ -130,19 +130,19 @@ while True:
 
 
 @posix
-def test_a_journal_that_was_cut_off_while_it_was_made_can_be_made(path: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - a test
+def test_a_journal_can_be_created_after_a_kill_during_creation(path: Path) -> None:
+    rng = random.Random(1)  # noqa: S311 - not for security
     for _ in range(12):
-        with process(MAKER, path) as maker:
-            assert maker.stdout is not None
-            assert maker.stdin is not None
-            assert maker.stdout.readline() == "ready\n"
-            maker.stdin.write("\n")
-            maker.stdin.flush()
-            # Wherever it is then: nothing here depends on where.
-            threading.Event().wait(chance.uniform(0.0, 0.03))
-            maker.kill()
-        with opened(path) as journal:
+        with python_process(CREATOR, path) as creator:
+            assert creator.stdout is not None
+            assert creator.stdin is not None
+            assert creator.stdout.readline() == "ready\n"
+            creator.stdin.write("\n")
+            creator.stdin.flush()
+            # The kill may hit any step; the test does not depend on which.
+            threading.Event().wait(rng.uniform(0.0, 0.03))
+            creator.kill()
+        with open_writer(path) as journal:
             assert nonzero(journal) == {}
             journal.record_intent(HOOK, EVENT, NOW)
         assert names_in(path.parent) == [path.name]
@@ -157,7 +157,7 @@ from webhooks_sdk import JournalError
 from webhooks_sdk.replay import OutcomeStatus
 from webhooks_sdk.replay._journal.writer import JournalWriter
 
-# No file of this process may grow further, as on a disk that is full.
+# Files of this process cannot grow beyond this, as on a full disk.
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 now = datetime(2026, 1, 2, tzinfo=UTC)
 with JournalWriter.open(sys.argv[1], base_url="https://hookshot.example") as journal:
@@ -170,7 +170,7 @@ with JournalWriter.open(sys.argv[1], base_url="https://hookshot.example") as jou
         print(written)
         print(error)
     try:
-        while True:  # what takes less room may still find some
+        while True:  # smaller writes may still succeed
             journal.record_outcome(UUID(int=1), UUID(int=settled + 1), OutcomeStatus.DELIVERED, now)
             settled += 1
     except JournalError:
@@ -181,16 +181,16 @@ print("closed")
 
 
 @posix
-def test_a_full_disk_is_said_and_takes_nothing_back(path: Path) -> None:
-    with process(FILLER, path) as filler:
-        said, _ = filler.communicate(timeout=60)
-    written, message, settled, counted, last = said.splitlines()
+def test_a_full_disk_is_reported_and_loses_nothing(path: Path) -> None:
+    with python_process(FILLER, path) as filler:
+        output, _ = filler.communicate(timeout=60)
+    written, message, settled, counted, last = output.splitlines()
     assert int(written) > 50
     assert str(path) in message
     assert "resume" in message
     left = int(written) - int(settled)
     assert (counted, last) == (f"{left} True", "closed")
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         delivered = {"delivered": int(settled)} if int(settled) else {}
         assert nonzero(journal) == {"in_flight": left} | delivered
         journal.record_outcome(HOOK, UUID(int=int(written)), OutcomeStatus.DELIVERED, LATER)
@@ -209,29 +209,29 @@ connection.close()
 """
 
 
-def test_who_locks_the_file_by_hand_is_waited_for(path: Path) -> None:
-    with opened(path) as journal:
+def test_a_short_lock_by_another_program_is_waited_for(path: Path) -> None:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
-        with process(BLOCKER, path) as blocker:
+        with python_process(BLOCKER, path) as blocker:
             assert blocker.stdout is not None
             assert blocker.stdout.readline() == "blocked\n"
-            release = threading.Timer(0.2, lambda: blocker.communicate("go on\n"))
+            release = threading.Timer(0.2, lambda: blocker.communicate("release\n"))
             release.start()
             journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
             release.join()
         assert nonzero(journal) == {"delivered": 1}
 
 
-def test_who_keeps_the_file_locked_is_named_as_the_cause(
+def test_a_lasting_lock_by_another_program_is_reported(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webhooks_sdk.replay._journal.database._BUSY_TIMEOUT", 0.05)
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
-        with process(BLOCKER, path) as blocker:
+        with python_process(BLOCKER, path) as blocker:
             assert blocker.stdout is not None
             assert blocker.stdout.readline() == "blocked\n"
-            with pytest.raises(JournalError, match="another program has it locked"):
+            with pytest.raises(JournalError, match="Another program has locked it"):
                 journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
-            blocker.communicate("go on\n")
+            blocker.communicate("release\n")
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)

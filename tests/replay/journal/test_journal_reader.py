@@ -1,4 +1,4 @@
-"""Reading a journal: entries, filters, and next to a writer, alive or dead."""
+"""Reading a journal: entries, filters, and reads during and after another process writes it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from support.journal_helpers import (
     PLAN,
     WRITER,
     names_in,
-    opened,
-    process,
+    open_writer,
+    python_process,
+    read_until,
     unprivileged,
     unwritable_directory,
 )
@@ -42,8 +43,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "outage.sqlite"
 
 
-def test_an_entry_says_what_became_of_an_event(path: Path) -> None:
-    with opened(path) as journal:
+def test_an_entry_describes_an_event(path: Path) -> None:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
         journal.record_outcome(
             HOOK,
@@ -84,7 +85,7 @@ def fill(path: Path) -> dict[OutcomeStatus, UUID]:
     event_of: dict[OutcomeStatus, UUID] = {
         status: UUID(int=n) for n, status in enumerate(statuses, start=10)
     }
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.write_plan(PLAN, [(HOOK, EVENT)])
         for status, event in event_of.items():
             journal.record_intent(HOOK, event, NOW)
@@ -95,7 +96,7 @@ def fill(path: Path) -> dict[OutcomeStatus, UUID]:
     return event_of
 
 
-def test_entries_come_in_order_or_by_status(path: Path) -> None:
+def test_entries_are_ordered_and_can_be_filtered_by_status(path: Path) -> None:
     event_of = fill(path)
     with Journal(path) as reader:
         assert [entry.request_id for entry in reader] == [EVENT, *event_of.values(), OTHER]
@@ -110,7 +111,7 @@ def test_entries_come_in_order_or_by_status(path: Path) -> None:
             reader.entries("lost")
 
 
-def test_what_has_no_outcome_yet_is_told_apart(path: Path) -> None:
+def test_planned_events_and_events_in_flight_have_no_status(path: Path) -> None:
     fill(path)
     with Journal(path) as reader:
         entries = {entry.request_id: entry for entry in reader}
@@ -128,29 +129,29 @@ def test_what_has_no_outcome_yet_is_told_apart(path: Path) -> None:
     assert (planned.status, planned.in_flight, planned.attempts) == (None, False, 0)
     assert planned.intended_at is planned.settled_at is None
     assert (in_flight.status, in_flight.in_flight, in_flight.attempts) == (None, True, 2)
-    # What is known of the attempt before stays.
+    # The outcome of the previous attempt is kept.
     assert (in_flight.response_status, in_flight.settled_at) == (500, LATER)
     assert in_flight.intended_at == MUCH_LATER
 
 
-def test_a_reader_sees_what_is_written_meanwhile(path: Path) -> None:
-    with opened(path) as journal, Journal(path) as reader:
+def test_a_reader_sees_later_writes(path: Path) -> None:
+    with open_writer(path) as journal, Journal(path) as reader:
         assert (list(reader), len(reader)) == ([], 0)
         journal.record_intent(HOOK, EVENT, NOW)
         assert [entry.in_flight for entry in reader] == [True]
         entries = iter(reader)
         next(entries)
-        # A reader that takes its time is in nobody's way.
+        # A slow reader does not block the writer.
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
         journal.record_intent(HOOK, OTHER, NOW)
         assert [entry.request_id for entry in entries] == [OTHER]
         assert [e.request_id for e in reader.entries("delivered")] == [EVENT]
 
 
-def test_every_entry_comes_once_however_many_pages(path: Path) -> None:
+def test_every_entry_is_yielded_once_across_pages(path: Path) -> None:
     events = [UUID(int=n) for n in range(3_001, 0, -1)]
     found: list[UUID] = []
-    with opened(path) as journal, Journal(path) as reader:
+    with open_writer(path) as journal, Journal(path) as reader:
         journal.write_plan(PLAN, [(HOOK, event) for event in events])
         for entry in reader:
             found.append(entry.request_id)
@@ -160,9 +161,9 @@ def test_every_entry_comes_once_however_many_pages(path: Path) -> None:
         assert len(reader) == len(events)
 
 
-def test_reading_takes_no_more_memory_for_more_entries(path: Path) -> None:
+def test_reading_needs_constant_memory(path: Path) -> None:
     def peak(path: Path, number: int) -> int:
-        with opened(path) as journal:
+        with open_writer(path) as journal:
             journal.write_plan(PLAN, ((HOOK, UUID(int=n)) for n in range(number)))
         with Journal(path) as reader:
             tracemalloc.start()
@@ -176,8 +177,8 @@ def test_reading_takes_no_more_memory_for_more_entries(path: Path) -> None:
     assert many < few * 1.5
 
 
-def test_the_last_to_close_leaves_one_file(path: Path) -> None:
-    journal = opened(path)
+def test_the_last_to_close_removes_the_other_files(path: Path) -> None:
+    journal = open_writer(path)
     journal.record_intent(HOOK, EVENT, NOW)
     reader = Journal(path)
     assert len(reader) == 1
@@ -194,7 +195,7 @@ def test_the_last_to_close_leaves_one_file(path: Path) -> None:
             attempt()
 
 
-def test_a_reader_reads_in_any_thread(path: Path) -> None:
+def test_a_reader_may_be_used_by_any_thread(path: Path) -> None:
     fill(path)
     with Journal(path) as reader:
         found: list[int] = []
@@ -204,19 +205,12 @@ def test_a_reader_reads_in_any_thread(path: Path) -> None:
         assert found == [7]
 
 
-def wait_for(path: Path, line: str) -> None:
-    """Let another process write until it has said so, then kill it."""
-    with process(WRITER, path, 1) as writer:
-        assert writer.stdout is not None
-        while writer.stdout.readline() != f"{line}\n":
-            pass
+def test_a_journal_is_read_while_another_process_writes_and_after_that_has_died(path: Path) -> None:
+    with python_process(WRITER, path, 1) as writer:
+        read_until(writer, "intent 20")
         with Journal(path) as reader:
             assert len(reader) >= 20
             assert reader.counts["delivered"] >= 19
-
-
-def test_a_journal_is_read_while_another_process_writes_and_when_that_has_died(path: Path) -> None:
-    wait_for(path, "intent 20")
     with Journal(path) as reader:
         first = list(reader)[:20]
         assert [entry.request_id.int for entry in first] == list(range(1, 21))
@@ -224,7 +218,7 @@ def test_a_journal_is_read_while_another_process_writes_and_when_that_has_died(p
 
 
 @posix
-def test_a_closed_journal_is_read_where_nothing_may_be_written(path: Path) -> None:
+def test_a_closed_journal_is_read_without_write_permission(path: Path) -> None:
     fill(path)
     with unwritable_directory(path) as directory:
         with unprivileged(), Journal(directory / path.name) as reader:
@@ -235,13 +229,11 @@ def test_a_closed_journal_is_read_where_nothing_may_be_written(path: Path) -> No
 
 @posix
 @pytest.mark.parametrize("left", [("-wal", "-shm"), ("-wal",)], ids=len)
-def test_a_journal_left_by_a_crash_is_read_where_nothing_may_be_written(
+def test_a_journal_left_by_a_crash_is_read_without_write_permission(
     path: Path, left: tuple[str, ...]
 ) -> None:
-    with process(WRITER, path, 1) as writer:
-        assert writer.stdout is not None
-        while writer.stdout.readline() != "intent 20\n":
-            pass
+    with python_process(WRITER, path, 1) as writer:
+        read_until(writer, "intent 20")
     files = [path, *(path.with_name(path.name + suffix) for suffix in left)]
     with unwritable_directory(*files) as directory:
         with unprivileged(), Journal(directory / path.name) as reader:
@@ -252,7 +244,7 @@ def test_a_journal_left_by_a_crash_is_read_where_nothing_may_be_written(
 
 
 @posix
-def test_who_may_only_read_leaves_nothing_in_the_writers_way(path: Path) -> None:
+def test_a_reader_without_write_permission_leaves_no_files(path: Path) -> None:
     fill(path)
     with unwritable_directory(path) as directory:
         (directory / path.name).chmod(0o400)

@@ -1,4 +1,4 @@
-"""The journal as its writer sees it: intents, outcomes, plans, and what the next run finds."""
+"""Writing a journal: intents, outcomes, plans, batches, and what the next run finds."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from support.journal_helpers import (
     PLAN,
     names_in,
     nonzero,
-    opened,
+    open_writer,
 )
 
 from webhooks_sdk import JournalError
 from webhooks_sdk.replay import Journal, OutcomeStatus
-from webhooks_sdk.replay._journal.rows import ErrorRecord
-from webhooks_sdk.replay._journal.writer import JournalWriter, RowState
+from webhooks_sdk.replay._journal.rows import ErrorRecord, RowState
+from webhooks_sdk.replay._journal.writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from webhooks_sdk.replay._journal.writer import Row
+    from webhooks_sdk.replay._journal.rows import Row
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(path: Path) -> Iterator[JournalWriter]:
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         yield journal
 
 
@@ -52,9 +52,9 @@ def row_of(journal: JournalWriter, request_id: UUID = EVENT) -> Row:
     return row
 
 
-def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None:
+def test_the_next_run_finds_an_intent_and_its_outcome(path: Path) -> None:
     error = ErrorRecord(kind="NotFoundError", message="no such event", status=404, retry_after=1.5)
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert (journal.run, journal.temporary, journal.path) == (1, False, path)
         assert journal.find(HOOK, EVENT) is None
         assert journal.record_intent(HOOK, EVENT, NOW) == 1
@@ -69,7 +69,7 @@ def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None
             delivery_id=OTHER,
             error=error,
         )
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert journal.run == 2
         assert nonzero(journal) == {"failed": 1}
         row = row_of(journal)
@@ -80,7 +80,7 @@ def test_an_intent_and_its_outcome_are_found_in_the_next_run(path: Path) -> None
 
 
 @pytest.mark.parametrize("status", [s for s in OutcomeStatus if s is not OutcomeStatus.SKIPPED])
-def test_each_outcome_is_kept_and_replaced_by_the_next(
+def test_an_outcome_is_kept_until_the_next_replaces_it(
     journal: JournalWriter, status: OutcomeStatus
 ) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
@@ -96,7 +96,7 @@ def test_each_outcome_is_kept_and_replaced_by_the_next(
     assert nonzero(journal) == {"delivered": 1}
 
 
-def test_a_target_is_a_subscription_and_an_event(journal: JournalWriter) -> None:
+def test_a_target_is_identified_by_subscription_and_event(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     assert journal.record_intent(OTHER, EVENT, NOW) == 1
     journal.record_outcome(OTHER, EVENT, OutcomeStatus.REJECTED, LATER)
@@ -104,7 +104,7 @@ def test_a_target_is_a_subscription_and_an_event(journal: JournalWriter) -> None
     assert nonzero(journal) == {"in_flight": 1, "rejected": 1}
 
 
-def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(journal: JournalWriter) -> None:
+def test_times_are_kept_to_the_microsecond_in_utc(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW.astimezone(timezone(timedelta(hours=5, minutes=45))))
     intent_at = row_of(journal).intent_at
     assert intent_at is not None
@@ -116,7 +116,7 @@ def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(journal: Journal
 
 
 @pytest.mark.parametrize("number", [10**30, -(10**30), 0])
-def test_no_answer_of_a_server_is_too_odd_to_be_kept(journal: JournalWriter, number: int) -> None:
+def test_extreme_values_of_a_response_are_kept(journal: JournalWriter, number: int) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     error = ErrorRecord(
         kind="APIError", message="half of \ud83d, and \0 " + "x" * 9_999, status=number
@@ -139,7 +139,7 @@ def test_no_answer_of_a_server_is_too_odd_to_be_kept(journal: JournalWriter, num
     assert len(row.error.message) < 3_000
 
 
-def test_what_was_skipped_is_no_outcome_of_a_request(journal: JournalWriter) -> None:
+def test_skipped_is_not_accepted_as_an_outcome(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(ValueError, match="skipped"):
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.SKIPPED, LATER)
@@ -158,10 +158,10 @@ def test_an_outcome_without_an_intent_is_refused(journal: JournalWriter) -> None
     assert journal.find(HOOK, EVENT) is None
 
 
-# Withdrawing
+# Cancelling an intent
 
 
-def test_withdrawing_the_first_intent_leaves_a_target_that_was_never_sent(
+def test_cancelling_the_first_intent_leaves_a_planned_target(
     journal: JournalWriter,
 ) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
@@ -172,7 +172,7 @@ def test_withdrawing_the_first_intent_leaves_a_target_that_was_never_sent(
     assert journal.record_intent(HOOK, EVENT, LATER) == 1
 
 
-def test_withdrawing_restores_the_outcome_before(journal: JournalWriter) -> None:
+def test_cancelling_restores_the_previous_outcome(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     journal.record_outcome(
         HOOK, EVENT, OutcomeStatus.REJECTED, LATER, response_status=503, duration_ms=9
@@ -185,7 +185,7 @@ def test_withdrawing_restores_the_outcome_before(journal: JournalWriter) -> None
         assert nonzero(journal) == {"rejected": 1}
 
 
-def test_withdrawing_without_an_intent_changes_nothing(journal: JournalWriter) -> None:
+def test_cancelling_without_an_intent_changes_nothing(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     journal.record_outcome(HOOK, EVENT, OutcomeStatus.REJECTED, LATER)
     before = row_of(journal)
@@ -194,14 +194,14 @@ def test_withdrawing_without_an_intent_changes_nothing(journal: JournalWriter) -
     assert nonzero(journal) == {"rejected": 1}
 
 
-# In doubt
+# Unresolved targets
 
 
-def test_doubt_begins_with_the_first_request_that_may_have_arrived(path: Path) -> None:
-    with opened(path) as journal:
+def test_open_since_is_the_first_request_that_may_have_arrived(path: Path) -> None:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
         assert row_of(journal).open_since == NOW
-    with opened(path) as journal:  # as after a crash
+    with open_writer(path) as journal:  # as after a crash
         journal.record_intent(HOOK, EVENT, LATER)
         assert (row_of(journal).intent_at, row_of(journal).open_since) == (LATER, NOW)
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.UNKNOWN, LATER)
@@ -216,16 +216,16 @@ def test_doubt_begins_with_the_first_request_that_may_have_arrived(path: Path) -
         assert row_of(journal).open_since == MUCH_LATER
 
 
-def test_unanswered_is_what_is_unknown_or_was_left_in_flight(path: Path) -> None:
-    left, unknown, answered, now_in_flight = (UUID(int=n) for n in (40, 30, 20, 10))
-    with opened(path) as journal:
-        for event in (left, unknown, answered):
+def test_unresolved_targets_are_unknown_or_were_left_in_flight(path: Path) -> None:
+    left, unknown, accepted, now_in_flight = (UUID(int=n) for n in (40, 30, 20, 10))
+    with open_writer(path) as journal:
+        for event in (left, unknown, accepted):
             journal.record_intent(HOOK, event, NOW)
         journal.record_outcome(HOOK, unknown, OutcomeStatus.UNKNOWN, LATER)
-        journal.record_outcome(HOOK, answered, OutcomeStatus.ACCEPTED, LATER)
-        # What this run has in flight itself is not in doubt yet.
+        journal.record_outcome(HOOK, accepted, OutcomeStatus.ACCEPTED, LATER)
+        # Targets in flight in this run are not unresolved.
         assert [row.request_id for row in journal.unresolved()] == [unknown]
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, now_in_flight, NOW)
         found: list[UUID] = []
         for row in journal.unresolved():
@@ -235,27 +235,27 @@ def test_unanswered_is_what_is_unknown_or_was_left_in_flight(path: Path) -> None
         assert list(journal.unresolved()) == []
 
 
-# What is left for this run
+# Unseen targets
 
 
-def test_untouched_is_what_this_run_has_not_dealt_with(path: Path) -> None:
+def test_unseen_targets_are_those_this_run_has_not_handled(path: Path) -> None:
     events = [UUID(int=n) for n in (9, 3, 7, 1, 5)]
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         for event in events:
             journal.record_intent(HOOK, event, NOW)
             journal.record_outcome(HOOK, event, OutcomeStatus.REJECTED, LATER)
         assert list(journal.unseen()) == []
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.mark_seen(HOOK, events[1])
         journal.record_intent(HOOK, events[2], LATER)
-        # A look-up settles what the run has yet to report.
+        # An outcome from a look-up does not mark the target as seen.
         journal.record_outcome(HOOK, events[3], OutcomeStatus.DELIVERED, LATER)
         assert [row.request_id for row in journal.unseen()] == [events[0], events[3], events[4]]
         assert row_of(journal, events[1]).run == 2
         assert row_of(journal, events[1]).attempts == 1
 
 
-def test_untouched_may_be_written_while_it_is_read(journal: JournalWriter) -> None:
+def test_targets_may_be_written_while_unseen_ones_are_read(journal: JournalWriter) -> None:
     events = [UUID(int=n) for n in range(12, 1_512)]
     journal.write_plan(PLAN, [(HOOK, event) for event in events])
     found: list[UUID] = []
@@ -264,7 +264,7 @@ def test_untouched_may_be_written_while_it_is_read(journal: JournalWriter) -> No
         journal.record_intent(HOOK, row.request_id, NOW)
         later = UUID(int=row.request_id.int + 1)
         if row.request_id.int % 3 == 0 and later in events:
-            journal.mark_seen(HOOK, later)  # not to be yielded any more
+            journal.mark_seen(HOOK, later)  # must not be yielded any more
     assert found == [event for event in events if event.int % 3 != 1]
 
 
@@ -272,34 +272,34 @@ def test_untouched_may_be_written_while_it_is_read(journal: JournalWriter) -> No
 
 
 def test_a_plan_is_written_once_with_its_targets(path: Path) -> None:
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert journal.plan is None
         journal.write_plan(PLAN, [(HOOK, EVENT), (HOOK, OTHER), (HOOK, EVENT)])
         assert nonzero(journal) == {"planned": 2}
         with pytest.raises(JournalError, match="another replay"):
             journal.write_plan(PLAN, [])
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert journal.plan == PLAN
         assert nonzero(journal) == {"planned": 2}
         assert [row.request_id for row in journal.unseen()] == [EVENT, OTHER]
         assert journal.record_intent(HOOK, EVENT, NOW) == 1
 
 
-def test_a_plan_of_nothing_is_a_plan(path: Path) -> None:
+def test_an_empty_plan_is_kept(path: Path) -> None:
     plan = evolve(PLAN, oldest_listed=None, covers_since=False, total=0)
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.write_plan(plan, [])
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert journal.plan == plan
 
 
-def test_a_plan_is_written_as_a_whole_or_not_at_all(path: Path) -> None:
+def test_a_plan_is_written_completely_or_not_at_all(path: Path) -> None:
     def broken() -> Iterator[tuple[UUID, UUID]]:
         yield from ((HOOK, UUID(int=n)) for n in range(5_000))
-        raise RuntimeError("the list broke off")
+        raise RuntimeError("the list failed")
 
-    with opened(path) as journal:
-        with pytest.raises(RuntimeError, match="broke off"):
+    with open_writer(path) as journal:
+        with pytest.raises(RuntimeError, match="list failed"):
             journal.write_plan(PLAN, broken())
         assert (journal.plan, nonzero(journal)) == (None, {})
         assert journal.find(HOOK, UUID(int=0)) is None
@@ -307,7 +307,7 @@ def test_a_plan_is_written_as_a_whole_or_not_at_all(path: Path) -> None:
         assert (journal.plan, nonzero(journal)) == (PLAN, {"planned": 1})
 
 
-def test_a_journal_of_given_targets_takes_no_plan(journal: JournalWriter) -> None:
+def test_a_journal_with_targets_refuses_a_plan(journal: JournalWriter) -> None:
     journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(JournalError, match="another replay"):
         journal.write_plan(PLAN, [(HOOK, OTHER)])
@@ -318,18 +318,18 @@ def test_a_journal_of_given_targets_takes_no_plan(journal: JournalWriter) -> Non
 
 
 def test_a_journal_belongs_to_one_api(path: Path) -> None:
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
     with pytest.raises(JournalError, match=BASE_URL) as caught:
         JournalWriter.open(path, base_url="https://staging.example")
     assert "https://staging.example" in str(caught.value)
-    with opened(path) as journal:
-        assert journal.run == 2  # the refused one was no run
+    with open_writer(path) as journal:
+        assert journal.run == 2  # the refused writer did not start a run
         assert row_of(journal).attempts == 1
 
 
-def test_after_closing_one_file_is_left(path: Path) -> None:
-    journal = opened(path)
+def test_after_closing_one_file_remains(path: Path) -> None:
+    journal = open_writer(path)
     journal.record_intent(HOOK, EVENT, NOW)
     journal.close()
     journal.close()
@@ -345,11 +345,9 @@ def test_after_closing_one_file_is_left(path: Path) -> None:
             attempt()
 
 
-def test_a_temporary_journal_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_temporary_journal_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with opened(None) as journal, opened(None) as other:
+    with open_writer(None) as journal, open_writer(None) as other:
         assert journal.temporary
         assert journal.path != other.path
         assert journal.path.is_relative_to(tmp_path)
@@ -358,37 +356,39 @@ def test_a_temporary_journal_leaves_nothing(
     assert names_in(tmp_path) == []
 
 
-def test_a_temporary_journal_needs_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_journal_that_cannot_be_created_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(JournalError, match="temporary journal"):
-        opened(None)
+        open_writer(None)
 
 
-def test_a_durable_journal_is_a_journal(path: Path) -> None:
-    with opened(path, durable=True) as journal:
+def test_a_durable_journal_can_be_reopened(path: Path) -> None:
+    with open_writer(path, durable=True) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert row_of(journal).attempts == 1
 
 
 def test_all_threads_may_write(path: Path) -> None:
     events = [UUID(int=n) for n in range(1, 801)]
-    with opened(path) as shared:
+    with open_writer(path) as shared:
 
-        def carry_out(event: UUID) -> int:
+        def record(event: UUID) -> int:
             attempts = shared.record_intent(HOOK, event, NOW)
             shared.record_outcome(HOOK, event, OutcomeStatus.DELIVERED, LATER, response_status=200)
             return attempts
 
         with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(carry_out, events)) == {1}
+            assert set(pool.map(record, events)) == {1}
         assert nonzero(shared) == {"delivered": len(events)}
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert {row.request_id for row in journal.unseen()} == set(events)
 
 
-def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
-    with opened(path) as journal, Journal(path) as reader:
+def test_a_batch_is_written_by_flush(path: Path) -> None:
+    with open_writer(path) as journal, Journal(path) as reader:
         journal.begin_batch()
         journal.begin_batch()
         assert journal.add(HOOK, EVENT, NOW)
@@ -404,11 +404,11 @@ def test_what_is_held_is_written_at_once_or_not_at_all(path: Path) -> None:
         journal.flush()
 
 
-def test_what_was_held_when_the_process_died_was_not_written(path: Path) -> None:
-    with opened(path) as journal:
+def test_an_unflushed_batch_is_not_written(path: Path) -> None:
+    with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
         journal.begin_batch()
         journal.record_intent(HOOK, OTHER, NOW)
-    with opened(path) as journal:
+    with open_writer(path) as journal:
         assert journal.find(HOOK, OTHER) is None
         assert row_of(journal).state is RowState.IN_FLIGHT

@@ -1,4 +1,4 @@
-"""How many may be in flight: one, more while it goes well, fewer in distress, never none."""
+"""The concurrency limiter grows while all is well, shrinks on overload, and stays within bounds."""
 
 from __future__ import annotations
 
@@ -11,212 +11,220 @@ from hypothesis import strategies as st
 from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
 from webhooks_sdk.replay._throttling.signals import Signal
 
-FINE, NEUTRAL, OVERLOAD = Signal.FINE, Signal.NEUTRAL, Signal.OVERLOAD
+HEALTHY, NEUTRAL, OVERLOAD = Signal.HEALTHY, Signal.NEUTRAL, Signal.OVERLOAD
 
 
-def fill(window: ConcurrencyLimiter) -> list[int]:
+def fill(limiter: ConcurrencyLimiter) -> list[int]:
     tickets = list[int]()
-    while window.has_room:
-        tickets.append(window.started())
+    while limiter.has_room:
+        tickets.append(limiter.acquire())
     return tickets
 
 
 def rounds(
-    window: ConcurrencyLimiter, *signals: Signal, duration_ms: float | None = None
+    limiter: ConcurrencyLimiter, *signals: Signal, duration_ms: float | None = None
 ) -> list[int]:
-    """Fill it and let all of them end alike, for each signal; return the size after each."""
+    """Fill the limiter and end all requests with each signal; return the size after each."""
     sizes = list[int]()
     for signal in signals:
-        for ticket in fill(window):
-            window.finished(ticket, signal, binding=False, duration_ms=duration_ms)
-        sizes.append(window.size)
+        for ticket in fill(limiter):
+            limiter.release(ticket, signal, rate_limited=False, duration_ms=duration_ms)
+        sizes.append(limiter.size)
     return sizes
 
 
-def at(size: int, *, limit: int = 100) -> ConcurrencyLimiter:
-    """Return one of this size, after a first distress."""
-    window = ConcurrencyLimiter(limit)
-    # Eight rounds until it is two, and one for each more.
-    rounds(window, OVERLOAD, *[FINE] * (size + 6))
-    assert window.size == size
-    return window
+def limiter_of_size(size: int, *, limit: int = 100) -> ConcurrencyLimiter:
+    """Return a limiter of this size, after a first overload."""
+    limiter = ConcurrencyLimiter(limit)
+    # Eight rounds to grow to two, and one for each further step.
+    rounds(limiter, OVERLOAD, *[HEALTHY] * (size + 6))
+    assert limiter.size == size
+    return limiter
 
 
-def test_it_begins_with_one_and_doubles_up_to_the_limit() -> None:
-    window = ConcurrencyLimiter(20)
-    assert window.size == 1
-    assert rounds(window, *[FINE] * 6) == [2, 4, 8, 16, 20, 20]
-    assert len(fill(window)) == 20
-    assert window.in_flight == 20
+def test_it_starts_at_one_and_doubles_up_to_the_limit() -> None:
+    limiter = ConcurrencyLimiter(20)
+    assert limiter.size == 1
+    assert rounds(limiter, *[HEALTHY] * 6) == [2, 4, 8, 16, 20, 20]
+    assert len(fill(limiter)) == 20
+    assert limiter.in_flight == 20
 
 
-def test_after_the_first_distress_it_grows_by_one_a_round() -> None:
-    window = ConcurrencyLimiter(20)
-    assert rounds(window, FINE, FINE, FINE, OVERLOAD, FINE, FINE, FINE) == [2, 4, 8, 4, 5, 6, 7]
+def test_after_the_first_overload_it_grows_by_one_a_round() -> None:
+    limiter = ConcurrencyLimiter(20)
+    assert rounds(limiter, HEALTHY, HEALTHY, HEALTHY, OVERLOAD, HEALTHY, HEALTHY, HEALTHY) == [
+        2,
+        4,
+        8,
+        4,
+        5,
+        6,
+        7,
+    ]
 
 
-def test_the_size_that_was_too_much_is_tried_again_after_eight_rounds() -> None:
-    window = at(8)
-    rounds(window, OVERLOAD)
-    assert rounds(window, *[FINE] * 3) == [5, 6, 7]
-    assert rounds(window, *[FINE] * 8) == [7] * 7 + [8]
-    assert rounds(window, *[FINE] * 3) == [9, 10, 11]
+def test_an_overloaded_size_is_tried_again_after_eight_rounds() -> None:
+    limiter = limiter_of_size(8)
+    rounds(limiter, OVERLOAD)
+    assert rounds(limiter, *[HEALTHY] * 3) == [5, 6, 7]
+    assert rounds(limiter, *[HEALTHY] * 8) == [7] * 7 + [8]
+    assert rounds(limiter, *[HEALTHY] * 3) == [9, 10, 11]
 
 
-def test_so_is_a_second_one_where_one_was_too_much() -> None:
-    window = ConcurrencyLimiter(8)
-    assert rounds(window, OVERLOAD, *[FINE] * 8) == [1] * 8 + [2]
-    assert rounds(window, *[FINE] * 2) == [3, 4]
+def test_an_overload_at_size_one_delays_size_two_by_eight_rounds() -> None:
+    limiter = ConcurrencyLimiter(8)
+    assert rounds(limiter, OVERLOAD, *[HEALTHY] * 8) == [1] * 8 + [2]
+    assert rounds(limiter, *[HEALTHY] * 2) == [3, 4]
 
 
-def test_distress_halves_it_down_to_one() -> None:
-    assert rounds(at(23), *[OVERLOAD] * 6) == [11, 5, 2, 1, 1, 1]
+def test_an_overload_halves_it_down_to_one() -> None:
+    assert rounds(limiter_of_size(23), *[OVERLOAD] * 6) == [11, 5, 2, 1, 1, 1]
 
 
-@pytest.mark.parametrize("late", [FINE, OVERLOAD])
-def test_what_was_sent_before_the_last_decrease_says_nothing_any_more(late: Signal) -> None:
-    window = at(16)
-    first, *others = fill(window)
-    window.finished(first, OVERLOAD, binding=False)
-    assert window.size == 8
+@pytest.mark.parametrize("late", [HEALTHY, OVERLOAD])
+def test_requests_sent_before_the_last_decrease_do_not_change_the_size(late: Signal) -> None:
+    limiter = limiter_of_size(16)
+    first, *others = fill(limiter)
+    limiter.release(first, OVERLOAD, rate_limited=False)
+    assert limiter.size == 8
     for ticket in others[:8]:
-        window.finished(ticket, late, binding=False, duration_ms=9_000)
-    assert window.in_flight == 7
-    new = fill(window)
+        limiter.release(ticket, late, rate_limited=False, duration_ms=9_000)
+    assert limiter.in_flight == 7
+    new = fill(limiter)
     for ticket in others[8:]:
-        window.finished(ticket, late, binding=False, duration_ms=9_000)
-    assert window.size == 8
-    window.finished(new[0], OVERLOAD, binding=False)
-    assert window.size == 4
+        limiter.release(ticket, late, rate_limited=False, duration_ms=9_000)
+    assert limiter.size == 8
+    limiter.release(new[0], OVERLOAD, rate_limited=False)
+    assert limiter.size == 4
 
 
-def test_nor_does_what_went_well_before_it() -> None:
-    window = at(8)
-    *well, last = fill(window)
-    for ticket in well:
-        window.finished(ticket, FINE, binding=False)
-    window.finished(last, OVERLOAD, binding=False)
-    assert window.size == 4
-    new = fill(window)
+def test_successes_before_a_decrease_do_not_count_towards_growth() -> None:
+    limiter = limiter_of_size(8)
+    *healthy, last = fill(limiter)
+    for ticket in healthy:
+        limiter.release(ticket, HEALTHY, rate_limited=False)
+    limiter.release(last, OVERLOAD, rate_limited=False)
+    assert limiter.size == 4
+    new = fill(limiter)
     for ticket in new[:3]:
-        window.finished(ticket, FINE, binding=False)
-        assert window.size == 4
-    window.finished(new[3], FINE, binding=False)
-    assert window.size == 5
+        limiter.release(ticket, HEALTHY, rate_limited=False)
+        assert limiter.size == 4
+    limiter.release(new[3], HEALTHY, rate_limited=False)
+    assert limiter.size == 5
 
 
-def test_neutral_changes_nothing() -> None:
-    assert rounds(at(7), *[NEUTRAL] * 5) == [7] * 5
-    window = ConcurrencyLimiter(8)
-    assert rounds(window, NEUTRAL, FINE, NEUTRAL, FINE) == [1, 2, 2, 4]
+def test_neutral_signals_do_not_change_the_size() -> None:
+    assert rounds(limiter_of_size(7), *[NEUTRAL] * 5) == [7] * 5
+    limiter = ConcurrencyLimiter(8)
+    assert rounds(limiter, NEUTRAL, HEALTHY, NEUTRAL, HEALTHY) == [1, 2, 2, 4]
 
 
-def test_it_does_not_grow_while_the_pace_binds() -> None:
-    window = at(7)
+def test_it_does_not_grow_while_rate_limited() -> None:
+    limiter = limiter_of_size(7)
     for _ in range(10):
-        for ticket in fill(window):
-            window.finished(ticket, FINE, binding=True)
-    assert window.size == 7
+        for ticket in fill(limiter):
+            limiter.release(ticket, HEALTHY, rate_limited=True)
+    assert limiter.size == 7
 
 
 @pytest.mark.parametrize("limit", [4, 100])
-def test_it_does_not_grow_unless_it_was_full(limit: int) -> None:
-    window = ConcurrencyLimiter(limit)
-    rounds(window, FINE, FINE)
+def test_it_grows_only_if_it_was_full(limit: int) -> None:
+    limiter = ConcurrencyLimiter(limit)
+    rounds(limiter, HEALTHY, HEALTHY)
     for _ in range(50):
-        tickets = [window.started() for _ in range(3)]
+        tickets = [limiter.acquire() for _ in range(3)]
         for ticket in tickets:
-            window.finished(ticket, FINE, binding=False)
-    assert window.size == 4
+            limiter.release(ticket, HEALTHY, rate_limited=False)
+    assert limiter.size == 4
 
 
-def test_it_was_full_also_for_those_that_end_in_one_go() -> None:
-    window = ConcurrencyLimiter(100)
-    rounds(window, FINE, FINE, FINE)
-    tickets = fill(window)
+def test_it_counts_as_full_for_requests_that_end_together() -> None:
+    limiter = ConcurrencyLimiter(100)
+    rounds(limiter, HEALTHY, HEALTHY, HEALTHY)
+    tickets = fill(limiter)
     for ticket in reversed(tickets):
-        window.finished(ticket, FINE, binding=False)
-    assert window.size == 16
+        limiter.release(ticket, HEALTHY, rate_limited=False)
+    assert limiter.size == 16
 
 
-def test_distress_counts_while_the_pace_binds() -> None:
-    window = at(8)
-    window.finished(fill(window)[0], OVERLOAD, binding=True)
-    assert window.size == 4
+def test_an_overload_halves_it_while_rate_limited() -> None:
+    limiter = limiter_of_size(8)
+    limiter.release(fill(limiter)[0], OVERLOAD, rate_limited=True)
+    assert limiter.size == 4
 
 
-# LatencyTracker
+# Latency
 
 
-def test_a_sharp_rise_of_durations_is_distress() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    assert window.size == 16
-    rounds(window, *[FINE] * 3, duration_ms=1_000)
-    assert window.size < 16
+def test_a_sharp_rise_of_latency_is_an_overload() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    assert limiter.size == 16
+    rounds(limiter, *[HEALTHY] * 3, duration_ms=1_000)
+    assert limiter.size < 16
 
 
-def test_durations_from_before_a_decrease_cause_no_other() -> None:
-    window = at(30)
-    first = fill(window)
+def test_durations_from_before_a_decrease_do_not_cause_another() -> None:
+    limiter = limiter_of_size(30)
+    first = fill(limiter)
     for ticket in first[:8]:
-        window.finished(ticket, FINE, binding=True, duration_ms=200)
+        limiter.release(ticket, HEALTHY, rate_limited=True, duration_ms=200)
     for ticket in first[8:]:
-        window.finished(ticket, NEUTRAL, binding=True)
-    second = fill(window)
+        limiter.release(ticket, NEUTRAL, rate_limited=True)
+    second = fill(limiter)
     for ticket in second[:22]:
-        window.finished(ticket, FINE, binding=True, duration_ms=1_000)
-    window.finished(second[22], OVERLOAD, binding=True)
-    assert window.size == 15
-    for ticket in fill(window)[:4]:
-        window.finished(ticket, FINE, binding=True, duration_ms=200)
-    assert window.size == 15
+        limiter.release(ticket, HEALTHY, rate_limited=True, duration_ms=1_000)
+    limiter.release(second[22], OVERLOAD, rate_limited=True)
+    assert limiter.size == 15
+    for ticket in fill(limiter)[:4]:
+        limiter.release(ticket, HEALTHY, rate_limited=True, duration_ms=200)
+    assert limiter.size == 15
 
 
-def test_one_slow_answer_is_none() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    window.finished(fill(window)[0], FINE, binding=False, duration_ms=59_000)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    assert window.size == 16
+def test_one_slow_response_is_not_an_overload() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    limiter.release(fill(limiter)[0], HEALTHY, rate_limited=False, duration_ms=59_000)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    assert limiter.size == 16
 
 
-def test_milliseconds_are_no_distress() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=2)
-    assert set(rounds(window, *[FINE] * 50, duration_ms=9)) == {16}
+def test_a_rise_of_milliseconds_is_not_an_overload() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=2)
+    assert set(rounds(limiter, *[HEALTHY] * 50, duration_ms=9)) == {16}
 
 
-def test_a_level_that_lasts_becomes_normal_in_the_end() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    sizes = rounds(window, *[FINE] * 300, duration_ms=5_000)
+def test_a_lasting_latency_becomes_the_baseline() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    sizes = rounds(limiter, *[HEALTHY] * 300, duration_ms=5_000)
     assert min(sizes) == 1
     assert sizes[-1] == 16
 
 
-def test_it_does_not_grow_before_it_is_known_to_be_small_enough() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    while window.size == 16:
-        rounds(window, FINE, duration_ms=1_000)
-    assert rounds(window, FINE, duration_ms=200) == [8]
-    assert rounds(window, *[FINE] * 4, duration_ms=200)[-1] > 8
+def test_after_a_latency_rise_it_grows_only_once_a_batch_is_normal() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    while limiter.size == 16:
+        rounds(limiter, HEALTHY, duration_ms=1_000)
+    assert rounds(limiter, HEALTHY, duration_ms=200) == [8]
+    assert rounds(limiter, *[HEALTHY] * 4, duration_ms=200)[-1] > 8
 
 
-def test_what_has_no_duration_cannot_keep_it_small() -> None:
-    window = ConcurrencyLimiter(16)
-    rounds(window, *[FINE] * 12, duration_ms=200)
-    while window.size == 16:
-        rounds(window, FINE, duration_ms=1_000)
-    assert rounds(window, *[FINE] * 2) == [9, 10]
+def test_after_a_latency_rise_it_grows_on_responses_without_duration() -> None:
+    limiter = ConcurrencyLimiter(16)
+    rounds(limiter, *[HEALTHY] * 12, duration_ms=200)
+    while limiter.size == 16:
+        rounds(limiter, HEALTHY, duration_ms=1_000)
+    assert rounds(limiter, *[HEALTHY] * 2) == [9, 10]
 
 
-# What holds whatever happens
+# Properties
 
 
 ENDS = st.tuples(
-    st.sampled_from([FINE, FINE, FINE, NEUTRAL, OVERLOAD]),
+    st.sampled_from([HEALTHY, HEALTHY, HEALTHY, NEUTRAL, OVERLOAD]),
     st.booleans(),
     st.one_of(st.none(), st.floats(0, 1e5)),
     st.integers(0, 10),
@@ -224,46 +232,46 @@ ENDS = st.tuples(
 
 
 @given(st.integers(1, 40), st.lists(st.one_of(st.none(), ENDS), max_size=300))
-def test_it_keeps_to_its_bounds(
+def test_the_size_stays_within_its_bounds(
     limit: int, steps: list[tuple[Signal, bool, float | None, int] | None]
 ) -> None:
-    window = ConcurrencyLimiter(limit)
-    flying = deque[int]()
-    known = newest = 0
+    limiter = ConcurrencyLimiter(limit)
+    in_flight = deque[int]()
+    last_decrease = newest = 0
     for step in steps:
-        if step is None or not flying:
-            flying.extend(fill(window))
-            newest = max(newest, *flying)
-            assert window.in_flight == len(flying) <= limit
+        if step is None or not in_flight:
+            in_flight.extend(fill(limiter))
+            newest = max(newest, *in_flight)
+            assert limiter.in_flight == len(in_flight) <= limit
             continue
-        signal, binding, duration, which = step
-        flying.rotate(which)
-        ticket, before = flying.popleft(), window.size
-        window.finished(ticket, signal, binding=binding, duration_ms=duration)
-        assert 1 <= window.size <= limit
-        if window.size < before:
-            # Once for all that were in flight: this one was sent after the decrease before it.
-            assert ticket > known
-            assert window.size == before // 2
-        if window.size < before or (signal is OVERLOAD and ticket > known):
-            known = newest
-        if binding or signal is not FINE:
-            assert window.size <= before
-        assert window.size <= before + 1
-    for ticket in flying:
-        window.finished(ticket, OVERLOAD, binding=True)
-    assert window.in_flight == 0
-    assert window.has_room
+        signal, rate_limited, duration, which = step
+        in_flight.rotate(which)
+        ticket, before = in_flight.popleft(), limiter.size
+        limiter.release(ticket, signal, rate_limited=rate_limited, duration_ms=duration)
+        assert 1 <= limiter.size <= limit
+        if limiter.size < before:
+            # Only once for all in flight: this request was sent after the previous decrease.
+            assert ticket > last_decrease
+            assert limiter.size == before // 2
+        if limiter.size < before or (signal is OVERLOAD and ticket > last_decrease):
+            last_decrease = newest
+        if rate_limited or signal is not HEALTHY:
+            assert limiter.size <= before
+        assert limiter.size <= before + 1
+    for ticket in in_flight:
+        limiter.release(ticket, OVERLOAD, rate_limited=True)
+    assert limiter.in_flight == 0
+    assert limiter.has_room
 
 
 @given(st.integers(1, 64), st.lists(ENDS, max_size=100))
-def test_when_all_is_well_again_it_reaches_its_limit(
+def test_after_any_history_it_reaches_its_limit(
     limit: int, past: list[tuple[Signal, bool, float | None, int]]
 ) -> None:
-    window = ConcurrencyLimiter(limit)
-    for signal, binding, duration, _ in past:
-        tickets = fill(window)
+    limiter = ConcurrencyLimiter(limit)
+    for signal, rate_limited, duration, _ in past:
+        tickets = fill(limiter)
         for ticket in tickets:
-            window.finished(ticket, signal, binding=binding, duration_ms=duration)
-    rounds(window, *[FINE] * (limit + 200), duration_ms=500)
-    assert window.size == limit
+            limiter.release(ticket, signal, rate_limited=rate_limited, duration_ms=duration)
+    rounds(limiter, *[HEALTHY] * (limit + 200), duration_ms=500)
+    assert limiter.size == limit

@@ -1,4 +1,4 @@
-"""Whether a subscriber gets slower: sharply, and under our load."""
+"""The latency tracker detects a sharp rise over the baseline, and adapts the baseline."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def judged(
-    durations: LatencyTracker, values: Iterable[float], *, alone: bool = False
+def verdicts(
+    tracker: LatencyTracker, values: Iterable[float], *, sequential: bool = False
 ) -> list[bool | None]:
-    """Return the judgements that are one."""
-    said = [durations.rising(value, alone=alone) for value in values]
-    return [judgement for judgement in said if judgement is not None]
+    """Return the verdicts of the batches that were completed."""
+    found = [tracker.record(value, sequential=sequential) for value in values]
+    return [rises for rises in found if rises is not None]
 
 
-def used_to(level: float) -> LatencyTracker:
-    durations = LatencyTracker()
-    assert judged(durations, [level] * 32) == [False, False]
-    return durations
+def tracker_with_baseline(baseline: float) -> LatencyTracker:
+    tracker = LatencyTracker()
+    assert verdicts(tracker, [baseline] * 32) == [False, False]
+    return tracker
 
 
 @pytest.mark.parametrize(
@@ -46,64 +46,64 @@ def used_to(level: float) -> LatencyTracker:
         (500, 5, False),
     ],
 )
-def test_twice_the_baseline_and_a_tenth_of_a_second_more_is_a_sharp_rise(
+def test_a_sharp_rise_is_twice_the_baseline_and_100_ms_more(
     before: float, after: float, rising: bool
 ) -> None:
-    assert judged(used_to(before), [after] * 24) == [rising]
+    assert verdicts(tracker_with_baseline(before), [after] * 24) == [rising]
 
 
-def test_a_few_slow_ones_are_no_rise() -> None:
-    assert judged(used_to(100), [60_000] + [100] * 23) == [False]
-    assert judged(used_to(100), [60_000] * 17 + [100] * 7) == [False]
+def test_a_few_slow_responses_are_not_a_rise() -> None:
+    assert verdicts(tracker_with_baseline(100), [60_000] + [100] * 23) == [False]
+    assert verdicts(tracker_with_baseline(100), [60_000] * 17 + [100] * 7) == [False]
 
 
-def test_a_batch_is_judged_by_itself() -> None:
-    durations = used_to(100)
-    assert judged(durations, [900] * 23) == []
-    durations.forget()
-    assert judged(durations, [100] * 24) == [False]
+def test_a_discarded_batch_does_not_affect_the_next() -> None:
+    tracker = tracker_with_baseline(100)
+    assert verdicts(tracker, [900] * 23) == []
+    tracker.discard_batch()
+    assert verdicts(tracker, [100] * 24) == [False]
 
 
-def test_the_baseline_follows_what_is_shorter() -> None:
-    durations = used_to(1_000)
-    assert judged(durations, [200] * 24 * 20) == [False] * 20
-    assert judged(durations, [900] * 24) == [True]
+def test_the_baseline_follows_shorter_durations() -> None:
+    tracker = tracker_with_baseline(1_000)
+    assert verdicts(tracker, [200] * 24 * 20) == [False] * 20
+    assert verdicts(tracker, [900] * 24) == [True]
 
 
-def test_a_slow_rise_under_load_is_seen_in_the_end() -> None:
-    durations = used_to(500)
+def test_a_slow_rise_under_load_is_detected() -> None:
+    tracker = tracker_with_baseline(500)
     slower = [500 + step for step in range(2_000)]
-    assert judged(durations, slower).index(True) < 30
+    assert verdicts(tracker, slower).index(True) < 30
 
 
-def test_what_they_take_alone_becomes_the_baseline() -> None:
-    durations = used_to(100)
-    assert judged(durations, [900] * 24) == [True]
-    assert judged(durations, [900] * 12, alone=True) == [True]
-    assert judged(durations, [900] * 12, alone=True) == [False]
-    assert judged(durations, [1_700] * 24) == [False]
-    assert judged(durations, [1_900] * 24) == [True]
+def test_sequential_durations_become_the_baseline() -> None:
+    tracker = tracker_with_baseline(100)
+    assert verdicts(tracker, [900] * 24) == [True]
+    assert verdicts(tracker, [900] * 12, sequential=True) == [True]
+    assert verdicts(tracker, [900] * 12, sequential=True) == [False]
+    assert verdicts(tracker, [1_700] * 24) == [False]
+    assert verdicts(tracker, [1_900] * 24) == [True]
 
 
-def test_a_small_rise_alone_is_followed_too() -> None:
-    durations = used_to(500)
-    assert judged(durations, [900] * 12 * 40, alone=True) == [False] * 40
-    assert judged(durations, [1_700] * 24) == [False]
+def test_the_baseline_follows_a_small_sequential_rise() -> None:
+    tracker = tracker_with_baseline(500)
+    assert verdicts(tracker, [900] * 12 * 40, sequential=True) == [False] * 40
+    assert verdicts(tracker, [1_700] * 24) == [False]
 
 
 @pytest.mark.parametrize("spread", [0.3, 0.6, 1.0])
-def test_a_wide_spread_is_no_rise(spread: float) -> None:
-    # Log-normal, as durations are: at 1.0 every sixth takes more than 2.7 times the median.
-    chance = random.Random(7)  # noqa: S311 - no secret
-    said = judged(LatencyTracker(), (500 * exp(chance.gauss(0, spread)) for _ in range(24_000)))
-    assert said.count(True) <= 0.01 * len(said)
+def test_a_wide_spread_is_not_a_rise(spread: float) -> None:
+    # Log-normal, as durations are: at 1.0 one in six is longer than 2.7 times the median.
+    rng = random.Random(7)  # noqa: S311 - not for security
+    found = verdicts(LatencyTracker(), (500 * exp(rng.gauss(0, spread)) for _ in range(24_000)))
+    assert found.count(True) <= 0.01 * len(found)
 
 
 @pytest.mark.parametrize("value", [-1, -inf, nan])
-def test_what_is_no_time_is_left_out(value: float) -> None:
-    durations = used_to(100)
-    assert judged(durations, [value] * 100) == []
-    assert judged(durations, [900] * 24) == [True]
+def test_invalid_durations_are_ignored(value: float) -> None:
+    tracker = tracker_with_baseline(100)
+    assert verdicts(tracker, [value] * 100) == []
+    assert verdicts(tracker, [900] * 24) == [True]
 
 
 @given(
@@ -114,11 +114,11 @@ def test_what_is_no_time_is_left_out(value: float) -> None:
         max_size=200,
     )
 )
-def test_any_durations_are_taken_and_a_level_that_lasts_alone_is_normal_in_the_end(
+def test_after_any_history_lasting_sequential_durations_become_the_baseline(
     values: list[tuple[float, bool]],
 ) -> None:
-    durations = LatencyTracker()
-    for value, alone in values:
-        durations.rising(value, alone=alone)
-    durations.forget()
-    assert judged(durations, [300] * 48, alone=True)[-1] is False
+    tracker = LatencyTracker()
+    for value, sequential in values:
+        tracker.record(value, sequential=sequential)
+    tracker.discard_batch()
+    assert verdicts(tracker, [300] * 48, sequential=True)[-1] is False

@@ -1,4 +1,4 @@
-"""What the end of one redelivery says: send it again, wait, send fewer at once."""
+"""Which failures may be sent again, and which results indicate an overload."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from webhooks_sdk.replay._throttling.signals import (
     Signal,
     backoff,
     classify_signal,
-    deferred,
-    resendable,
+    is_deferred,
+    is_resendable,
 )
 
-FINE, NEUTRAL, OVERLOAD = Signal.FINE, Signal.NEUTRAL, Signal.OVERLOAD
+HEALTHY, NEUTRAL, OVERLOAD = Signal.HEALTHY, Signal.NEUTRAL, Signal.OVERLOAD
 
 
 def failure(
@@ -43,12 +43,12 @@ LOST = failure(None, unknown=True, kind=errors.APIConnectionError)
 TIMED_OUT = failure(None, unknown=True, kind=errors.APITimeoutError)
 UNREADABLE = failure(200, unknown=True, kind=errors.ResponseDecodeError)
 NO_TOKEN = failure(None, kind=errors.AuthenticationError)
-REFUSED_TOKEN = failure(401, kind=errors.AuthenticationError)
-REFUSED_CREDENTIALS = failure(400, kind=errors.AuthenticationError)
+TOKEN_REJECTED = failure(401, kind=errors.AuthenticationError)
+CREDENTIALS_REJECTED = failure(400, kind=errors.AuthenticationError)
 FORBIDDEN = failure(403, kind=errors.PermissionDeniedError)
 LIMITED = failure(429, retry_after=3, kind=errors.RateLimitError)
-LIMITED_AT_SOME_TIME = failure(429, kind=errors.RateLimitError)
-LIMITED_AFTER_ANOTHER = failure(429, unknown=True, kind=errors.RateLimitError)
+LIMITED_WITHOUT_TIME = failure(429, kind=errors.RateLimitError)
+LIMITED_AFTER_LOST = failure(429, unknown=True, kind=errors.RateLimitError)
 LATER = failure(503, retry_after=0, kind=errors.InternalServerError)
 TOKEN_SERVER_DOWN = failure(503, kind=errors.InternalServerError)
 TOKEN_SERVER_SLOW = failure(408, kind=errors.APIStatusError)
@@ -63,12 +63,12 @@ ERRORS = [
     (TIMED_OUT, False, False, OVERLOAD),
     (UNREADABLE, False, False, OVERLOAD),
     (NO_TOKEN, False, False, NEUTRAL),
-    (REFUSED_TOKEN, False, False, NEUTRAL),
-    (REFUSED_CREDENTIALS, False, False, NEUTRAL),
+    (TOKEN_REJECTED, False, False, NEUTRAL),
+    (CREDENTIALS_REJECTED, False, False, NEUTRAL),
     (FORBIDDEN, False, False, NEUTRAL),
     (LIMITED, True, True, NEUTRAL),
-    (LIMITED_AT_SOME_TIME, True, True, NEUTRAL),
-    (LIMITED_AFTER_ANOTHER, False, False, NEUTRAL),
+    (LIMITED_WITHOUT_TIME, True, True, NEUTRAL),
+    (LIMITED_AFTER_LOST, False, False, NEUTRAL),
     (LATER, True, True, OVERLOAD),
     (TOKEN_SERVER_DOWN, True, False, OVERLOAD),
     (TOKEN_SERVER_SLOW, True, False, OVERLOAD),
@@ -82,41 +82,41 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("error", "again", "later", "signal"), ERRORS, ids=NAMES)
-def test_what_an_error_says(
-    error: errors.APIError, again: bool, later: bool, signal: Signal
+@pytest.mark.parametrize(("error", "resend", "defer", "signal"), ERRORS, ids=NAMES)
+def test_errors_are_classified(
+    error: errors.APIError, resend: bool, defer: bool, signal: Signal
 ) -> None:
-    assert resendable(error) is again
-    assert deferred(error) is later
+    assert is_resendable(error) is resend
+    assert is_deferred(error) is defer
     assert classify_signal(error, 0.1) is signal
 
 
 @pytest.mark.parametrize(
     ("status", "elapsed", "signal"),
     [
-        (200, 0.1, FINE),
-        (204, 70.0, FINE),
-        (301, 0.1, FINE),
-        (404, 0.1, FINE),
-        (408, 0.1, FINE),
-        (428, 0.1, FINE),
+        (200, 0.1, HEALTHY),
+        (204, 70.0, HEALTHY),
+        (301, 0.1, HEALTHY),
+        (404, 0.1, HEALTHY),
+        (408, 0.1, HEALTHY),
+        (428, 0.1, HEALTHY),
         (429, 0.1, OVERLOAD),
-        (430, 0.1, FINE),
-        (499, 0.1, FINE),
+        (430, 0.1, HEALTHY),
+        (499, 0.1, HEALTHY),
         (500, 0.1, OVERLOAD),
         (503, 0.1, OVERLOAD),
         (599, 0.1, OVERLOAD),
-        (None, 0.0, FINE),
-        (None, 4.9, FINE),
+        (None, 0.0, HEALTHY),
+        (None, 4.9, HEALTHY),
         (None, 5.0, OVERLOAD),
         (None, 60.0, OVERLOAD),
     ],
 )
-def test_what_the_answer_of_a_subscriber_says(
+def test_subscriber_responses_are_classified(
     status: int | None, elapsed: float, signal: Signal
 ) -> None:
-    answer = WebhookEvent.from_dict(event(response_status=status))
-    assert classify_signal(answer, elapsed) is signal
+    attempt = WebhookEvent.from_dict(event(response_status=status))
+    assert classify_signal(attempt, elapsed) is signal
 
 
 @given(
@@ -124,12 +124,12 @@ def test_what_the_answer_of_a_subscriber_says(
     st.booleans(),
     st.one_of(st.none(), st.floats(0, inf)),
 )
-def test_what_may_have_been_carried_out_is_never_sent_again_unasked(
+def test_an_ambiguous_failure_is_never_sent_again(
     status: int | None, unknown: bool, retry_after: float | None
 ) -> None:
     error = failure(status, unknown=unknown, retry_after=retry_after)
-    assert not (unknown and (resendable(error) or deferred(error)))
-    assert resendable(error) or not deferred(error)
+    assert not (unknown and (is_resendable(error) or is_deferred(error)))
+    assert is_resendable(error) or not is_deferred(error)
 
 
 def test_the_backoff_doubles_up_to_eight_seconds() -> None:
@@ -138,9 +138,9 @@ def test_the_backoff_doubles_up_to_eight_seconds() -> None:
 
 
 @given(st.integers(1, 10**9), st.lists(st.floats(0, 1), min_size=2, max_size=2))
-def test_the_backoff_is_between_half_and_the_whole_of_its_bound(
-    resend: int, fractions: list[float]
+def test_the_backoff_is_between_half_and_all_of_its_bound(
+    resend: int, jitters: list[float]
 ) -> None:
     bound = backoff(resend, 1.0)
-    for low, high in pairwise(sorted(fractions)):
+    for low, high in pairwise(sorted(jitters)):
         assert bound / 2 <= backoff(resend, low) <= backoff(resend, high) <= bound <= 8

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from webhooks_sdk.errors import ReplayStoppedError
 from webhooks_sdk.replay._engine.resuming import outcome_without_sending
 from webhooks_sdk.replay._engine.scheduler import Idle, Job, Scheduler, Wait
-from webhooks_sdk.replay._journal.errors import record_of
+from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
 from webhooks_sdk.replay._journal.writer import JournalWriter
 from webhooks_sdk.replay._outcomes import OutcomeStatus
@@ -158,7 +158,7 @@ class Run:
             response_status=None if event is None else event.response_status,
             duration_ms=None if event is None else event.response_duration_ms,
             delivery_id=None if event is None else event.delivery_id,
-            error=None if error is None else record_of(error),
+            error=None if error is None else to_error_record(error),
         )
 
     def begin(self) -> None:

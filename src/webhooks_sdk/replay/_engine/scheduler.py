@@ -185,8 +185,8 @@ class Scheduler:
 
     def sent(self, job: Job, now: float) -> None:
         """Note that a job is under way: one that `step` returned, or that of a new target."""
-        self._rate_limiter.sent(now)
-        job.ticket = self._concurrency_limiter.started()
+        self._rate_limiter.record_request(now)
+        job.ticket = self._concurrency_limiter.acquire()
         job.sent_at = now
         self._under_way[job] = None
 
@@ -206,7 +206,7 @@ class Scheduler:
         elif self._queue_again(job, result, now):
             return None
         outcome = job.outcome()
-        self._circuit_breaker.completed(outcome.status)
+        self._circuit_breaker.record(outcome.status)
         if self._circuit_breaker.is_open:
             self._give_up(f"{self._circuit_breaker.reason}.", result.error)
         return outcome
@@ -218,16 +218,16 @@ class Scheduler:
         signal = Signal.OVERLOAD
         if isinstance(said, WebhookEvent | APIError):
             signal = classify_signal(said, result.elapsed)
-        self._concurrency_limiter.finished(
+        self._concurrency_limiter.release(
             job.ticket,
             signal,
-            binding=self._rate_limiter.binds(now),
+            rate_limited=self._rate_limiter.is_limiting(now),
             duration_ms=event.response_duration_ms if event and event.delivered else None,
         )
         if not isinstance(error, APIError):
             return
         if is_rate_limit(error):
-            self._rate_limiter.limited(now, error.retry_after, sent_at=job.sent_at)
+            self._rate_limiter.slow_down(now, error.retry_after, sent_at=job.sent_at)
         elif result.deferred:
             self._rate_limiter.pause(now, error.retry_after or 0.0)
 
@@ -256,7 +256,7 @@ class Scheduler:
         """Take a job out that nobody will say more of."""
         if job in self._under_way:
             del self._under_way[job]
-            self._concurrency_limiter.finished(job.ticket, Signal.NEUTRAL, binding=False)
+            self._concurrency_limiter.release(job.ticket, Signal.NEUTRAL, rate_limited=False)
 
     def abandon(self) -> Iterator[Job]:
         """Take out what is under way, when nobody waits for it any more; it may take effect."""

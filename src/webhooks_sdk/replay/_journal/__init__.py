@@ -1,1 +1,1 @@
-"""The journal of a replay: one SQLite file, written by one process and read by any."""
+"""The journal of a replay: one SQLite file with one writer and any number of readers."""

@@ -1,4 +1,4 @@
-"""A connection to SQLite whose errors are `JournalError`s that say what to do."""
+"""A SQLite connection that raises `JournalError`s with advice."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _BUSY_TIMEOUT = 10.0  # seconds
 
 
 class Database:
-    """An open database file, in autocommit mode. Whoever shares it among threads locks.
+    """An open database file, in autocommit mode. Sharing it among threads requires a lock.
 
     Args:
-        path: A file that exists, absolute.
-        query: How to open it, as SQLite's URIs say it, such as `"mode=ro"`.
+        path: The file, absolute. It must exist.
+        query: The query of the SQLite URI, such as `"mode=ro"`.
 
     Raises:
-        JournalError: It cannot be opened. From the methods: it cannot be read or written.
+        JournalError: The file cannot be opened. Methods raise it if it cannot be read or written.
     """
 
     def __init__(self, path: Path, query: str) -> None:
         self.path = path
-        with self._sqlite_errors():
+        with self._translate_errors():
             self._connection = sqlite3.connect(
                 f"{path.as_uri()}?{query}",
                 uri=True,
@@ -40,124 +40,129 @@ class Database:
                 timeout=_BUSY_TIMEOUT,
             )
         self._execute = self._connection.execute
-        self._process = os.getpid()
+        self._pid = os.getpid()
         self._closed = False
 
     @property
     def inherited(self) -> bool:
-        """Whether this process is a forked child of the one that opened it."""
-        return self._process != os.getpid()
+        """Whether this process is a forked child of the process that opened the database."""
+        return self._pid != os.getpid()
 
     def check_usable(self) -> None:
-        """Check that it is open, and was opened by this process.
+        """Check that the database is open, and was opened by this process.
 
         Raises:
-            JournalError: It is not.
+            JournalError: It is closed, or was opened by a parent process.
         """
         if self._closed:
-            raise JournalError(f"The journal {str(self.path)!r} is closed: open it again.")
+            raise JournalError(f"The journal {str(self.path)!r} is closed. Open it again.")
         if self.inherited:
             raise JournalError(
-                f"The journal {str(self.path)!r} was opened by the parent of this process: open it"
-                " after the fork, or leave it to the parent."
+                f"The journal {str(self.path)!r} was opened by the parent of this process. Open it"
+                " after the fork, or use it only in the parent."
             )
 
-    def write(self, statement: str, *values: object) -> None:
-        """Carry out one statement."""
+    def execute(self, statement: str, *values: object) -> None:
+        """Execute one statement."""
         try:
             self._execute(statement, values)
         except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
+            raise _journal_error(self.path, error) from error
 
-    def add(self, statement: str, *values: object) -> int | None:
-        """Carry out an insert, and return the new row's number; None if it was ignored."""
+    def insert(self, statement: str, *values: object) -> int | None:
+        """Execute an insert, and return the number of the new row; None if it was ignored."""
         try:
             cursor = self._execute(statement, values)
         except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
+            raise _journal_error(self.path, error) from error
         return cursor.lastrowid if cursor.rowcount else None
 
-    def write_many(self, statement: str, values: Iterable[SQLRow]) -> None:
-        """Carry out one statement for each row of values."""
-        with self._sqlite_errors():
+    def execute_many(self, statement: str, values: Iterable[SQLRow]) -> None:
+        """Execute one statement for each row of values."""
+        with self._translate_errors():
             self._connection.executemany(statement, values)
 
-    def write_script(self, script: str) -> None:
-        """Carry out statements that take no values."""
-        with self._sqlite_errors():
+    def execute_script(self, script: str) -> None:
+        """Execute statements that have no parameters."""
+        with self._translate_errors():
             self._connection.executescript(script)
 
-    def all(self, statement: str, *values: object) -> list[SQLRow]:
-        """Return the rows that a statement finds."""
+    def fetch_all(self, statement: str, *values: object) -> list[SQLRow]:
+        """Return all rows of a query."""
         try:
             return self._execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
+            raise _journal_error(self.path, error) from error
 
-    def one(self, statement: str, *values: object) -> SQLRow | None:
-        """Return the row that a statement finds, None if there is none."""
-        found = self.all(statement, *values)
-        return found[0] if found else None
+    def fetch_one(self, statement: str, *values: object) -> SQLRow | None:
+        """Return the first row of a query, None if there is none."""
+        rows = self.fetch_all(statement, *values)
+        return rows[0] if rows else None
 
-    def pragma(self, name: str) -> Any:  # noqa: ANN401 - a number or a text, as it has it
-        """Return what a setting of the file is, or after `name = value` has become."""
-        found = self.one(f"PRAGMA {name}")
-        return None if found is None else found[0]
+    def pragma(self, name: str) -> Any:  # noqa: ANN401 - an integer or text, depending on the pragma
+        """Return the value of a pragma, or its new value if `name` is `"name = value"`."""
+        row = self.fetch_one(f"PRAGMA {name}")
+        return None if row is None else row[0]
 
     def commit(self) -> None:
-        """End a transaction, or take it back if that cannot be done."""
+        """Commit the transaction, or roll it back if that fails."""
         try:
-            self.write("COMMIT")
+            self.execute("COMMIT")
         except BaseException:
-            # SQLite has done it itself after some errors.
-            if self._connection.in_transaction:
-                self.write("ROLLBACK")
+            self._roll_back()
             raise
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Carry out what the block writes as a whole, or nothing of it."""
-        self.write("BEGIN IMMEDIATE")
+        """Run the block as one transaction."""
+        self.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self.write("COMMIT")
+            self.execute("COMMIT")
         except BaseException:
-            # SQLite has done it itself after some errors.
-            if self._connection.in_transaction:
-                self.write("ROLLBACK")
+            self._roll_back()
             raise
 
+    def _roll_back(self) -> None:
+        # After some errors SQLite has already rolled back.
+        if self._connection.in_transaction:
+            self.execute("ROLLBACK")
+
     def close(self) -> None:
-        """Close the file; a forked child leaves it to its parent."""
+        """Close the file. A forked child leaves it open for its parent."""
         self._closed = True
         if self.inherited:
             return
-        with self._sqlite_errors():
+        with self._translate_errors():
             self._connection.close()
 
     @contextmanager
-    def _sqlite_errors(self) -> Generator[None]:
+    def _translate_errors(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
+            raise _journal_error(self.path, error) from error
 
 
-def journal_error(path: Path, error: sqlite3.Error) -> JournalError:
-    """Return what SQLite says, and what is to be done about it."""
+def _journal_error(path: Path, error: sqlite3.Error) -> JournalError:
+    """Build a `JournalError` from an error of SQLite, with advice."""
     code = getattr(error, "sqlite_errorcode", None)
     advice = None if code is None else _ADVICE.get(code & 0xFF)
-    if advice is None:
-        return JournalError(f"The journal {str(path)!r} cannot be used: {error}.")
-    return JournalError(f"The journal {str(path)!r} cannot be used ({error}): {advice}.")
+    message = f"The journal {str(path)!r} cannot be used: {error}."
+    return JournalError(message if advice is None else f"{message} {advice}")
 
 
 _ADVICE = {
-    sqlite3.SQLITE_BUSY: "another program has it locked, wait until that has ended",
-    sqlite3.SQLITE_CANTOPEN: "the file, or one beside it, is missing or cannot be made",
-    sqlite3.SQLITE_CORRUPT: "it is damaged, name another file and go by your own records",
-    sqlite3.SQLITE_FULL: "make room and resume, what was written before is kept",
-    sqlite3.SQLITE_IOERR: "the disk failed or is full, mend that and resume",
-    sqlite3.SQLITE_NOTADB: "it is no journal of a replay, name another file",
-    sqlite3.SQLITE_READONLY: "it, or its directory, may not be written",
+    sqlite3.SQLITE_BUSY: "Another program has locked it. Wait until that program has finished.",
+    sqlite3.SQLITE_CANTOPEN: (
+        "The file, or a file next to it, is missing or cannot be created. Check that its directory"
+        " exists and is writable."
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "It is damaged. Name another file, and use your own records to decide what to send."
+    ),
+    sqlite3.SQLITE_FULL: "Free some disk space and resume. Everything written before is kept.",
+    sqlite3.SQLITE_IOERR: "The disk failed or is full. Fix the cause and resume.",
+    sqlite3.SQLITE_NOTADB: "It is not a replay journal. Name another file.",
+    sqlite3.SQLITE_READONLY: "The file or its directory is not writable. Check the permissions.",
 }

@@ -1,4 +1,4 @@
-"""What a journal keeps of an error, and the error that can be made of it again. No I/O."""
+"""Conversion between errors and what a journal keeps of them. No I/O."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from webhooks_sdk.replay._journal.rows import ErrorRecord, RowState
 if TYPE_CHECKING:
     from webhooks_sdk.replay._journal.rows import Row
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, APIError)
+_ERROR_CLASSES = {
+    error_class.__name__: error_class
+    for error_class in vars(errors).values()
+    if isinstance(error_class, type) and issubclass(error_class, APIError)
 }
-_OPEN = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
+_UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
-def record_of(error: Exception) -> ErrorRecord:
-    """Return what is kept of an error: of one that is no `APIError`, its class and one line."""
+def to_error_record(error: Exception) -> ErrorRecord:
+    """Return what a journal keeps of an error. For other than `APIError`: class and message."""
     kind = type(error).__name__
     if not isinstance(error, APIError):
         return ErrorRecord(kind=kind, message=one_line(str(error)))
@@ -31,25 +31,25 @@ def record_of(error: Exception) -> ErrorRecord:
 
 
 def rebuild_error(record: ErrorRecord, row: Row) -> APIError:
-    """Return the error again, as far as it was kept.
+    """Rebuild an error from what the journal kept of it.
 
     Args:
         record: What was kept of it.
         row: The target whose redelivery failed.
 
     Returns:
-        One of the class that is named, if it is an `APIError` of the SDK; else an `APIError` whose
-        message names the class. Headers and body were not kept.
+        An error of the recorded class if that is an `APIError` of the SDK; otherwise an `APIError`
+        whose message names the class. Headers and body are not kept.
     """
-    known = _KINDS.get(record.kind)
-    kind = APIError if known is None else known
-    return kind(
+    known = _ERROR_CLASSES.get(record.kind)
+    error_class = APIError if known is None else known
+    return error_class(
         record.message if known is not None else f"{record.kind}: {record.message}",
         operation="redeliver",
         hook_id=row.hook_id,
         request_id=row.request_id,
         status=record.status,
         attempts=row.attempts,
-        outcome_unknown=row.state in _OPEN,
+        outcome_unknown=row.state in _UNRESOLVED,
         retry_after=record.retry_after,
     )

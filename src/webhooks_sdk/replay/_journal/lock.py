@@ -1,8 +1,7 @@
-"""One writer for a journal: a lock that the kernel lets go of when its holder dies.
+"""The lock that gives a journal one writer. The kernel releases it when the process dies.
 
-It is held on a file beside the journal. POSIX locks belong to a process and a file: SQLite needs
-its own on the journal, and a process that closes any descriptor of a file loses all of its locks
-on it.
+It is held on a file next to the journal, since SQLite needs its own locks on the journal: a process
+that closes any descriptor of a file loses all its POSIX locks on that file.
 """
 
 from __future__ import annotations
@@ -18,77 +17,78 @@ from webhooks_sdk.errors import JournalError, JournalLockedError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What this process holds: the kernel would grant it a second time. With the process's id, as a
-# forked child has a copy of this and none of the locks. `setdefault` and `pop` are atomic.
-_held: dict[tuple[int, str], object] = {}
+# The locks of this process, which the kernel would grant it a second time. The keys contain the
+# process id, since a forked child inherits this dict but not the locks. `setdefault` and `pop` are
+# atomic.
+_held_locks: dict[tuple[int, str], object] = {}
 
-_BUSY = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
-# Windows has no O_NOFOLLOW. Descriptors are not inherited by other programs: PEP 446.
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_CONTENTION_ERRNOS = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+# Windows has no O_NOFOLLOW. Child programs do not inherit descriptors (PEP 446).
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class WriterLock:
-    """The right to write a journal, from when it is made until `release`.
+    """An exclusive lock on a journal, held until `release` or the end of the process.
 
-    It ends with the process however that dies, and a forked child has no part in it.
+    A forked child does not hold it.
 
     Args:
-        path: The journal, absolute and with no symbolic link on its way.
+        path: The journal, as `resolve_path` returned it.
 
     Raises:
-        JournalLockedError: Another writer has it, in this process or another.
-        JournalError: The file beside the journal cannot be made or locked.
+        JournalLockedError: Another writer holds the lock, in this process or another.
+        JournalError: The lock file cannot be created or locked.
     """
 
     def __init__(self, path: Path) -> None:
-        self._sidecar = path.with_name(f"{path.name}-lock")
+        self._lock_path = path.with_name(f"{path.name}-lock")
         self._key = os.getpid(), os.path.normcase(path)
-        if _held.setdefault(self._key, self) is not self:
-            raise _locked(path, "by this process")
+        if _held_locks.setdefault(self._key, self) is not self:
+            raise _locked(path, "this process")
         try:
             self._descriptor = self._acquire(path)
         except BaseException:
-            _held.pop(self._key)
+            _held_locks.pop(self._key)
             raise
 
     def _acquire(self, path: Path) -> int:
         while True:
             try:
-                descriptor = os.open(self._sidecar, _FLAGS, 0o600)
+                descriptor = os.open(self._lock_path, _OPEN_FLAGS, 0o600)
             except OSError as error:
                 raise JournalError(
-                    f"The file {str(self._sidecar)!r}, which keeps other writers off, cannot be"
-                    f" made: {error.strerror}."
+                    f"The lock file {str(self._lock_path)!r} cannot be created: {error.strerror}."
+                    " Check that the path is free and the directory is writable."
                 ) from error
             try:
                 _lock(descriptor)
-                if _is_named(descriptor, self._sidecar):
+                if _refers_to(descriptor, self._lock_path):
                     return descriptor
             except OSError as error:
                 os.close(descriptor)
-                if error.errno in _BUSY:
-                    raise _locked(path, "by another process") from None
+                if error.errno in _CONTENTION_ERRNOS:
+                    raise _locked(path, "another process") from None
                 raise JournalError(
-                    f"{str(path)!r} is on a file system that cannot lock ({error.strerror}): put"
-                    " the journal on a local disk."
+                    f"The journal {str(path)!r} cannot be locked: {error.strerror}. Its file system"
+                    " may not support locks; put the journal on a local disk."
                 ) from error
             except BaseException:
                 os.close(descriptor)
                 raise
-            # Its last holder took it away between the opening and the locking.
+            # Its last holder removed the file after it was opened and before it was locked.
             os.close(descriptor)
 
     def release(self) -> None:
-        """Let others write, and take the file away. A forked child lets go of nothing."""
-        if self._key[0] != os.getpid() or _held.pop(self._key, None) is not self:
+        """Release the lock and remove the lock file. A forked child does nothing."""
+        if self._key[0] != os.getpid() or _held_locks.pop(self._key, None) is not self:
             return
-        _release(self._descriptor, self._sidecar)
+        _release(self._descriptor, self._lock_path)
 
 
-def _locked(path: Path, by_whom: str) -> JournalLockedError:
+def _locked(path: Path, writer: str) -> JournalLockedError:
     return JournalLockedError(
-        f"The journal {str(path)!r} is being written {by_whom}: wait until that run has ended, or"
-        " name another journal."
+        f"The journal {str(path)!r} is being written by {writer}. Wait until that run has ended,"
+        " or name another journal."
     )
 
 
@@ -98,13 +98,13 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
-    def _is_named(descriptor: int, path: Path) -> bool:  # noqa: ARG001 - as on other systems
-        # What is open cannot be taken away.
+    def _refers_to(descriptor: int, path: Path) -> bool:  # noqa: ARG001 - same signature as below
+        # An open file cannot be removed.
         return True
 
     def _release(descriptor: int, path: Path) -> None:
         os.close(descriptor)
-        # Another may have opened it meanwhile, and takes it away in turn.
+        # Another process may have opened it in the meantime; it then removes the file.
         with suppress(OSError):
             path.unlink()
 
@@ -114,15 +114,15 @@ else:
     def _lock(descriptor: int) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _is_named(descriptor: int, path: Path) -> bool:
+    def _refers_to(descriptor: int, path: Path) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), path.lstat())
         except FileNotFoundError:
             return False
 
     def _release(descriptor: int, path: Path) -> None:
-        # Still locked, so that nobody else can hold the file that is taken away.
+        # Removed while locked, so that no other process can hold the removed file.
         with suppress(OSError):
-            if _is_named(descriptor, path):
+            if _refers_to(descriptor, path):
                 path.unlink()
         os.close(descriptor)

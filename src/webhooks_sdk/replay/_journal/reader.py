@@ -1,4 +1,4 @@
-"""Reading the journal of a replay, also while it is being written."""
+"""Reads the journal of a replay, even while it is being written."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,36 +13,36 @@ from attrs import frozen
 
 from webhooks_sdk.errors import InvalidArgumentError
 from webhooks_sdk.replay._journal.database import SQLRow
-from webhooks_sdk.replay._journal.file import locate, open_for_reading, remove_directory
+from webhooks_sdk.replay._journal.file import open_for_reading, remove_directory, resolve_path
 from webhooks_sdk.replay._journal.rows import COLUMNS, Plan, RowState, plan_from_sql, row_from_sql
 from webhooks_sdk.replay._outcomes import OutcomeStatus
 
-_PAGE = 500
+_PAGE_SIZE = 500
 _UNSETTLED = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})
 
 
 @frozen(kw_only=True)
 class JournalEntry:
-    """What a journal knows of one event.
+    """What a journal holds about one event.
 
-    What is said of the outcome is that of the last request whose outcome is known to the journal:
-    while the event is in flight again, that of the attempt before.
+    The response, the error and `settled_at` belong to the last request with a known outcome: while
+    the event is in flight again, to the previous request.
 
     Attributes:
         hook_id: The subscription.
         request_id: The event.
-        status: What became of it; None if it was never sent, or is in flight. Never `skipped`.
-        in_flight: Whether a request for it is under way, or was when a run died: it may have been
+        status: How it ended; None if it was never sent, or is in flight. Never `skipped`.
+        in_flight: Whether a request for it is in flight, or was when a run died. It may have been
             delivered.
-        attempts: How many requests were sent for it, over all runs. Those that the service put off
-            do not count.
-        response_status: What the subscriber answered, None if it did not or that is not known.
-        response_duration_ms: Milliseconds until that answer, None as above.
-        delivery_id: The delivery attempt, None if it is not known.
+        attempts: How many requests were sent for it, over all runs. Requests that the service
+            deferred (429, or 503 with `Retry-After`) do not count.
+        response_status: The status of the subscriber's response, None if unknown.
+        response_duration_ms: Milliseconds that the subscriber took to respond, None if unknown.
+        delivery_id: The delivery attempt, None if unknown.
         error: The error of the request, as `"NotFoundError: ..."`; None if there was none.
         intended_at: When the last request was about to be sent, None if there was none. Aware and
             in UTC.
-        settled_at: When the outcome was written, None if there is none.
+        settled_at: When the outcome was recorded, None if there is none.
     """
 
     hook_id: UUID
@@ -59,7 +59,7 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal of a replay, for reading: while the replay runs, after it, and after a crash.
+    """Reads the journal of a replay: while it runs, after it has ended, or after a crash.
 
     ```python
     with Journal("outage.sqlite") as journal:
@@ -67,27 +67,26 @@ class Journal:
             print(entry.request_id, entry.response_status, entry.error)
     ```
 
-    Iterating yields a `JournalEntry` for each event, in the order in which they came, with as
-    little memory for a million as for a thousand. They are read 500 at a time: each 500 are of one
-    moment; what is written in between shows in those that follow, so that the replay never waits
-    for its readers. No event comes twice.
+    Iterating yields one `JournalEntry` for each event, in the order of insertion, in constant
+    memory. Entries are read in pages of 500. Each page is a consistent snapshot; later pages show
+    what was written in between, so a replay never waits for its readers. No event is yielded twice.
 
-    A reader changes no entry and keeps no writer off. The last to close a journal, reader or
-    writer, tidies up the files beside it. Where nothing may be written, the journal is read as it
-    is when it is opened. A reader may be used by all threads of the process that opened it.
+    A reader never changes an entry and never blocks a writer. The last reader or writer to close
+    the journal removes the files next to it. Without write permission, the journal is read as it
+    was when it was opened. A reader may be used by all threads of the process that opened it.
 
     Args:
         path: The file.
 
     Raises:
-        JournalError: There is none, it is no journal of this version, or it cannot be read. The
-            latter also from whatever is used later.
+        JournalError: The file does not exist, is not a journal of this version, or cannot be read.
+            All methods and properties raise it if the file can no longer be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = locate(path)
+        self._path = resolve_path(path)
         self._mutex = Lock()
-        self._database, self._copy = open_for_reading(self._path)
+        self._database, self._copy_directory = open_for_reading(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +103,11 @@ class Journal:
         return f"{type(self).__name__}({str(self._path)!r})"
 
     def close(self) -> None:
-        """Close the file. Closing twice does no harm."""
+        """Close the file. Idempotent."""
         with self._mutex:
             self._database.close()
-            if self._copy is not None and not self._database.inherited:
-                remove_directory(self._copy)
+            if self._copy_directory is not None and not self._database.inherited:
+                remove_directory(self._copy_directory)
 
     @property
     def path(self) -> Path:
@@ -118,56 +117,58 @@ class Journal:
     @property
     def base_url(self) -> str:
         """The base URL of the API that the journal belongs to."""
-        [(base_url,)] = self._all("SELECT base_url FROM journal")
+        [(base_url,)] = self._fetch_all("SELECT base_url FROM journal")
         return str(base_url)
 
     @property
     def plan(self) -> Plan | None:
-        """What a recovery was to send; None if that is not written, or the targets were given."""
-        [(plan,)] = self._all("SELECT plan FROM journal")
+        """The plan of a recovery; None if it was not recorded, or the caller gave the targets."""
+        [(plan,)] = self._fetch_all("SELECT plan FROM journal")
         return None if plan is None else plan_from_sql(plan)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many events stand where: by status, `"planned"` (never sent) and `"in_flight"`."""
-        found: dict[str, int] = dict(self._all("SELECT state, count(*) FROM target GROUP BY state"))
-        return MappingProxyType({state.value: found.get(state.value, 0) for state in RowState})
+        """How many events there are by status, `"planned"` (never sent) and `"in_flight"`."""
+        counts: dict[str, int] = dict(
+            self._fetch_all("SELECT state, count(*) FROM target GROUP BY state")
+        )
+        return MappingProxyType({state.value: counts.get(state.value, 0) for state in RowState})
 
     def __len__(self) -> int:
-        [(total,)] = self._all("SELECT count(*) FROM target")
+        [(total,)] = self._fetch_all("SELECT count(*) FROM target")
         return int(total)
 
     def __iter__(self) -> Iterator[JournalEntry]:
         return self.entries()
 
     def entries(self, *statuses: OutcomeStatus | str) -> Iterator[JournalEntry]:
-        """Yield the events that ended so, or all if no status is given.
+        """Yield the events with the given statuses, or all events if none is given.
 
         Args:
-            *statuses: Such as `"rejected"` or `OutcomeStatus.REJECTED`.
+            *statuses: Statuses, such as `"rejected"` or `OutcomeStatus.REJECTED`.
 
         Raises:
-            InvalidArgumentError: There is no such status.
+            InvalidArgumentError: A status is not valid.
         """
         try:
             wanted = [OutcomeStatus(status).value for status in statuses]
         except ValueError as error:
             known = ", ".join(OutcomeStatus)
-            raise InvalidArgumentError(f"{error}: a status is one of {known}.") from None
+            raise InvalidArgumentError(f"{error}. Valid statuses are {known}.") from None
         return self._pages(wanted)
 
     def _pages(self, states: list[str]) -> Iterator[JournalEntry]:
-        chosen = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
-        page = f"SELECT {COLUMNS} FROM target WHERE seq > ? {chosen} ORDER BY seq LIMIT {_PAGE}"  # noqa: S608 - constants and placeholders
+        where = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
+        sql = f"SELECT {COLUMNS} FROM target WHERE seq > ? {where} ORDER BY seq LIMIT {_PAGE_SIZE}"  # noqa: S608 - constants and placeholders
         last = 0
-        while found := self._all(page, last, *states):
-            last = found[-1][0]
-            yield from map(_entry, found)
+        while rows := self._fetch_all(sql, last, *states):
+            last = rows[-1][0]
+            yield from map(_entry, rows)
 
-    def _all(self, statement: str, *values: object) -> list[SQLRow]:
+    def _fetch_all(self, statement: str, *values: object) -> list[SQLRow]:
         with self._mutex:
             self._database.check_usable()
-            return self._database.all(statement, *values)
+            return self._database.fetch_all(statement, *values)
 
 
 def _entry(values: SQLRow) -> JournalEntry:

@@ -1,4 +1,4 @@
-"""What a journal holds, and how SQLite is told of it. No I/O."""
+"""The contents of a journal, and their conversion to and from SQLite values. No I/O."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from webhooks_sdk.replay._journal.database import SQLRow
 
 
 class RowState(StrEnum):
-    """Where a target stands: never sent, an intent without an outcome, or its last outcome."""
+    """The state of a target: never sent, an intent without an outcome, or its last outcome."""
 
     PLANNED = "planned"
     IN_FLIGHT = "in_flight"
@@ -24,16 +24,16 @@ class RowState(StrEnum):
 
 @frozen(kw_only=True)
 class Plan:
-    """What a recovery is to send, as it was decided before its first request.
+    """The events that a recovery sends, as determined before its first request.
 
     Attributes:
         hook_id: The subscription.
-        since: Where the window begins. All datetimes are aware and in UTC.
-        until: Where it ends.
+        since: The start of the window. All datetimes are aware and in UTC.
+        until: The end of the window.
         oldest_listed: How far back the service's list reached, None if it was empty.
-        covers_since: Whether that is as far back as `since`.
-        pending: How many events were left alone, as an attempt may have been under way.
-        total: How many events are to be sent.
+        covers_since: Whether the list reached back to `since`.
+        pending: How many events were left out because an attempt may have been in progress.
+        total: How many events are sent.
     """
 
     hook_id: UUID
@@ -47,12 +47,12 @@ class Plan:
 
 @frozen(kw_only=True)
 class ErrorRecord:
-    """What is kept of an error.
+    """What a journal keeps of an error.
 
     Attributes:
         kind: The name of its class.
-        message: Its message, in which credentials are masked.
-        status: The HTTP status of the answer, None if there was none.
+        message: Its message, with credentials masked.
+        status: The HTTP status of the response, None if there was none.
         retry_after: Seconds that the service asked to wait, None if it did not.
     """
 
@@ -64,22 +64,22 @@ class ErrorRecord:
 
 @frozen(kw_only=True)
 class Row:
-    """What a journal knows of a target.
+    """What a journal holds about a target.
 
     Attributes:
         hook_id: The subscription.
         request_id: The event.
-        state: Where it stands.
-        attempts: How many requests were sent for it, over all runs; withdrawn ones not counted.
-        run: The last run that dealt with it, 0 if none has.
-        intent_at: When its last request was about to be sent, None if none was.
-        open_since: When the first of those requests was about to be sent of which it is not known
-            what they did: a redelivery answered 2xx after that means delivered. None if there is
-            none such.
-        settled_at: When its last outcome was written, None if there was none.
-        response_status: The subscriber's answer in that outcome, None if there was none.
-        duration_ms: Milliseconds until that answer, None as above.
-        delivery_id: The delivery attempt of that outcome, None if it is not known.
+        state: Its state.
+        attempts: How many requests were sent for it, over all runs, without cancelled intents.
+        run: The last run that handled it, 0 if none has.
+        intent_at: When its last request was about to be sent, None if there was none.
+        open_since: When the first request whose effect is unknown was about to be sent: a
+            redelivery after that with a 2xx response means delivered. None if the effect of every
+            request is known.
+        settled_at: When its last outcome was recorded, None if there was none.
+        response_status: The status of the subscriber's response in that outcome, None if unknown.
+        duration_ms: Milliseconds that the subscriber took to respond, None if unknown.
+        delivery_id: The delivery attempt of that outcome, None if unknown.
         error: The error of that outcome, None if there was none.
     """
 
@@ -102,11 +102,11 @@ COLUMNS = (
     " response_status, duration_ms, delivery_id, error_kind, error_message, error_status,"
     " error_retry_after"
 )
-"""What `row_from_sql` reads. The first is the place in the order of insertion."""
+"""The columns that `row_from_sql` reads. `seq` is the order of insertion."""
 
 
 def row_from_sql(values: SQLRow) -> Row:
-    """Read a row of `COLUMNS`."""
+    """Convert a row of `COLUMNS`."""
     (_, hook, request, state, attempts, run, intent_at, open_since, settled_at, *outcome) = values
     response_status, duration_ms, delivery, kind, message, status, retry_after = outcome
     return Row(
@@ -128,27 +128,27 @@ def row_from_sql(values: SQLRow) -> Row:
 
 
 def error_to_sql(error: ErrorRecord | None) -> SQLRow:
-    """Return the last four of `COLUMNS`."""
+    """Return the values of the last four `COLUMNS`."""
     if error is None:
         return None, None, None, None
     status = integer_to_sql(error.status)
     return text_to_sql(error.kind), text_to_sql(error.message), status, error.retry_after
 
 
-_LARGEST_INTEGER = 2**63 - 1
-_LONGEST_TEXT = 2_000
+_MAX_INTEGER = 2**63 - 1
+_MAX_TEXT_LENGTH = 2_000
 
 
 def integer_to_sql(number: int | None) -> int | None:
-    """Return the nearest integer that SQLite can hold: a server may answer with any."""
+    """Return the nearest integer that SQLite can hold, since a server may send any."""
     if number is None:
         return None
-    return max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER))
+    return max(-_MAX_INTEGER, min(number, _MAX_INTEGER))
 
 
 def text_to_sql(text: str) -> str:
-    """Return the beginning of a text (at most 2,000 characters), without lone surrogates."""
-    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+    """Return the first 2,000 characters of a text, with lone surrogates escaped."""
+    return text[:_MAX_TEXT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -165,7 +165,7 @@ def time_to_sql(moment: datetime) -> int:
 
 
 def time_from_sql(microseconds: int) -> datetime:
-    """Return the moment that so many microseconds since 1970 are, in UTC."""
+    """Return the datetime, in UTC, of a number of microseconds since 1970."""
     return _EPOCH + microseconds * _MICROSECOND
 
 
@@ -186,15 +186,15 @@ def plan_to_sql(plan: Plan) -> str:
 
 
 def plan_from_sql(text: str) -> Plan:
-    """Read what `plan_to_sql` returned."""
-    kept = json.loads(text)
-    oldest = kept["oldest_listed"]
+    """Convert the JSON that `plan_to_sql` returned."""
+    values = json.loads(text)
+    oldest = values["oldest_listed"]
     return Plan(
-        hook_id=UUID(kept["hook_id"]),
-        since=time_from_sql(kept["since"]),
-        until=time_from_sql(kept["until"]),
+        hook_id=UUID(values["hook_id"]),
+        since=time_from_sql(values["since"]),
+        until=time_from_sql(values["until"]),
         oldest_listed=None if oldest is None else time_from_sql(oldest),
-        covers_since=kept["covers_since"],
-        pending=kept["pending"],
-        total=kept["total"],
+        covers_since=values["covers_since"],
+        pending=values["pending"],
+        total=values["total"],
     )

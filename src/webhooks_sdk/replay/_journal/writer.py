@@ -1,4 +1,4 @@
-"""Writing a journal: the intent before a request goes out, its outcome after."""
+"""Writes a journal: an intent before each request, and its outcome after."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from uuid import UUID
 
 from webhooks_sdk.errors import JournalError
 from webhooks_sdk.replay._journal.file import (
-    locate,
     open_for_writing,
     remove_directory,
+    resolve_path,
     temporary_directory,
 )
 from webhooks_sdk.replay._journal.lock import WriterLock
@@ -39,11 +39,9 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._journal.rows import ErrorRecord
     from webhooks_sdk.replay._outcomes import OutcomeStatus
 
-__all__ = ["JournalWriter", "Plan", "Row", "RowState"]
-
-_FIND = f"SELECT {COLUMNS} FROM target WHERE request_id = ? AND hook_id = ?"  # noqa: S608 - constants
-_PLACE = "SELECT seq, state, attempts FROM target WHERE request_id = ? AND hook_id = ?"
-_ADD = """
+_SELECT_ROW = f"SELECT {COLUMNS} FROM target WHERE request_id = ? AND hook_id = ?"  # noqa: S608 - constants
+_SELECT_SUMMARY = "SELECT seq, state, attempts FROM target WHERE request_id = ? AND hook_id = ?"
+_INSERT_IN_FLIGHT = """
 INSERT OR IGNORE INTO target
     (request_id, hook_id, state, previous_state, attempts, run, intent_at, open_since)
 VALUES (?, ?, 'in_flight', 'planned', 1, ?, ?, ?)
@@ -66,36 +64,36 @@ UPDATE target SET state = previous_state, attempts = attempts - 1, intent_at = p
 WHERE seq = ? AND state = 'in_flight'
 """
 _MARK_SEEN = "UPDATE target SET run = ? WHERE seq = ?"
-_PLANNED = """
+_INSERT_PLANNED = """
 INSERT OR IGNORE INTO target (request_id, hook_id, state, attempts, run)
 VALUES (?, ?, 'planned', 0, 0)
 """
-_NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
-_UNSEEN = _NEXT.format("run < ?")
-_UNRESOLVED = _NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
+_SELECT_NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
+_SELECT_UNSEEN = _SELECT_NEXT.format("run < ?")
+_SELECT_UNRESOLVED = _SELECT_NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
 
-
-_MOST_SEEN = 1_000
+_CACHE_SIZE = 1_000
 
 _Key: TypeAlias = tuple[bytes, bytes]
 
 
-class _Place(NamedTuple):
+class _RowSummary(NamedTuple):
     seq: int
     state: RowState
     attempts: int
 
 
 class JournalWriter:
-    """The one writer of a journal, for all threads of a process. A context manager.
+    """The only writer of a journal, shared by all threads of a process. A context manager.
 
-    What a method has written when it returns survives the death of the process. Every method
-    raises `JournalError` if the file cannot be read or written, or the journal is closed.
+    What a method has written survives the death of the process once the method returns, except in
+    a batch. Every method raises `JournalError` if the file cannot be read or written, or the
+    journal is closed.
 
     Attributes:
         path: The file.
-        temporary: Whether it is removed when the journal is closed.
-        run: The number of this run of the journal: 1, 2 and so on.
+        temporary: Whether the file is removed when the journal is closed.
+        run: The number of this run of the journal, from 1.
     """
 
     @classmethod
@@ -106,22 +104,22 @@ class JournalWriter:
         base_url: str,
         durable: bool = False,
     ) -> Self:
-        """Open a journal, or make it if there is none, and begin a run.
+        """Open a journal, or create it if it does not exist, and start a run.
 
         Args:
-            path: The file, which is made with mode 0600. None for a temporary one.
+            path: The file, which is created with mode 0600. None for a temporary file.
             base_url: The API that the targets belong to.
-            durable: Whether what is written survives a loss of power too.
+            durable: Whether what is written also survives a power failure.
 
         Raises:
-            JournalLockedError: It has a writer, in this process or another.
-            JournalError: It cannot be opened, is no journal, or belongs to another API.
+            JournalLockedError: The journal has a writer, in this process or another.
+            JournalError: It cannot be opened, is not a journal, or belongs to another API.
         """
         if path is not None:
-            return cls(locate(path), base_url=base_url, durable=durable, directory=None)
+            return cls(resolve_path(path), base_url=base_url, durable=durable, directory=None)
         directory = temporary_directory()
         try:
-            location = locate(directory / "journal.sqlite")
+            location = resolve_path(directory / "journal.sqlite")
             return cls(location, base_url=base_url, durable=durable, directory=directory)
         except BaseException:
             remove_directory(directory)
@@ -134,16 +132,16 @@ class JournalWriter:
         self._mutex = Lock()
         self._batching = False
         self._closed = False
-        # What is under way, and what was read last and is likely to be written next: saves looking
-        # them up.
-        self._in_flight: dict[_Key, _Place] = {}
-        self._seen: dict[_Key, _Place] = {}
+        # The states of the targets in flight, and of those read last, which are likely to be
+        # written next: avoids a query for each write.
+        self._in_flight: dict[_Key, _RowSummary] = {}
+        self._cache: dict[_Key, _RowSummary] = {}
         self._writer_lock = WriterLock(path)
         try:
             synchronous = "FULL" if durable else "OFF" if self.temporary else "NORMAL"
             self._database = open_for_writing(path, synchronous=synchronous)
             try:
-                self._begin(base_url)
+                self._start_run(base_url)
             except BaseException:
                 self._database.close()
                 raise
@@ -151,21 +149,21 @@ class JournalWriter:
             self._writer_lock.release()
             raise
 
-    def _begin(self, base_url: str) -> None:
-        found = self._database.one("SELECT base_url, run, plan FROM journal")
-        owner, run, plan = (base_url, 0, None) if found is None else found
-        if owner != base_url:
+    def _start_run(self, base_url: str) -> None:
+        row = self._database.fetch_one("SELECT base_url, run, plan FROM journal")
+        recorded_url, run, plan = (base_url, 0, None) if row is None else row
+        if recorded_url != base_url:
             raise JournalError(
-                f"The journal {str(self.path)!r} belongs to {owner}, not to {base_url}: use that"
-                " environment, or name another journal."
+                f"The journal {str(self.path)!r} belongs to {recorded_url}, not to {base_url}. Use"
+                " that base URL, or name another journal."
             )
         self.run: int = run + 1
         self._plan = None if plan is None else plan_from_sql(plan)
-        self._database.write(
+        self._database.execute(
             "INSERT OR REPLACE INTO journal VALUES (1, ?, ?, ?)", base_url, self.run, plan
         )
-        counted = self._database.all("SELECT state, count(*) FROM target GROUP BY state")
-        self._counts = Counter({RowState(state): number for state, number in counted})
+        counts = self._database.fetch_all("SELECT state, count(*) FROM target GROUP BY state")
+        self._counts = Counter({RowState(state): number for state, number in counts})
 
     def __enter__(self) -> Self:
         return self
@@ -179,9 +177,9 @@ class JournalWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the journal, and let others write it. Closing twice does no harm.
+        """Close the journal and release its lock. Idempotent.
 
-        If nobody reads it just then, one file is left; of a temporary one, nothing.
+        Without readers, a single file remains; a temporary journal is removed.
         """
         with self._mutex:
             if self._closed:
@@ -190,9 +188,9 @@ class JournalWriter:
             try:
                 self._database.close()
             finally:
-                self._release()
+                self._clean_up()
 
-    def _release(self) -> None:
+    def _clean_up(self) -> None:
         if self._database.inherited:
             return
         self._writer_lock.release()
@@ -201,49 +199,50 @@ class JournalWriter:
 
     @property
     def plan(self) -> Plan | None:
-        """What a recovery is to send, None if nothing was decided."""
+        """The plan of a recovery, None if none was written."""
         return self._plan
 
     def write_plan(self, plan: Plan, targets: Iterable[tuple[UUID, UUID]]) -> None:
-        """Write the plan and all its targets, or nothing.
+        """Write the plan and its targets in one transaction.
 
         Args:
-            plan: What was decided.
-            targets: Subscription and event of each. One that comes twice is written once.
+            plan: The plan.
+            targets: The subscription and the event of each target. Duplicates are ignored.
 
         Raises:
-            JournalError: There is a plan, or there are targets without one.
+            JournalError: The journal already has a plan or targets.
         """
         with self._mutex:
             self._database.check_usable()
             database = self._database
-            if self._plan is not None or database.one("SELECT 1 FROM target LIMIT 1"):
+            if self._plan is not None or database.fetch_one("SELECT 1 FROM target LIMIT 1"):
                 raise JournalError(
-                    f"The journal {str(self.path)!r} holds the targets of another replay: name"
+                    f"The journal {str(self.path)!r} contains the targets of another replay. Name"
                     " another journal."
                 )
             with database.transaction():
-                database.write_many(
-                    _PLANNED, ((request_id.bytes, hook_id.bytes) for hook_id, request_id in targets)
+                database.execute_many(
+                    _INSERT_PLANNED,
+                    ((request_id.bytes, hook_id.bytes) for hook_id, request_id in targets),
                 )
-                database.write("UPDATE journal SET plan = ?", plan_to_sql(plan))
-                [(total,)] = database.all("SELECT count(*) FROM target")
+                database.execute("UPDATE journal SET plan = ?", plan_to_sql(plan))
+                [(total,)] = database.fetch_all("SELECT count(*) FROM target")
             self._counts[RowState.PLANNED] = total
             self._plan = plan
 
     def begin_batch(self) -> None:
-        """Gather what is written from now on, until `flush`, as one write.
+        """Start a transaction that `flush` commits, if there is none.
 
-        Only for one thread: what others write meanwhile is gathered as well.
+        It also includes what other threads write in the meantime.
         """
         with self._mutex:
             self._database.check_usable()
             if not self._batching:
-                self._database.write("BEGIN")
+                self._database.execute("BEGIN")
                 self._batching = True
 
     def flush(self) -> None:
-        """Write what was gathered: all, or none if it raises."""
+        """Commit the batch, if there is one. If this raises, none of it is written."""
         if not self._batching:
             return
         with self._mutex:
@@ -251,53 +250,55 @@ class JournalWriter:
             self._database.commit()
 
     def find(self, hook_id: UUID, request_id: UUID) -> Row | None:
-        """Return what is known of a target, None if the journal does not hold it."""
+        """Return the row of a target, None if it is not in the journal."""
         with self._mutex:
             self._database.check_usable()
-            found = self._database.one(_FIND, request_id.bytes, hook_id.bytes)
-            return None if found is None else self._see(found)
+            values = self._database.fetch_one(_SELECT_ROW, request_id.bytes, hook_id.bytes)
+            return None if values is None else self._cache_row(values)
 
     def add(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
-        """Write that the first request for a target is about to be sent, if it is new.
+        """Record that a request for a new target is about to be sent.
 
         Args:
             hook_id: The subscription.
             request_id: The event.
-            at: The present time, aware.
+            at: The present time, an aware datetime.
 
         Returns:
-            Whether it was new. If not, nothing is written.
+            Whether the target was new. If not, nothing is written.
         """
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
             self._database.check_usable()
-            seq = self._database.add(_ADD, *key, self.run, now, now)
+            seq = self._database.insert(_INSERT_IN_FLIGHT, *key, self.run, now, now)
             if seq is not None:
-                self._move(key, _Place(seq, RowState.IN_FLIGHT, 1), before=None)
+                self._update_cache(key, _RowSummary(seq, RowState.IN_FLIGHT, 1), before=None)
             return seq is not None
 
     def record_intent(self, hook_id: UUID, request_id: UUID, at: datetime) -> int:
-        """Write that a request is about to be sent.
+        """Record that a request is about to be sent.
 
         Args:
             hook_id: The subscription.
             request_id: The event.
-            at: The present time, aware.
+            at: The present time, an aware datetime.
 
         Returns:
-            How many requests that makes for this target, over all runs.
+            The number of requests for this target, over all runs, including this one.
         """
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
-        if key not in self._seen and self.add(hook_id, request_id, at):
+        if key not in self._cache and self.add(hook_id, request_id, at):
             return 1
         with self._mutex:
             self._database.check_usable()
-            place = self._place(key)
-            attempts = place.attempts + 1
-            self._database.write(_RECORD_INTENT, self.run, now, now, place.seq)
-            self._move(key, _Place(place.seq, RowState.IN_FLIGHT, attempts), before=place.state)
+            row = self._summary_of(key)
+            attempts = row.attempts + 1
+            self._database.execute(_RECORD_INTENT, self.run, now, now, row.seq)
+            self._update_cache(
+                key, _RowSummary(row.seq, RowState.IN_FLIGHT, attempts), before=row.state
+            )
             return attempts
 
     def record_outcome(
@@ -312,17 +313,17 @@ class JournalWriter:
         delivery_id: UUID | None = None,
         error: ErrorRecord | None = None,
     ) -> None:
-        """Write what became of a target. It replaces the outcome of an earlier attempt.
+        """Record the outcome of a target. It replaces the outcome of an earlier attempt.
 
         Args:
             hook_id: The subscription.
             request_id: The event.
-            status: What became of it; not `skipped`, which is no outcome of a request.
-            at: The present time, aware.
-            response_status: What the subscriber answered.
-            duration_ms: Milliseconds until that answer.
+            status: How it ended; not `skipped`, which is not the outcome of a request.
+            at: The present time, an aware datetime.
+            response_status: The status of the subscriber's response.
+            duration_ms: Milliseconds that the subscriber took to respond.
             delivery_id: The delivery attempt.
-            error: What is kept of the error.
+            error: The record of the error.
 
         Raises:
             ValueError: `status` is `skipped`.
@@ -339,90 +340,90 @@ class JournalWriter:
         )
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            place = self._place(key)
-            self._database.write(_RECORD_OUTCOME, *values, place.seq)
-            self._move(key, _Place(place.seq, state, place.attempts), before=place.state)
+            row = self._summary_of(key)
+            self._database.execute(_RECORD_OUTCOME, *values, row.seq)
+            self._update_cache(key, _RowSummary(row.seq, state, row.attempts), before=row.state)
 
     def cancel_intent(self, hook_id: UUID, request_id: UUID) -> None:
-        """Take an intent back: nothing was carried out, and the attempt does not count.
+        """Cancel an intent, because the service did nothing. The attempt does not count.
 
-        The target stands where it stood before the intent. Without one, nothing is done.
+        Restores the state before the intent. Does nothing if there is no intent.
         """
         key = request_id.bytes, hook_id.bytes
         with self._mutex:
-            before = self._place(key)
-            self._database.write(_CANCEL_INTENT, before.seq)
+            before = self._summary_of(key)
+            self._database.execute(_CANCEL_INTENT, before.seq)
             self._in_flight.pop(key, None)
-            self._seen.pop(key, None)
-            after = self._place(key)
-            self._move(key, after, before=before.state)
+            self._cache.pop(key, None)
+            after = self._summary_of(key)
+            self._update_cache(key, after, before=before.state)
 
     def mark_seen(self, hook_id: UUID, request_id: UUID) -> None:
-        """Write that this run has dealt with a target, and nothing else."""
+        """Record that this run has handled a target, without changing its state."""
         with self._mutex:
-            place = self._place((request_id.bytes, hook_id.bytes))
-            self._database.write(_MARK_SEEN, self.run, place.seq)
+            row = self._summary_of((request_id.bytes, hook_id.bytes))
+            self._database.execute(_MARK_SEEN, self.run, row.seq)
 
     def unseen(self) -> Iterator[Row]:
-        """Yield what this run has not dealt with, in order of insertion.
+        """Yield the targets that this run has not handled, in order of insertion.
 
-        Each is looked up when it is asked for, so that the journal may be written in between.
+        Each is read when it is requested, so the journal may be written in between.
         """
-        return self._rows(_UNSEEN)
+        return self._select(_SELECT_UNSEEN)
 
     def unresolved(self) -> Iterator[Row]:
-        """Yield what is to be looked up: unknown, or left in flight by an earlier run.
+        """Yield the targets that are unknown, or were left in flight by an earlier run.
 
-        In order of insertion, each looked up as `untouched` does.
+        They are read in the same way as those of `unseen`.
         """
-        return self._rows(_UNRESOLVED)
+        return self._select(_SELECT_UNRESOLVED)
 
-    def _rows(self, following: str) -> Iterator[Row]:
+    def _select(self, query: str) -> Iterator[Row]:
         seq = 0
         while True:
             with self._mutex:
                 self._database.check_usable()
-                found = self._database.one(following, seq, self.run)
-                if found is None:
+                values = self._database.fetch_one(query, seq, self.run)
+                if values is None:
                     return
-                seq = found[0]
-                row = self._see(found)
+                seq = values[0]
+                row = self._cache_row(values)
             yield row
 
-    def _see(self, found: SQLRow) -> Row:
-        row = row_from_sql(found)
-        if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
+    def _cache_row(self, values: SQLRow) -> Row:
+        row = row_from_sql(values)
+        if len(self._cache) >= _CACHE_SIZE:
+            self._cache.clear()
         key = row.request_id.bytes, row.hook_id.bytes
-        self._seen[key] = _Place(found[0], row.state, row.attempts)
+        self._cache[key] = _RowSummary(values[0], row.state, row.attempts)
         return row
 
     def counts(self) -> Mapping[RowState, int]:
-        """Return how many targets stand where; every state is a key."""
+        """Return the number of targets in each state. Every state is a key."""
         with self._mutex:
             return MappingProxyType({state: self._counts[state] for state in RowState})
 
-    def _move(self, key: _Key, place: _Place, *, before: RowState | None) -> None:
+    def _update_cache(self, key: _Key, row: _RowSummary, *, before: RowState | None) -> None:
         if before is not None:
             self._counts[before] -= 1
-        self._counts[place.state] += 1
-        self._seen.pop(key, None)
-        if place.state is RowState.IN_FLIGHT:
-            self._in_flight[key] = place
+        self._counts[row.state] += 1
+        self._cache.pop(key, None)
+        if row.state is RowState.IN_FLIGHT:
+            self._in_flight[key] = row
         else:
             self._in_flight.pop(key, None)
 
-    def _place(self, key: _Key) -> _Place:
+    def _summary_of(self, key: _Key) -> _RowSummary:
         self._database.check_usable()
-        place = self._in_flight.get(key) or self._seen.get(key)
-        if place is not None:
-            return place
-        found = self._database.one(_PLACE, *key)
-        if found is None:
+        row = self._in_flight.get(key) or self._cache.get(key)
+        if row is not None:
+            return row
+        values = self._database.fetch_one(_SELECT_SUMMARY, *key)
+        if values is None:
             request_id, hook_id = (UUID(bytes=part) for part in key)
             raise JournalError(
-                f"The journal {str(self.path)!r} does not hold event {request_id} of subscription"
-                f" {hook_id}: record_intent comes first."
+                f"The journal {str(self.path)!r} has no entry for event {request_id} of"
+                f" subscription {hook_id}. Call record_intent first."
             )
-        seq, state, attempts = found
-        return _Place(seq, RowState(state), attempts)
+        seq, state, attempts = values
+        return _RowSummary(seq, RowState(state), attempts)

@@ -1,1 +1,1 @@
-"""How fast a replay sends: rate, concurrency, latency and the circuit breaker. Pure."""
+"""Rate and concurrency limits and the circuit breaker of a replay. No I/O."""

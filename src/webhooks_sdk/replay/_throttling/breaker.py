@@ -1,57 +1,57 @@
-"""When to stop a replay in which nothing works. No clock, no I/O."""
+"""A circuit breaker that stops a replay in which nothing succeeds. No clock, no I/O."""
 
 from __future__ import annotations
 
-_GOOD = frozenset({"delivered", "accepted"})
-_BAD = ("rejected", "failed", "unknown")
+_SUCCESSES = frozenset({"delivered", "accepted"})
+_FAILURES = ("rejected", "failed", "unknown")
 
 
 class CircuitBreaker:
-    """Counts the outcomes in a row, in order of completion, of which none is a success.
+    """Opens after a number of consecutive unsuccessful outcomes, in order of completion.
 
-    Once open it stays open, and keeps its reason: those still in flight change nothing.
+    Once open it stays open and keeps its reason, whatever becomes of the requests still in flight.
 
     Args:
-        limit: How many in a row open it, at least 1; None for never.
+        threshold: How many consecutive unsuccessful outcomes open it, at least 1; None for never.
     """
 
-    __slots__ = ("_counts", "_in_a_row", "_limit")
+    __slots__ = ("_consecutive_failures", "_counts", "_threshold")
 
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._in_a_row = 0
-        self._counts = dict.fromkeys(_BAD, 0)
+    def __init__(self, threshold: int | None) -> None:
+        self._threshold = threshold
+        self._consecutive_failures = 0
+        self._counts = dict.fromkeys(_FAILURES, 0)
 
     @property
     def is_open(self) -> bool:
-        """Whether the run is to stop."""
-        return self._limit is not None and self._in_a_row >= self._limit
+        """Whether the run must stop."""
+        return self._threshold is not None and self._consecutive_failures >= self._threshold
 
-    def completed(self, status: str) -> None:
-        """Count an outcome.
+    def record(self, status: str) -> None:
+        """Record an outcome.
 
         Args:
-            status: What became of a target: delivered and accepted begin the count anew; rejected,
-                failed and unknown count; anything else, such as skipped, says nothing.
+            status: The status of the outcome. Delivered and accepted reset the count; rejected,
+                failed and unknown are counted; any other status, such as skipped, is ignored.
         """
         if self.is_open:
             return
         if status in self._counts:
-            self._in_a_row += 1
+            self._consecutive_failures += 1
             self._counts[status] += 1
-        elif status in _GOOD and self._in_a_row:
-            self._in_a_row = 0
-            self._counts = dict.fromkeys(_BAD, 0)
+        elif status in _SUCCESSES and self._consecutive_failures:
+            self._consecutive_failures = 0
+            self._counts = dict.fromkeys(_FAILURES, 0)
 
     @property
     def reason(self) -> str:
-        """What was counted, such as `the last 20 outcomes are no success: 18 rejected, 2 failed`.
+        """The count as text, such as `the last 20 outcomes were unsuccessful: 18 rejected, ...`.
 
-        Without a full stop, so that it can stand inside an error's message.
+        It has no full stop, so that it can be part of an error message.
         """
-        if not self._in_a_row:
-            return "the last outcome is a success, or there is none yet"
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self._counts.items() if count)
-        if self._in_a_row == 1:
-            return f"the last outcome is no success: {kinds}"
-        return f"the last {self._in_a_row} outcomes are no success: {kinds}"
+        if not self._consecutive_failures:
+            return "no consecutive unsuccessful outcomes"
+        counts = ", ".join(f"{count} {status}" for status, count in self._counts.items() if count)
+        if self._consecutive_failures == 1:
+            return f"the last outcome was unsuccessful: {counts}"
+        return f"the last {self._consecutive_failures} outcomes were unsuccessful: {counts}"

@@ -1,121 +1,128 @@
-"""How many redeliveries of a replay may be in flight at once. No clock, no I/O."""
+"""An adaptive limit on the requests of a replay in flight. No clock, no I/O."""
 
 from __future__ import annotations
 
 from webhooks_sdk.replay._throttling.latency import LatencyTracker
 from webhooks_sdk.replay._throttling.signals import Signal
 
-_PATIENCE = 8  # rounds that go well before the size that was too much is tried again
+_PROBE_ROUNDS = 8  # healthy rounds before a size that caused an overload is tried again
 
 
 class ConcurrencyLimiter:
-    """How many may be in flight: one at first, then more while it goes well, fewer in distress.
+    """Limits the requests in flight: additive increase, multiplicative decrease.
 
-    It doubles with each round of answers until the first distress, and grows by one with each
-    after that, up to `limit`. Distress halves it, down to one: at most once for all that were sent
-    before they could know of it. The size that was too much is tried again after eight rounds. It
-    grows only by sends during which it was full, and not while the pace is what holds requests
-    back.
+    The size starts at one. It doubles with each round of responses until the first overload
+    (slow start), and grows by one a round after that, up to `limit`. An overload halves it, down to
+    one, but only once for all requests that were sent before that decrease. The size that was too
+    large is tried again after eight rounds. Only requests sent while the limiter was full make it
+    grow, and none do while the rate limiter is what delays requests.
 
-    Durations of the subscriber that rise sharply (see `LatencyTracker`) are distress too. After that it
-    stays as it is until a batch of durations shows that it is small enough.
+    A sharp rise of the subscriber's latency (see `LatencyTracker`) counts as an overload. After it,
+    the size does not grow until a batch of durations is back to normal.
 
     Args:
-        limit: The most that may be in flight, at least 1.
+        limit: The largest size, at least 1.
     """
 
     __slots__ = (
-        "_credit",
-        "_decreased_at",
-        "_doubtful",
-        "_durations",
-        "_filled_at",
         "_in_flight",
+        "_last_decrease_ticket",
+        "_last_full_ticket",
+        "_last_ticket",
+        "_latency",
+        "_latency_is_high",
         "_limit",
-        "_ramping",
+        "_overloaded_size",
         "_size",
-        "_ticket",
-        "_too_much",
+        "_slow_start",
+        "_successes",
     )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 1
         self._in_flight = 0
-        self._credit = 0
-        self._ramping = True
-        self._too_much = 0
-        self._ticket = self._filled_at = self._decreased_at = 0
-        self._durations = LatencyTracker()
-        self._doubtful = False
+        self._successes = 0
+        self._slow_start = True
+        self._overloaded_size = 0
+        self._last_ticket = self._last_full_ticket = self._last_decrease_ticket = 0
+        self._latency = LatencyTracker()
+        self._latency_is_high = False
 
     @property
     def size(self) -> int:
-        """How many may be in flight now. After distress there can still be more."""
+        """How many requests may be in flight now. After a decrease there can still be more."""
         return self._size
 
     @property
     def in_flight(self) -> int:
-        """How many are."""
+        """How many requests are in flight."""
         return self._in_flight
 
     @property
     def has_room(self) -> bool:
-        """Whether another one may be sent now."""
+        """Whether another request may be sent now."""
         return self._in_flight < self._size
 
-    def started(self) -> int:
-        """Note that one is sent.
+    def acquire(self) -> int:
+        """Count a request as in flight.
 
         Returns:
-            Its ticket, for `finished`: a number that grows from send to send.
+            Its ticket, to be passed to `release`: a number that increases with each request.
         """
-        self._ticket += 1
+        self._last_ticket += 1
         self._in_flight += 1
         if self._in_flight >= self._size:
-            self._filled_at = self._ticket
-        return self._ticket
+            self._last_full_ticket = self._last_ticket
+        return self._last_ticket
 
-    def finished(
-        self, ticket: int, signal: Signal, *, binding: bool, duration_ms: float | None = None
+    def release(
+        self, ticket: int, signal: Signal, *, rate_limited: bool, duration_ms: float | None = None
     ) -> None:
-        """Note that one is no longer in flight, and draw the conclusions.
+        """Count a request as finished, and adapt the size.
 
         Args:
-            ticket: What `started` returned for it. Each is finished once.
-            signal: What it says.
-            binding: Whether the pace is what holds requests back now.
-            duration_ms: Milliseconds that the subscriber took to answer with success. None if it
-                did not, or if that is not known; a refusal is quick and says nothing of the work.
+            ticket: What `acquire` returned for the request. It must be released once.
+            signal: How the request ended.
+            rate_limited: Whether the rate limiter is what delays requests now.
+            duration_ms: Milliseconds that the subscriber took to return a success. None if it did
+                not succeed (an error is quick, and says nothing about the load), or if the
+                duration is not known.
         """
         self._in_flight -= 1
-        # What was sent before the last decrease tells of a load that is history.
-        if signal is Signal.NEUTRAL or ticket <= self._decreased_at:
+        # A request sent before the last decrease reflects the load before it.
+        if signal is Signal.NEUTRAL or ticket <= self._last_decrease_ticket:
             return
-        if signal is Signal.OVERLOAD or (duration_ms is not None and self._rising(duration_ms)):
+        if signal is Signal.OVERLOAD or (
+            duration_ms is not None and self._latency_rises(duration_ms)
+        ):
             self._decrease()
-        elif not binding and ticket <= self._filled_at:
-            self._grow(doubtful=self._doubtful and duration_ms is not None)
+        elif (
+            not rate_limited
+            and ticket <= self._last_full_ticket
+            and (duration_ms is None or not self._latency_is_high)
+        ):
+            self._increase()
 
-    def _grow(self, *, doubtful: bool) -> None:
-        if doubtful or self._size >= self._limit:
+    def _increase(self) -> None:
+        if self._size >= self._limit:
             return
-        self._credit += 1
-        rounds = _PATIENCE if self._size + 1 == self._too_much else 1
-        if self._ramping or self._credit >= rounds * self._size:
+        self._successes += 1
+        rounds = _PROBE_ROUNDS if self._size + 1 == self._overloaded_size else 1
+        if self._slow_start or self._successes >= rounds * self._size:
             self._size += 1
-            self._credit = 0
+            self._successes = 0
 
     def _decrease(self) -> None:
-        self._too_much = max(2, self._size)
+        self._overloaded_size = max(2, self._size)
         self._size = max(1, self._size // 2)
-        self._credit = 0
-        self._ramping = False
-        self._decreased_at = self._ticket
-        self._durations.forget()
+        self._successes = 0
+        self._slow_start = False
+        self._last_decrease_ticket = self._last_ticket
+        self._latency.discard_batch()
 
-    def _rising(self, duration_ms: float) -> bool:
-        rising = self._durations.rising(duration_ms, alone=self._size == 1)
-        if rising is not None:
-            self._doubtful = rising
-        return rising is True
+    def _latency_rises(self, duration_ms: float) -> bool:
+        rises = self._latency.record(duration_ms, sequential=self._size == 1)
+        if rises is not None:
+            self._latency_is_high = rises
+        return rises is True

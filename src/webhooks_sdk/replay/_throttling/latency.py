@@ -1,25 +1,25 @@
-"""Whether a subscriber gets slower under what a replay sends. No clock, no I/O."""
+"""Detection of a subscriber that slows down under the load of a replay. No clock, no I/O."""
 
 from __future__ import annotations
 
-_BATCH = 24  # durations that are judged together: fewer would take chance for a trend
-_ALONE = 12  # and where they only say what is normal
-_FIRST = 8  # and where the load is about to double with each round
-_SHARPLY = 2.0
-_HARMLESS = 100.0  # milliseconds: a smaller rise is none, whatever the factor
-_SHARE = 1 / 8  # of the way to the median of a batch that the baseline goes
-_LONGEST = 3_600_000.0  # milliseconds: what is longer counts as this
+_BATCH_SIZE = 24  # with fewer durations, chance would look like a trend
+_SEQUENTIAL_BATCH_SIZE = 12  # without load the durations only update the baseline
+_FIRST_BATCH_SIZE = 8  # sets the baseline before slow start has raised the load far
+_RISE_FACTOR = 2.0
+_MIN_RISE_MS = 100.0  # a smaller rise is ignored, whatever the factor
+_SMOOTHING = 1 / 8  # the weight of a new median in the baseline
+_MAX_DURATION_MS = 3_600_000.0  # longer durations count as this
 
 
 class LatencyTracker:
-    """Judges a subscriber's durations, batch by batch, against a baseline of its own.
+    """Compares a subscriber's durations, in batches, with a baseline.
 
-    They rise sharply when three quarters of a batch took more than twice the baseline, and 100 ms
-    more than it. So neither a few slow ones nor a wide spread is a rise.
+    Latency rises sharply when three quarters of a batch took more than twice the baseline, and at
+    least 100 ms more than it. So neither a few slow responses nor a wide spread is a rise.
 
-    The baseline is what durations are at their lowest, smoothed: it follows the medians of batches
-    down, and up only with those of which each delivery was alone in flight. What those take is not
-    the replay's doing. A baseline that rose with the load would never find the load too high.
+    The baseline is the smoothed latency of the unloaded subscriber: it follows the medians of
+    batches down, but follows them up only if deliveries were sequential, since those durations are
+    not caused by the replay. A baseline that rose with the load would never detect an overload.
     """
 
     __slots__ = ("_baseline", "_batch")
@@ -28,39 +28,44 @@ class LatencyTracker:
         self._baseline: float | None = None
         self._batch: list[float] = []
 
-    def rising(self, duration_ms: float, *, alone: bool) -> bool | None:
-        """Take in a duration and classify_result the batch that it completes.
+    def record(self, duration_ms: float, *, sequential: bool) -> bool | None:
+        """Record a duration, and evaluate the batch if that completes it.
 
         Args:
-            duration_ms: Milliseconds that the subscriber took. What is no time is left out.
-            alone: Whether only one delivery may be in flight now.
+            duration_ms: Milliseconds that the subscriber took. Negative values and NaN are ignored.
+            sequential: Whether only one delivery may be in flight now.
 
         Returns:
-            Whether the batch shows a sharp rise; None if there is no judgement yet.
+            Whether the batch shows a sharp rise; None if the batch is not complete.
         """
         if not duration_ms >= 0:
             return None
         batch = self._batch
-        batch.append(float(min(duration_ms, _LONGEST)))
-        if len(batch) < (_FIRST if self._baseline is None else _ALONE if alone else _BATCH):
+        batch.append(float(min(duration_ms, _MAX_DURATION_MS)))
+        if len(batch) < self._batch_size(sequential=sequential):
             return None
-        self.forget()
+        self.discard_batch()
         batch.sort()
-        return self._judge(batch[len(batch) // 4], batch[len(batch) // 2], alone=alone)
+        return self._evaluate(batch[len(batch) // 4], batch[len(batch) // 2], sequential=sequential)
 
-    def forget(self) -> None:
-        """Begin a new batch, since the load is another one now."""
+    def discard_batch(self) -> None:
+        """Start a new batch, because the load has changed."""
         self._batch = []
 
-    def _judge(self, quartile: float, median: float, *, alone: bool) -> bool:
+    def _batch_size(self, *, sequential: bool) -> int:
+        if self._baseline is None:
+            return _FIRST_BATCH_SIZE
+        return _SEQUENTIAL_BATCH_SIZE if sequential else _BATCH_SIZE
+
+    def _evaluate(self, quartile: float, median: float, *, sequential: bool) -> bool:
         baseline = self._baseline
         if baseline is None:
             self._baseline = median
             return False
-        if quartile > max(_SHARPLY * baseline, baseline + _HARMLESS):
-            if alone:
+        if quartile > max(_RISE_FACTOR * baseline, baseline + _MIN_RISE_MS):
+            if sequential:
                 self._baseline = median
             return True
-        if alone or median < baseline:
-            self._baseline = baseline + _SHARE * (median - baseline)
+        if sequential or median < baseline:
+            self._baseline = baseline + _SMOOTHING * (median - baseline)
         return False

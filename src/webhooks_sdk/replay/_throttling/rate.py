@@ -1,191 +1,193 @@
-"""When the next request of a replay may be sent. No clock, no I/O."""
+"""A rate limiter that adapts to the 429s of the API. No clock, no I/O."""
 
 from __future__ import annotations
 
 from math import inf
 
 MAX_PAUSE = 900.0
-"""The longest pause in seconds, whatever a Retry-After asks for."""
+"""The longest pause in seconds, whatever `Retry-After` asks for."""
 
-_FASTEST = 1e6  # requests a second: what is faster is no limit
+_UNLIMITED_RATE = 1e6  # requests a second: a rate that has grown to this is no longer limited
 
-_FIRST_PAUSE = 1.0  # seconds, after a 429 without Retry-After
-_LONGEST_PAUSE = 60.0  # what that grows to
-_SHORT_PAUSE = 2.0  # seconds: in a longer one the API may have been filling up a quota
+_MIN_DEFAULT_PAUSE = 1.0  # seconds, after a 429 without Retry-After
+_MAX_DEFAULT_PAUSE = 60.0  # seconds, what that pause doubles to
+_MAX_UNCOUNTED_PAUSE = 2.0  # seconds: during a longer one the API may have refilled a quota
 
-_DECREASE = 0.94  # what a 429 leaves
-_FIRST_DECREASE = 0.7  # and before much was observed
-_FLOOR = 1.0  # requests a second that no 429 takes away
-_RECOVERY = 20.0  # seconds in which the pace regains as much as a 429 left of it
-_BRINK = 0.95  # of the ceiling: so near it patience is had
-_AGAIN = 0.97  # of the ceiling: a 429 from there on tells of the same limit
-_FIRST_PATIENCE = 4.0  # seconds, when the ceiling was hit twice
-_LONGEST_PATIENCE = 60.0  # what that doubles to
-_IMPATIENCE = 0.25  # what is left of it when a 429 comes below the ceiling
+_DECREASE_FACTOR = 0.94  # of the throughput, after a 429
+_INITIAL_DECREASE_FACTOR = 0.7  # the same, while little throughput has been observed
+_MIN_RATE = 1.0  # requests a second: a 429 does not lower the rate further
+_GROWTH_TIME = 20.0  # seconds in which the rate grows by as much as it was lowered to
+_HOLD_FRACTION = 0.95  # of the ceiling: the rate is held there before it grows further
+_SAME_LIMIT_FRACTION = 0.97  # of the ceiling: a 429 at this rate or above confirms the limit
+_MIN_HOLD = 4.0  # seconds, once the ceiling is confirmed
+_MAX_HOLD = 60.0  # seconds, what the hold doubles to
+_HOLD_DECREASE_FACTOR = 0.25  # of the hold, after a 429 below the ceiling
 
 _SPAN = 10.0  # seconds: throughput is observed over one to two of these
 
 
 class RateLimiter:
-    """Spaces requests evenly, and slows down when the API answers 429.
+    """Spaces requests evenly, and slows down when the API returns 429.
 
-    There are never more than `rate * T + 1` requests in any T seconds, whatever came before: what
-    an idle time or a pause left unused is not made up for.
+    There are never more than `rate * T + 1` requests in any T seconds: unused capacity, from idle
+    time or a pause, is not carried over.
 
-    After a 429 all requests pause, and then go on at 94 % of the throughput that there was. As long
-    as less than ten seconds of that were observed, they go on at 70 %: of `rate` if there is one,
-    for a first 429 says little of it. It never gets below one a second (or `rate`, if that is
-    lower). From there the pace grows evenly, by as much as is left of it in 20 seconds, up to
-    `rate`. Those 429s that were in flight together slow down once.
+    After a 429 all requests pause, and then continue at 94 % of the observed throughput. If less
+    than ten seconds were observed, they continue at 70 %, of `rate` if there is one, since the
+    first 429 says little about it. The rate is never lowered below one request a second (or `rate`,
+    if that is lower). From there it grows linearly, by as much as it was lowered to in 20 seconds,
+    up to `rate`. The 429s of requests that were in flight together lower the rate once.
 
-    Where 429s come again and again at the same throughput, that is a limit. So the pace stays just
-    below for 4 seconds before it tries whether the limit is still there, and for twice as long each
-    time that it is, up to a minute. A 429 that comes below that throughput shows that there is
-    another reason, and most of this patience is lost: 429s that have nothing to do with one's own
-    load must not hold back for long.
+    Repeated 429s at the same throughput reveal a limit. The rate is then held just below it for
+    4 seconds before the limit is probed again, and for twice as long each time that it is still
+    there, up to a minute. A 429 below that throughput has another cause, and shortens the hold to a
+    quarter: 429s that are unrelated to the load must not slow the replay down for long.
 
-    All times are monotonic seconds, of any clock.
+    All times are in seconds of any monotonic clock.
 
     Args:
-        rate: Requests a second, from 0.000001 to 1000000, resends included; None for no limit but
-            what the API sets.
+        rate: Requests a second, from 0.000001 to 1000000, resends included; None for no limit
+            other than the API's.
     """
 
     __slots__ = (
-        "_brink",
         "_ceiling",
-        "_counted_from",
-        "_counts",
         "_decreased_at",
-        "_last",
-        "_level",
-        "_patience",
-        "_pause",
+        "_default_pause",
+        "_growth_base",
+        "_hold",
+        "_hold_left",
+        "_hold_rate",
+        "_last_sent_at",
+        "_max_rate",
         "_paused_until",
         "_rate",
-        "_recovered_at",
-        "_sends",
-        "_to_be_patient",
-        "_top",
+        "_sent_since_decrease",
+        "_span_counts",
+        "_span_starts",
+        "_updated_at",
     )
 
     def __init__(self, rate: float | None) -> None:
-        self._top = inf if rate is None else float(rate)
-        self._rate = self._level = self._top
-        self._last = self._paused_until = self._decreased_at = self._recovered_at = -inf
-        self._pause = 0.0
+        self._max_rate = inf if rate is None else float(rate)
+        self._rate = self._growth_base = self._max_rate
+        self._last_sent_at = self._paused_until = self._decreased_at = self._updated_at = -inf
+        self._default_pause = 0.0
         self._ceiling = inf
-        self._brink = self._patience = self._to_be_patient = 0.0
-        self._sends = 0
-        self._counted_from = (-inf, -inf)
-        self._counts = (0, 0)
+        self._hold_rate = self._hold = self._hold_left = 0.0
+        self._sent_since_decrease = 0
+        # Of the previous span of observation and the current one.
+        self._span_starts = (-inf, -inf)
+        self._span_counts = (0, 0)
 
     @property
     def rate(self) -> float | None:
-        """Requests a second at the moment, None if there is no limit."""
+        """The present rate in requests a second, None if there is no limit."""
         return None if self._rate == inf else self._rate
 
     def ready_at(self, now: float) -> float:
         """Return when the next request may be sent: `now`, or later."""
-        if self._rate < self._top:
-            self._recover(now)
-        return max(now, self._paused_until, self._last + 1 / self._rate)
+        if self._rate < self._max_rate:
+            self._update_rate(now)
+        return max(now, self._paused_until, self._last_sent_at + 1 / self._rate)
 
-    def binds(self, now: float) -> bool:
-        """Decide whether the pace is what holds requests back now."""
+    def is_limiting(self, now: float) -> bool:
+        """Return whether a request would have to wait now."""
         return self.ready_at(now) > now
 
-    def sent(self, now: float) -> None:
-        """Note that a request is sent, a resend or not."""
+    def record_request(self, now: float) -> None:
+        """Record that a request is sent, whether for the first time or again."""
         self._observe(now)
-        self._sends += 1
-        self._last = max(self._last, now)
+        self._sent_since_decrease += 1
+        self._last_sent_at = max(self._last_sent_at, now)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let all requests wait, without a lower pace after it: for a 503 with `Retry-After`.
+        """Delay all requests without lowering the rate, for a 503 with `Retry-After`.
 
         Args:
-            now: The time.
-            seconds: How long, from now; at most 15 minutes are taken.
+            now: The present time.
+            seconds: The length of the pause from now, limited to 15 minutes.
         """
         if seconds > 0:
-            self._recover(now)
+            self._update_rate(now)
             begin = max(now, self._paused_until)
             self._paused_until = max(begin, now + min(seconds, MAX_PAUSE))
-            if (added := self._paused_until - begin) <= _SHORT_PAUSE:
-                older, newer = self._counted_from
-                self._counted_from = (older + added, newer + added)
+            if (added := self._paused_until - begin) <= _MAX_UNCOUNTED_PAUSE:
+                previous, current = self._span_starts
+                self._span_starts = (previous + added, current + added)
 
-    def limited(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
-        """Pause and slow down, since the API answered 429.
+    def slow_down(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
+        """Pause all requests and lower the rate, because the API returned 429.
 
         Args:
-            now: The time.
-            retry_after: Seconds that it asked to wait, of which at most 15 minutes are taken. None
-                if it did not: a second, doubled up to a minute while requests that are sent within
-                a second after such a pause are answered so too.
-            sent_at: When the request was sent that it answered so. If that was before the pace was
-                last lowered, it is not lowered again.
+            now: The present time.
+            retry_after: Seconds that the API asked to wait, limited to 15 minutes. None if it did
+                not: the pause is then a second, and doubles up to a minute if a request sent within
+                a second of the end of such a pause gets a 429 as well.
+            sent_at: When the request was sent that got the 429. If that was before the rate was
+                last lowered, the rate is not lowered again.
         """
-        again = sent_at > self._decreased_at
-        in_vain = sent_at < self._paused_until + _FIRST_PAUSE
-        if again:
+        is_new = sent_at > self._decreased_at
+        pause_was_too_short = sent_at < self._paused_until + _MIN_DEFAULT_PAUSE
+        if is_new:
             self._decrease(now)
         if retry_after is not None:
             self.pause(now, retry_after)
-        elif again:
-            doubled = min(2 * self._pause, _LONGEST_PAUSE) if in_vain else 0.0
-            self._pause = max(_FIRST_PAUSE, doubled)
-            self.pause(now, self._pause)
+        elif is_new:
+            doubled = min(2 * self._default_pause, _MAX_DEFAULT_PAUSE)
+            self._default_pause = max(_MIN_DEFAULT_PAUSE, doubled if pause_was_too_short else 0.0)
+            self.pause(now, self._default_pause)
 
     def _decrease(self, now: float) -> None:
-        self._recover(now)
-        # The first one after a decrease says nothing of how long the API could bear the pace.
-        hit = self._rate >= _AGAIN * self._ceiling and self._sends > 1
-        if hit:
-            self._patience = min(max(_FIRST_PATIENCE, 2 * self._patience), _LONGEST_PATIENCE)
+        self._update_rate(now)
+        # The first request after a decrease does not show how long the API could sustain the rate.
+        confirmed = (
+            self._rate >= _SAME_LIMIT_FRACTION * self._ceiling and self._sent_since_decrease > 1
+        )
+        if confirmed:
+            self._hold = min(max(_MIN_HOLD, 2 * self._hold), _MAX_HOLD)
         else:
-            self._patience *= _IMPATIENCE
-        known = now - self._counted_from[0] >= _SPAN
+            self._hold *= _HOLD_DECREASE_FACTOR
+        observed = now - self._span_starts[0] >= _SPAN
         self._ceiling = self._rate
-        if known or self._rate == inf:
-            self._ceiling = min(self._rate, self._observed(now))
-        level = (_DECREASE if known else _FIRST_DECREASE) * self._ceiling
-        self._rate = self._level = max(level, min(_FLOOR, self._top))
-        self._brink = max(_BRINK * self._ceiling, self._level)
-        self._to_be_patient = self._patience
-        self._sends = 0
-        self._decreased_at = self._recovered_at = now
+        if observed or self._rate == inf:
+            self._ceiling = min(self._rate, self._throughput(now))
+        lowered = (_DECREASE_FACTOR if observed else _INITIAL_DECREASE_FACTOR) * self._ceiling
+        self._rate = self._growth_base = max(lowered, min(_MIN_RATE, self._max_rate))
+        self._hold_rate = max(_HOLD_FRACTION * self._ceiling, self._growth_base)
+        self._hold_left = self._hold
+        self._sent_since_decrease = 0
+        self._decreased_at = self._updated_at = now
 
-    def _recover(self, now: float) -> None:
-        since = now - max(self._recovered_at, self._paused_until)
-        if since <= 0 or self._rate >= self._top:
+    def _update_rate(self, now: float) -> None:
+        elapsed = now - max(self._updated_at, self._paused_until)
+        if elapsed <= 0 or self._rate >= self._max_rate:
             return
-        self._recovered_at = now
-        self._grow(since)
-        if self._rate >= min(self._top, _FASTEST):
-            self._rate = self._top
+        self._updated_at = now
+        self._grow(elapsed)
+        if self._rate >= min(self._max_rate, _UNLIMITED_RATE):
+            self._rate = self._max_rate
             self._ceiling = inf
-        elif self._rate >= 2 * self._level:
-            # Who was slowed down from 50 to 1 would else need a quarter of an hour.
-            self._level = self._rate
+        elif self._rate >= 2 * self._growth_base:
+            # At a constant slope, it would take a quarter of an hour to grow from 1 to 50.
+            self._growth_base = self._rate
 
-    def _grow(self, since: float) -> None:
-        slope = self._level / _RECOVERY
-        to_brink = min(since, max(0.0, self._brink - self._rate) / slope)
-        patient = min(since - to_brink, self._to_be_patient)
-        self._to_be_patient -= patient
-        self._rate += slope * (since - patient)
+    def _grow(self, elapsed: float) -> None:
+        slope = self._growth_base / _GROWTH_TIME
+        until_hold = min(elapsed, max(0.0, self._hold_rate - self._rate) / slope)
+        held = min(elapsed - until_hold, self._hold_left)
+        self._hold_left -= held
+        self._rate += slope * (elapsed - held)
 
     def _observe(self, now: float) -> None:
-        (_, since), (_, count) = self._counted_from, self._counts
-        if now - max(self._last, self._paused_until) > _SPAN:
-            # Idle: nothing is known of what the API would have taken. A pause it asked for counts.
-            self._counted_from, self._counts = (now, now), (0, 1)
-        elif now - since >= _SPAN:
-            self._counted_from, self._counts = (since, now), (count, 1)
+        (_, start), (_, count) = self._span_starts, self._span_counts
+        if now - max(self._last_sent_at, self._paused_until) > _SPAN:
+            # Idle time says nothing about the API's capacity. A pause that it asked for does.
+            self._span_starts, self._span_counts = (now, now), (0, 1)
+        elif now - start >= _SPAN:
+            self._span_starts, self._span_counts = (start, now), (count, 1)
         else:
-            self._counts = (self._counts[0], count + 1)
+            self._span_counts = (self._span_counts[0], count + 1)
 
-    def _observed(self, now: float) -> float:
-        return sum(self._counts) / max(1.0, now - self._counted_from[0])
+    def _throughput(self, now: float) -> float:
+        return sum(self._span_counts) / max(1.0, now - self._span_starts[0])

@@ -1,4 +1,4 @@
-"""What the end of one redelivery tells a replay: send it again, or not; more at once, or fewer."""
+"""Classifies a finished redelivery: may it be sent again, and does it indicate an overload?"""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from webhooks_sdk.errors import AuthenticationError, PermissionDeniedError
 if TYPE_CHECKING:
     from webhooks_sdk.errors import APIError
 
-SILENT_AFTER = 5.0
-"""Seconds after which an answer without the subscriber's status tells of one that kept silent."""
+# Seconds. A response without the subscriber's status that takes at least this long means that the
+# service waited for the subscriber in vain.
+_UNRESPONSIVE_AFTER = 5.0
 
-_FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 8.0
-_DOUBLINGS = 4
+_MIN_BACKOFF = 0.5
+_MAX_BACKOFF = 8.0
+_MAX_DOUBLINGS = 4
 _TIMEOUT, _TOO_MANY, _UNAVAILABLE = 408, 429, 503
 _SERVER_ERROR = 500
 
 
 class Signal(enum.Enum):
-    """What a finished send says of how many there may be at once."""
+    """What a finished redelivery indicates about the load."""
 
-    FINE = "it was answered, and nobody complained"
-    NEUTRAL = "it says nothing of how many there may be at once"
-    OVERLOAD = "the subscriber or the service has more than it can take"
+    HEALTHY = "healthy"
+    """It shows no overload."""
+    NEUTRAL = "neutral"
+    """It says nothing about the load."""
+    OVERLOAD = "overload"
+    """The subscriber or the service is overloaded."""
 
 
-def resendable(error: APIError) -> bool:
-    """Decide whether a redelivery that failed may be sent again without asking anybody.
+def is_resendable(error: APIError) -> bool:
+    """Return whether a redelivery that failed may be sent again automatically.
 
-    It may if it is proven not carried out, and could go better next time. Credentials that are
-    refused, or cannot be had, get no better.
+    It may if it is proven that the service did nothing, for a reason that can pass. Credentials
+    that were refused, or could not be obtained, do not qualify.
     """
     if error.outcome_unknown or isinstance(error, AuthenticationError | PermissionDeniedError):
         return False
@@ -41,10 +45,10 @@ def resendable(error: APIError) -> bool:
     return status is None or status in (_TIMEOUT, _TOO_MANY) or status >= _SERVER_ERROR
 
 
-def deferred(error: APIError) -> bool:
-    """Decide whether the service did nothing and asks to come back later: 429, or 503 with a time.
+def is_deferred(error: APIError) -> bool:
+    """Return whether the service did nothing and asked to wait: 429, or 503 with `Retry-After`.
 
-    Such a send does not count as an attempt.
+    A deferred request does not count as an attempt.
     """
     if error.outcome_unknown:
         return False
@@ -53,34 +57,34 @@ def deferred(error: APIError) -> bool:
     )
 
 
-def backoff(resend: int, fraction: float) -> float:
-    """Return how long a redelivery waits before it is sent again.
+def backoff(resend: int, jitter: float) -> float:
+    """Return how long to wait before a redelivery is sent again.
 
     Args:
-        resend: Which resend of this redelivery it is, counted from 1.
-        fraction: A random number from 0 to 1, so that those that failed together part.
+        resend: The number of the resend, from 1.
+        jitter: A random number from 0 to 1, which spreads redeliveries that failed together.
 
     Returns:
-        Seconds between half and the whole of a bound that doubles from 0.5 s to 8 s.
+        Seconds: between half of a bound and all of it. The bound doubles from 0.5 s to 8 s.
     """
-    bound = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(resend - 1, _DOUBLINGS))
-    return bound * (1 + fraction) / 2
+    bound = min(_MAX_BACKOFF, _MIN_BACKOFF * 2.0 ** min(resend - 1, _MAX_DOUBLINGS))
+    return bound * (1 + jitter) / 2
 
 
 def classify_signal(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
-    """Decide what a finished redelivery says of the subscriber and of the service.
+    """Classify a finished redelivery by what it indicates about the load.
 
     Args:
         outcome: What `redeliver` returned or raised.
         elapsed: Seconds that it took.
 
     Returns:
-        Distress for a subscriber that answers 429 or 5xx or kept silent, and for a service that
-        fails, answers too late or loses the connection. Its 429 is neutral, since the pace answers
-        that, and so are its other refusals.
+        `OVERLOAD` if the subscriber returned 429 or 5xx or did not respond, or if the service
+        failed, timed out or lost the connection. The service's own 429 is neutral, since the rate
+        limiter handles it, and so are its other refusals.
     """
     if isinstance(outcome, WebhookEvent):
-        return _signal_of_subscriber(outcome.response_status, elapsed)
+        return _classify_subscriber(outcome.response_status, elapsed)
     status = outcome.status
     if status == _TOO_MANY:
         return Signal.NEUTRAL
@@ -88,14 +92,13 @@ def classify_signal(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
         return Signal.NEUTRAL
     if outcome.outcome_unknown or status is None:
         return Signal.OVERLOAD
-    strained = status == _TIMEOUT or status >= _SERVER_ERROR
-    return Signal.OVERLOAD if strained else Signal.NEUTRAL
+    overloaded = status == _TIMEOUT or status >= _SERVER_ERROR
+    return Signal.OVERLOAD if overloaded else Signal.NEUTRAL
 
 
-def _signal_of_subscriber(status: int | None, elapsed: float) -> Signal:
+def _classify_subscriber(status: int | None, elapsed: float) -> Signal:
     if status is None:
-        # At once: the service took the event and does not say more. Late: it waited in vain.
-        strained = elapsed >= SILENT_AFTER
+        overloaded = elapsed >= _UNRESPONSIVE_AFTER
     else:
-        strained = status == _TOO_MANY or status >= _SERVER_ERROR
-    return Signal.OVERLOAD if strained else Signal.FINE
+        overloaded = status == _TOO_MANY or status >= _SERVER_ERROR
+    return Signal.OVERLOAD if overloaded else Signal.HEALTHY
