@@ -66,12 +66,12 @@ PURE_IN_SANDBOX = {
     "_variants",
     "inspector/_chart",
     "inspector/_filters",
+    "inspector/_formatting",
     "inspector/_forms",
     "inspector/_notices",
     "inspector/_payload",
     "inspector/_samples",
     "inspector/_signature",
-    "inspector/_words",
 }
 IMPURE = {"asyncio", "h11", "socket", "sqlite3", "ssl", "starlette", "threading", "time", "uvicorn"}
 HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "anyio"}
