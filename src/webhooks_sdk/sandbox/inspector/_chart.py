@@ -138,9 +138,8 @@ def choose_buckets(now: int, first_attempt: int | None, wanted: Range) -> Bucket
         wanted: The range of the timeline: `"all"` reaches back to the first attempt.
     """
     fixed = _RANGES.get(wanted)
-    length = (
-        microseconds(fixed) if fixed else now - (now if first_attempt is None else first_attempt)
-    )
+    start = now if first_attempt is None else first_attempt
+    length = microseconds(fixed) if fixed else now - start
     # MAX_BARS - 1, because the last bucket may have just begun.
     width = next(
         (width for width in _BUCKET_WIDTHS if width * (MAX_BARS - 1) >= length), _BUCKET_WIDTHS[-1]

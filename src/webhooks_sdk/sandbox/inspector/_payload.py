@@ -40,7 +40,7 @@ class BodyView:
 
     Attributes:
         fragments: The text, in consecutive fragments.
-        is_json: Whether the body is JSON, which is pretty-printed. Other bodies are not reformatted.
+        is_json: Whether the body is JSON, which is pretty-printed; other bodies are not.
         is_truncated: Whether only the beginning of the body is included.
         size: The size of the whole body, in bytes.
     """
@@ -68,7 +68,7 @@ def build_body_view(body: bytes) -> BodyView:
 
 
 def printable(text: str) -> str:
-    """Return text with all characters escaped that are not printable, except `\\n` and `\\t`."""
+    """Return text with non-printable characters escaped, except line breaks and tabs."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(one if one in "\n\t" or one.isprintable() else _escape(one) for one in text)
@@ -95,28 +95,28 @@ def _format_json(text: str) -> Iterator[Fragment]:
     depth = 0
     previous = ""
     for match in _json_tokens(text):
-        kind, token = match.lastgroup, match[0]
-        if token in "]}":
+        kind, part = match.lastgroup, match[0]
+        if part in "]}":
             depth -= 1
             # Empty arrays and objects stay on one line.
-            yield Fragment("plain", token if previous in {"[", "{"} else _newline(depth) + token)
+            yield Fragment("plain", part if previous in {"[", "{"} else _newline(depth) + part)
         else:
             if previous in {"[", "{"}:
                 yield Fragment("plain", _newline(depth))
-            if token in "[{":
+            if part in "[{":
                 depth += 1
-            yield _fragment(kind, token, depth)
-        previous = token
+            yield _fragment(kind, part, depth)
+        previous = part
 
 
-def _fragment(kind: str | None, token: str, depth: int) -> Fragment:
+def _fragment(kind: str | None, part: str, depth: int) -> Fragment:
     match kind:
         case "key" | "string" | "number" | "literal":
-            return Fragment(kind, printable(token))
-        case _ if token == ":":
+            return Fragment(kind, printable(part))
+        case _ if part == ":":
             return Fragment("plain", ": ")
         case _:
-            return Fragment("plain", token + _newline(depth) if token == "," else token)
+            return Fragment("plain", part + _newline(depth) if part == "," else part)
 
 
 def _newline(depth: int) -> str:

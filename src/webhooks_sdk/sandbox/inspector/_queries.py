@@ -151,7 +151,8 @@ class Queries:
         """Return when the first attempt began, in microseconds since 1970; None without any."""
         condition, values = _subscription_condition("a", hook_id)
         row = self._database.row(
-            f"SELECT started_at FROM attempts a WHERE tenant = ? {condition} ORDER BY number LIMIT 1",  # noqa: S608 - constants
+            f"SELECT started_at FROM attempts a WHERE tenant = ? {condition}"  # noqa: S608 - constants
+            " ORDER BY number LIMIT 1",
             (self._tenant, *values),
         )
         return None if row is None else int(row[0])
@@ -222,10 +223,8 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
             "e.number IN (SELECT event FROM attempts"
             " WHERE tenant = e.tenant AND started_at >= ? AND started_at < ?)"
         )
-        values += [
-            filters.since or 0,
-            MAX_SQLITE_INTEGER if filters.until is None else filters.until,
-        ]
+        until = MAX_SQLITE_INTEGER if filters.until is None else filters.until
+        values += [filters.since or 0, until]
     if filters.before is not None:
         conditions.append("e.number < ?")
         values.append(filters.before)
