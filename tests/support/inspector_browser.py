@@ -1,4 +1,4 @@
-"""A real Chromium for the inspector's tests, and what a page must keep to be accessible."""
+"""Chromium for the inspector's tests, and accessibility checks for pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--headless",
     "--disable-gpu",
@@ -31,16 +31,18 @@ CONTROLS = frozenset({"button", "link", "textbox", "combobox", "checkbox", "Disc
 def chromium() -> Generator[Browser]:
     """Yield the system's Chromium, with a new profile.
 
-    While it runs, no asyncio loop can be run in this thread: Playwright's own is there.
+    Playwright runs an asyncio event loop in this thread, so the block cannot start another.
     """
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        raise RuntimeError(f"These tests need one of {', '.join(NAMES)}: install Chromium.")
-    # Its sandbox needs privileges that it does not take from root.
+    executable = next(filter(None, map(shutil.which, EXECUTABLES)), None)
+    if executable is None:
+        raise RuntimeError(
+            f"No browser found: looked for {', '.join(EXECUTABLES)}. Install Chromium."
+        )
+    # Chromium refuses to run its sandbox as root.
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if is_root else [])]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         try:
             yield browser
         finally:
@@ -48,14 +50,14 @@ def chromium() -> Generator[Browser]:
 
 
 def unnamed_controls(page: Page) -> list[str]:
-    """Return the roles of controls that a screen reader could not name, as Chromium reckons it."""
+    """Return the roles of controls without an accessible name, as computed by Chromium."""
     session = page.context.new_cdp_session(page)
-    answer = cast(
+    tree = cast(
         "dict[str, list[dict[str, Any]]]",
-        session.send("Accessibility.getFullAXTree"),  # pyright: ignore[reportUnknownMemberType] - a bare dict is what it is annotated with
+        session.send("Accessibility.getFullAXTree"),  # pyright: ignore[reportUnknownMemberType] - annotated as a bare dict
     )
     session.detach()
-    controls = [one for one in answer["nodes"] if one.get("role", {}).get("value") in CONTROLS]
+    controls = [one for one in tree["nodes"] if one.get("role", {}).get("value") in CONTROLS]
     assert controls
     return [
         one["role"]["value"]
@@ -64,95 +66,98 @@ def unnamed_controls(page: Page) -> list[str]:
     ]
 
 
-def structure_faults(page: Page) -> list[str]:
-    """Return what is wrong with headings, landmarks, labels, ids and tables of a page."""
-    faults: list[str] = page.evaluate(_STRUCTURE)
-    return faults
+def structure_problems(page: Page) -> list[str]:
+    """Return the problems with the headings, landmarks, labels, ids and tables of a page."""
+    problems: list[str] = page.evaluate(_STRUCTURE)
+    return problems
 
 
-def contrast_faults(page: Page) -> list[str]:
-    """Return the texts that stand out from their ground by less than WCAG's AA asks."""
-    faults: list[str] = page.evaluate(_CONTRAST)
-    return faults
+def contrast_problems(page: Page) -> list[str]:
+    """Return the texts with a contrast below 4.5, the minimum of WCAG 2 level AA."""
+    problems: list[str] = page.evaluate(_CONTRAST)
+    return problems
 
 
 _STRUCTURE = """() => {
-  const faults = [];
+  const problems = [];
   const all = (selector) => [...document.querySelectorAll(selector)];
-  const one = (selector) => { if (all(selector).length !== 1) faults.push(`not one ${selector}`); };
-  one("h1"); one("main"); one("body > header"); one("head > title");
-  if (!document.documentElement.lang) faults.push("no lang");
+  const exactlyOne = (selector) => {
+    if (all(selector).length !== 1) problems.push(`not exactly one ${selector}`);
+  };
+  for (const selector of ["h1", "main", "body > header", "head > title"]) exactlyOne(selector);
+  if (!document.documentElement.lang) problems.push("no lang");
   let level = 1;
   for (const heading of all("h1,h2,h3,h4")) {
-    const own = Number(heading.localName[1]);
-    if (own > level + 1) faults.push(`heading level: ${heading.textContent}`);
-    level = own;
+    const current = Number(heading.localName[1]);
+    if (current > level + 1) problems.push(`skipped heading level: ${heading.textContent}`);
+    level = current;
   }
   const ids = all("[id]").map((element) => element.id);
   for (const id of new Set(ids)) {
-    if (ids.filter((other) => other === id).length > 1) faults.push(`id twice: ${id}`);
+    if (ids.filter((other) => other === id).length > 1) problems.push(`duplicate id: ${id}`);
   }
   for (const element of all("[aria-labelledby],[aria-describedby]")) {
     for (const name of ["aria-labelledby", "aria-describedby"]) {
       const id = element.getAttribute(name);
-      if (id && !document.getElementById(id)) faults.push(`${name} leads nowhere: ${id}`);
+      if (id && !document.getElementById(id)) problems.push(`${name}: missing id ${id}`);
     }
   }
   for (const field of all("input:not([type=hidden]),select,textarea")) {
-    if (!field.labels.length && !field.ariaLabel) faults.push(`no label: ${field.name}`);
+    if (!field.labels.length && !field.ariaLabel) problems.push(`no label: ${field.name}`);
   }
   for (const table of all("table")) {
-    if (!table.querySelector("thead th[scope=col]")) faults.push("table without headers");
+    if (!table.querySelector("thead th[scope=col]")) problems.push("table without headers");
   }
   for (const landmark of all("nav,section,form[class]")) {
     if (!landmark.ariaLabel && !landmark.getAttribute("aria-labelledby") &&
-        landmark.localName !== "form") faults.push(`no name: ${landmark.outerHTML.slice(0, 60)}`);
+        landmark.localName !== "form") problems.push(`no name: ${landmark.outerHTML.slice(0, 60)}`);
   }
   for (const hidden of all("[aria-hidden=true]")) {
     const inside = [...hidden.querySelectorAll("a,button,input")].filter((e) => e.tabIndex >= 0);
-    if (inside.length) faults.push("hidden, but takes the focus");
+    if (inside.length) problems.push("hidden, but focusable");
   }
   for (const element of all("[tabindex]")) {
-    if (element.tabIndex > 0) faults.push("tabindex above 0");
+    if (element.tabIndex > 0) problems.push("tabindex above 0");
   }
-  return faults;
+  return problems;
 }"""
 
 _CONTRAST = """() => {
-  const faults = new Set();
+  const problems = new Set();
   const rgba = (text) => {
     const numbers = text.match(/[\\d.]+/g).map(Number);
     return numbers.length < 4 ? [...numbers, 1] : numbers;
   };
-  const light = ([r, g, b]) => {
-    const part = (value) => {
+  const luminance = ([r, g, b]) => {
+    const channel = (value) => {
       const c = value / 255;
       return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
     };
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
   };
-  const ground = (element) => {
-    for (let one = element; one; one = one.parentElement) {
-      const colour = rgba(getComputedStyle(one).backgroundColor);
+  const background = (element) => {
+    for (let node = element; node; node = node.parentElement) {
+      const colour = rgba(getComputedStyle(node).backgroundColor);
       if (colour[3] === 1) return colour;
-      if (colour[3] > 0) throw new Error("half-transparent ground");
+      if (colour[3] > 0) throw new Error("semi-transparent background");
     }
     return [255, 255, 255, 1];
   };
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let seen = 0;
+  let checked = 0;
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
     if (element.closest("svg,script,option,datalist,.visually-hidden,[disabled]")) continue;
-    seen += 1;
+    checked += 1;
     const style = getComputedStyle(element);
-    if (Number(style.opacity) !== 1) faults.add(`opacity: ${walker.currentNode.data.trim()}`);
-    const [a, b] = [light(rgba(style.color)), light(ground(element))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
+    if (Number(style.opacity) !== 1) problems.add(`opacity: ${walker.currentNode.data.trim()}`);
+    const colours = [rgba(style.color), background(element)];
+    const [lighter, darker] = colours.map(luminance).sort((a, b) => b - a);
+    const ratio = (lighter + 0.05) / (darker + 0.05);
     const text = walker.currentNode.data.trim().slice(0, 40);
-    if (ratio < 4.5) faults.add(`${ratio.toFixed(2)}: ${text}`);
+    if (ratio < 4.5) problems.add(`${ratio.toFixed(2)}: ${text}`);
   }
-  if (seen < 5) faults.add("nothing was looked at");
-  return [...faults];
+  if (checked < 5) problems.add("too few texts were checked");
+  return [...problems];
 }"""

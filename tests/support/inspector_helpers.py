@@ -1,4 +1,4 @@
-"""What the inspector's tests share: databases with a history, written as the service writes it."""
+"""Sandbox databases with a history of deliveries, written through the service."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ NAMES = (
 )
 
 
-class SetClock:
-    """A clock that shows what it is set to."""
+class ManualClock:
+    """A clock that is set by hand."""
 
     def __init__(self, start: datetime) -> None:
         self.time = microseconds(start)
@@ -51,7 +51,7 @@ class SetClock:
 
 @cache
 def long_history() -> bytes:
-    """Return the database file of a sandbox with more than ten thousand attempts."""
+    """Return a sandbox database with more than ten thousand attempts, as bytes."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.sqlite"
         write_history(path, events=3_400)
@@ -59,27 +59,27 @@ def long_history() -> bytes:
 
 
 def write_history(path: Path, *, events: int, seed: int = 1) -> None:
-    """Write a database in which events were published over the last three days."""
-    draw = random.Random(seed)  # noqa: S311 - no secret
-    clock = SetClock(datetime.now(UTC) - timedelta(days=3))
+    """Write a sandbox database with events published over the last three days."""
+    rng = random.Random(seed)  # noqa: S311 - not a secret
+    clock = ManualClock(datetime.now(UTC) - timedelta(days=3))
     step = microseconds(timedelta(days=3)) // (events + 1)
     with closing(Database(path)) as database:
         registry = TenantRegistry(
-            database, clock=clock, new_id=lambda: UUID(int=draw.getrandbits(128), version=4)
+            database, clock=clock, new_id=lambda: UUID(int=rng.getrandbits(128), version=4)
         )
         service = registry.add("production", "demo-client", "demo-client-secret")
-        rates: dict[UUID, float] = {}
-        for number, (url, entries, rate) in enumerate(SUBSCRIBERS):
+        failure_rates: dict[UUID, float] = {}
+        for number, (url, event_names, failure_rate) in enumerate(SUBSCRIBERS):
             subscription = service.create_subscription(
                 {
                     "url": url,
-                    "events": entries,
+                    "events": event_names,
                     "active": True,
                     "secret": None if number == 2 else f"whsec-{number}",
                     "header": "Authorization: Bearer opaque-value" if number == 1 else None,
                 }
             )
-            rates[subscription.id] = rate
+            failure_rates[subscription.id] = failure_rate
         service.create_subscription(
             {"url": "https://old.example.com/hooks", "events": ("carrier",)}
         )
@@ -87,25 +87,25 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
         for number in range(events):
             clock.time += step
             body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
-            for delivery in service.publish(draw.choice(NAMES), body):
-                _end(service, delivery, draw, rates)
+            for delivery in service.publish(rng.choice(NAMES), body):
+                _finish(service, delivery, rng, failure_rates)
             while (retry := service.retry_next(service.timeline.position)) is not None:
-                _end(service, retry, draw, rates)
+                _finish(service, retry, rng, failure_rates)
         service.end()
 
 
-def _end(
+def _finish(
     service: Service,
     delivery: Delivery,
-    draw: random.Random,
-    rates: dict[UUID, float],
+    rng: random.Random,
+    failure_rates: dict[UUID, float],
 ) -> None:
-    took = int(draw.lognormvariate(4.6, 0.5))
-    fails = draw.random() < rates[delivery.attempt.hook_id]
+    duration_ms = int(rng.lognormvariate(4.6, 0.5))
+    fails = rng.random() < failure_rates[delivery.attempt.hook_id]
     if not fails:
-        outcome = Outcome(status=draw.choice((200, 200, 202, 204)), duration_ms=took)
-    elif draw.random() < 0.3:
+        outcome = Outcome(status=rng.choice((200, 200, 202, 204)), duration_ms=duration_ms)
+    elif rng.random() < 0.3:
         outcome = Outcome(error="the connection did not open within 5 s")
     else:
-        outcome = Outcome(status=draw.choice((500, 503, 503, 404)), duration_ms=took)
+        outcome = Outcome(status=rng.choice((500, 503, 503, 404)), duration_ms=duration_ms)
     service.finish(delivery, outcome)

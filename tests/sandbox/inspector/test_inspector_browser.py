@@ -1,4 +1,4 @@
-"""The inspector in a real browser: whole stories of its users."""
+"""The inspector in a real browser: live updates, forms, keyboard use and accessibility."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-from support.inspector_browser import chromium, contrast_faults, structure_faults, unnamed_controls
+from support.inspector_browser import (
+    chromium,
+    contrast_problems,
+    structure_problems,
+    unnamed_controls,
+)
 from support.inspector_helpers import HOSTILE, long_history
 from support.sandbox_helpers import EVENT, SandboxClient
 
@@ -32,37 +37,41 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, *, allowed: str = "422", **options: object) -> Generator[Page]:
-    """Yield a new page; whatever it complains of, or tries to do, fails the test.
+def open_page(browser: Browser, *, allowed: str = "422", **options: object) -> Generator[Page]:
+    """Yield a new page; console errors, uncaught exceptions and dialogs fail the test.
 
-    A refused form is an answer like others, which the browser mentions: status 422 is allowed.
+    Args:
+        browser: The browser.
+        allowed: A pattern of console messages that are expected. Chromium logs the 422 response to
+            an invalid form.
+        options: Options of the browser context.
     """
-    complaints: list[str] = []
+    problems: list[str] = []
 
-    def complain(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not re.search(allowed, message.text):
-            complaints.append(message.text)
+            problems.append(message.text)
 
-    def refuse(dialog: Dialog) -> None:
-        complaints.append(f"dialog: {dialog.message}")
+    def dismiss(dialog: Dialog) -> None:
+        problems.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     context = browser.new_context(**options)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - as Playwright documents them
     try:
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", complain)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", refuse)
+        page.on("console", record)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", dismiss)
         yield page
-        assert complaints == []
+        assert problems == []
     finally:
         context.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser, viewport=WIDE) as page:
+    with open_page(browser, viewport=WIDE) as page:
         yield page
 
 
@@ -82,25 +91,25 @@ def sandbox(subscriber: Subscriber) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def story() -> Iterator[Sandbox]:
-    """A sandbox with the story of the demo, and a second tenant without any."""
+def demo_sandbox() -> Iterator[Sandbox]:
+    """A sandbox with the demo data, and a second tenant without data."""
     with Sandbox(seed_demo=True, seed=7) as sandbox:
         sandbox.add_tenant("staging", client_id="the-other")
         yield sandbox
 
 
 def open_live(page: Page, url: str) -> None:
-    """Open a page and wait until it is told of changes; a reload would forget the mark."""
+    """Open a page, wait until live updates are on, and set a mark that a reload would remove."""
     page.goto(url)
     expect(page.locator("#live")).to_have_text("Live")
     page.evaluate("window.mark = 1")
 
 
-def assert_same_page(page: Page) -> None:
+def assert_not_reloaded(page: Page) -> None:
     assert page.evaluate("window.mark") == 1
 
 
-def test_a_failing_delivery_appears_and_turns_green_when_redelivered(
+def test_a_failed_delivery_appears_and_is_redelivered(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
     open_live(page, sandbox.base_url)
@@ -117,13 +126,13 @@ def test_a_failing_delivery_appears_and_turns_green_when_redelivered(
     row.get_by_role("button", name="Redeliver").click()
     expect(row).to_have_class(re.compile("delivered"))
     expect(row).to_contain_text("200")
-    expect(page.locator("#notice")).to_contain_text("Redelivered: 1 delivery made.")
+    expect(page.locator("#notice")).to_contain_text("Redelivered: 1 delivered.")
     expect(page.locator("#subscriptions")).to_contain_text("Healthy")
     expect(page.locator("svg.chart rect.delivered")).to_have_count(1)
     expect(row.get_by_role("button")).to_be_focused()
     page.get_by_role("button", name="Dismiss").click()
     expect(page.locator("#notice")).to_be_empty()
-    assert_same_page(page)
+    assert_not_reloaded(page)
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(EVENT)
     expect(page.locator("details.attempt")).to_have_count(2)
@@ -131,7 +140,7 @@ def test_a_failing_delivery_appears_and_turns_green_when_redelivered(
     expect(page.locator("pre.body")).to_have_text(re.compile(r'"id": 1'))
 
 
-def test_updates_leave_the_reader_alone(
+def test_updates_preserve_focus_scroll_position_and_input(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
     for number in range(30):
@@ -158,10 +167,10 @@ def test_updates_leave_the_reader_alone(
     expect(payload).to_have_value('{"half": "typ')
     assert page.locator("#own").get_attribute("open") is not None
     assert page.locator("#timeline-table").get_attribute("open") is not None
-    assert_same_page(page)
+    assert_not_reloaded(page)
 
 
-def test_the_focus_is_not_lost_with_the_row_that_had_it(
+def test_focus_moves_to_main_when_the_focused_row_disappears(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
     subscriber.status = 500
@@ -169,13 +178,13 @@ def test_the_focus_is_not_lost_with_the_row_that_had_it(
     subscriber.status = 200
     open_live(page, f"{sandbox.base_url}/?state=failed")
     page.locator("table.events").get_by_role("button").click()
-    expect(page.locator("#events")).to_contain_text("No event passes these filters.")
+    expect(page.locator("#events")).to_contain_text("No events match these filters.")
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_an_action_far_down_does_not_move_the_page(browser: Browser, story: Sandbox) -> None:
-    with opened(browser, viewport=NARROW) as page:
-        open_live(page, story.base_url)
+def test_an_action_does_not_scroll_the_page(browser: Browser, demo_sandbox: Sandbox) -> None:
+    with open_page(browser, viewport=NARROW) as page:
+        open_live(page, demo_sandbox.base_url)
         button = page.locator("#publish").get_by_role("button", name="question_set:completed")
         button.scroll_into_view_if_needed()
         before = button.bounding_box()
@@ -189,7 +198,7 @@ def test_an_action_far_down_does_not_move_the_page(browser: Browser, story: Sand
         assert abs(after["y"] - before["y"]) < 2
 
 
-def test_a_screen_reader_is_told_politely(
+def test_changes_are_announced_to_screen_readers(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
     open_live(page, sandbox.base_url)
@@ -201,7 +210,7 @@ def test_a_screen_reader_is_told_politely(
     expect(announcer).to_have_text("Updated: 1 event failed.")
 
 
-def test_an_opened_attempt_stays_open_when_another_comes(
+def test_an_open_attempt_stays_open_when_another_is_added(
     page: Page, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
     (attempt,) = sandbox.publish(EVENT, {})
@@ -223,7 +232,7 @@ def test_an_opened_attempt_stays_open_when_another_comes(
     expect(page.locator(f"#{first_id}")).to_contain_text("First attempt")
 
 
-def test_the_keyboard_is_enough(page: Page, sandbox: Sandbox) -> None:
+def test_keyboard_navigation(page: Page, sandbox: Sandbox) -> None:
     open_live(page, sandbox.base_url)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
@@ -242,13 +251,13 @@ def test_the_keyboard_is_enough(page: Page, sandbox: Sandbox) -> None:
         assert ring[1] != "0px", names[-1]
         if names[-1] == "application_form:quoted":
             break
-    # The order of focus is that of the page.
+    # The focus order follows the order on the page.
     order = ["Hour", "All", "Reveal secrets", "application_form:quoted"]
     assert [name for name in names if name in order][0::1][-2:] == order[-2:]
     page.keyboard.press("Enter")
     link = page.locator("table.events tbody").get_by_role("link")
     expect(link).to_have_text("application_form:quoted")
-    assert_same_page(page)
+    assert_not_reloaded(page)
     link.focus()
     page.keyboard.press("Enter")
     summary = page.locator("details.attempt summary")
@@ -264,29 +273,29 @@ def test_the_keyboard_is_enough(page: Page, sandbox: Sandbox) -> None:
 def test_everything_but_live_updates_works_without_javascript(
     browser: Browser, sandbox: Sandbox, subscriber: Subscriber
 ) -> None:
-    with opened(browser, viewport=WIDE, java_script_enabled=False) as page:
+    with open_page(browser, viewport=WIDE, java_script_enabled=False) as page:
         page.goto(sandbox.base_url)
         expect(page.locator("#live")).to_be_hidden()
         expect(page.locator(".copy").first).to_be_hidden()
         subscriber.status = 500
         page.get_by_role("button", name="question_set:completed").click()
         expect(page.locator("#notice span")).to_have_text("Published: 1 failed.")
-        page.get_by_role("button", name="To the next retry, in 15 s").click()
+        page.get_by_role("button", name="Advance to the next retry (in 15 s)").click()
         expect(page.locator("#notice span")).to_have_text("Clock advanced: 1 failed.")
         page.locator("#own summary").click()
         page.get_by_label("Payload").fill("{")
         page.locator("#own-publish").click()
-        expect(page.locator("#own-error")).to_contain_text("This is no JSON")
+        expect(page.locator("#own-error")).to_contain_text("is not valid JSON")
         expect(page.get_by_label("Payload")).to_have_value("{")
         subscriber.status = 200
         page.get_by_label("Payload").fill('{"own": true}')
         page.locator("#own-publish").click()
-        expect(page.locator("#notice span")).to_have_text("Published: 1 delivery made.")
+        expect(page.locator("#notice span")).to_have_text("Published: 1 delivered.")
         page.get_by_role("link", name=re.compile("^Failed")).click()
         row = page.locator("table.events tbody tr")
         expect(row).to_have_count(1)
         row.get_by_role("button", name="Redeliver").click()
-        expect(page.locator("#events")).to_contain_text("No event passes these filters.")
+        expect(page.locator("#events")).to_contain_text("No events match these filters.")
         page.get_by_role("link", name="Show all events").click()
         expect(row).to_have_count(2)
         page.get_by_role("link", name="Reveal secrets").click()
@@ -294,7 +303,7 @@ def test_everything_but_live_updates_works_without_javascript(
     assert json.loads(subscriber.deliveries[2].body) == {"own": True}
 
 
-def test_what_cannot_be_published_is_said_where_it_was_typed(page: Page, sandbox: Sandbox) -> None:
+def test_an_invalid_payload_is_reported_next_to_the_field(page: Page, sandbox: Sandbox) -> None:
     open_live(page, sandbox.base_url)
     page.locator("#own summary").click()
     page.get_by_label("Payload").fill("[]")
@@ -302,14 +311,14 @@ def test_what_cannot_be_published_is_said_where_it_was_typed(page: Page, sandbox
     expect(page.locator("#own-error")).to_have_text("The payload must be a JSON object: { … }.")
     expect(page.get_by_label("Payload")).to_be_focused()
     expect(page.get_by_label("Payload")).to_have_value("[]")
-    assert_same_page(page)
+    assert_not_reloaded(page)
     page.get_by_label("Payload").fill("{}")
     page.locator("#own-publish").click()
     expect(page.locator("#own-error")).to_have_count(0)
     expect(page.locator("table.events tbody tr")).to_have_count(1)
 
 
-def test_hostile_payloads_run_nothing(page: Page, sandbox: Sandbox) -> None:
+def test_hostile_payloads_run_no_script(page: Page, sandbox: Sandbox) -> None:
     with SandboxClient(sandbox) as client:
         client.subscribe(f"http://127.0.0.1:9/{HOSTILE}", header=f"X-Mark: {HOSTILE}")
     open_live(page, f"{sandbox.base_url}/?reveal=1&event={HOSTILE}")
@@ -326,11 +335,11 @@ def test_hostile_payloads_run_nothing(page: Page, sandbox: Sandbox) -> None:
         assert page.evaluate("window.ran") is None
 
 
-def test_the_policy_lets_no_script_of_a_page_run(browser: Browser, sandbox: Sandbox) -> None:
-    # What the browser complains of is what is to be proved.
-    with opened(browser, allowed="Content Security Policy|404") as page:
+def test_the_content_security_policy_blocks_scripts(browser: Browser, sandbox: Sandbox) -> None:
+    # The violations that the browser logs are expected.
+    with open_page(browser, allowed="Content Security Policy|404") as page:
         page.goto(sandbox.base_url)
-        stopped = page.evaluate(
+        blocked = page.evaluate(
             """() => new Promise((resolve) => {
               document.addEventListener("securitypolicyviolation", (event) =>
                 resolve(event.effectiveDirective));
@@ -341,57 +350,57 @@ def test_the_policy_lets_no_script_of_a_page_run(browser: Browser, sandbox: Sand
               document.body.append(script);
             })"""
         )
-        assert stopped.startswith("script-src")
+        assert blocked.startswith("script-src")
         assert page.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
-def test_every_page_fits_and_is_accessible(
-    browser: Browser, story: Sandbox, size: dict[str, int], scheme: str
+def test_every_page_fits_the_viewport_and_is_accessible(
+    browser: Browser, demo_sandbox: Sandbox, size: dict[str, int], scheme: str
 ) -> None:
-    failed = story.attempts_page(outcome="failed", limit=1).attempts[0]
+    failed = demo_sandbox.attempts_page(outcome="failed", limit=1).attempts[0]
     paths = (
         "/",
         "/?reveal=1&state=failed&event=quote_request",
         "/?since=0&until=1",
-        f"/?tenant={story.tenants[1].tenant_id}",
+        f"/?tenant={demo_sandbox.tenants[1].tenant_id}",
         f"/inspector/events/{failed.event_id}",
         "/inspector/nothing",
     )
-    with opened(browser, allowed="404", viewport=size, color_scheme=scheme) as page:
+    with open_page(browser, allowed="404", viewport=size, color_scheme=scheme) as page:
         for path in paths:
-            page.goto(story.base_url + path)
+            page.goto(demo_sandbox.base_url + path)
             page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true })")
             overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert page.evaluate(overflow) == 0, path
-            assert structure_faults(page) == [], path
+            assert structure_problems(page) == [], path
             assert unnamed_controls(page) == [], path
-            assert contrast_faults(page) == [], path
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        is_dark = max(map(int, re.findall(r"\d+", ground))) < 64
+            assert contrast_problems(page) == [], path
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        is_dark = max(map(int, re.findall(r"\d+", background))) < 64
         assert is_dark == (scheme == "dark")
 
 
-@pytest.mark.parametrize(("preference", "moves"), [("reduce", 0), ("no-preference", 1)])
-def test_who_wants_no_motion_sees_none(
-    browser: Browser, sandbox: Sandbox, preference: str, moves: int
+@pytest.mark.parametrize(("preference", "animations"), [("reduce", 0), ("no-preference", 1)])
+def test_animations_respect_the_motion_preference(
+    browser: Browser, sandbox: Sandbox, preference: str, animations: int
 ) -> None:
     sandbox.publish(EVENT, {})
-    with opened(browser, reduced_motion=preference) as page:
+    with open_page(browser, reduced_motion=preference) as page:
         open_live(page, sandbox.base_url)
         page.evaluate("""
-          window.moves = 0;
-          document.addEventListener("animationstart", () => { window.moves += 1; });
+          window.animations = 0;
+          document.addEventListener("animationstart", () => { window.animations += 1; });
         """)
         sandbox.publish(EVENT, {})
         expect(page.locator("table.events tbody tr")).to_have_count(2)
-        # An animation has begun when the second frame is drawn.
+        # An animation has started by the second frame.
         page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
-        assert page.evaluate("window.moves") == moves
+        assert page.evaluate("window.animations") == animations
 
 
-def test_ten_thousand_attempts_are_shown_and_kept_up_with(
+def test_the_page_works_with_ten_thousand_attempts(
     page: Page, tmp_path: Path, subscriber: Subscriber
 ) -> None:
     (tmp_path / "state.sqlite").write_bytes(long_history())
@@ -415,28 +424,28 @@ def test_ten_thousand_attempts_are_shown_and_kept_up_with(
             client.delete(f"/hooks/{row['id']}").raise_for_status()
 
 
-def test_it_says_when_the_sandbox_is_gone(browser: Browser) -> None:
+def test_the_page_shows_a_lost_connection(browser: Browser) -> None:
     with (
-        opened(browser, allowed="ERR_|Failed to load") as page,
+        open_page(browser, allowed="ERR_|Failed to load") as page,
         Sandbox() as sandbox,
     ):
         open_live(page, sandbox.base_url)
         sandbox.close()
         expect(page.locator("#live")).to_have_text("Not connected")
         page.get_by_role("button", name="carrier").click()
-        expect(page.locator("#notice")).to_contain_text("The sandbox did not answer")
+        expect(page.locator("#notice")).to_contain_text("The sandbox did not respond")
 
 
-def test_what_is_pasted_is_copied(browser: Browser, sandbox: Sandbox) -> None:
-    with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+def test_copy_button(browser: Browser, sandbox: Sandbox) -> None:
+    with open_page(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         page.goto(sandbox.base_url)
         page.get_by_role("button", name="Copy Token URL").click()
         expect(page.locator("#announcer")).to_have_text("Copied.")
         assert page.evaluate("navigator.clipboard.readText()") == sandbox.token_url
 
 
-def test_one_bar_of_the_timeline_leads_to_its_events(page: Page, story: Sandbox) -> None:
-    page.goto(story.base_url)
+def test_a_timeline_bucket_links_to_its_events(page: Page, demo_sandbox: Sandbox) -> None:
+    page.goto(demo_sandbox.base_url)
     page.locator("#timeline-table summary").click()
     row = page.locator("#timeline-table tbody tr").last
     attempts = sum(int(text) for text in row.locator("td.number").all_inner_texts())
@@ -446,9 +455,9 @@ def test_one_bar_of_the_timeline_leads_to_its_events(page: Page, story: Sandbox)
     assert 0 < rows <= attempts
 
 
-def test_tenants_are_switched_between(page: Page, story: Sandbox) -> None:
-    other = story.tenants[1]
-    open_live(page, story.base_url)
+def test_switching_tenants(page: Page, demo_sandbox: Sandbox) -> None:
+    other = demo_sandbox.tenants[1]
+    open_live(page, demo_sandbox.base_url)
     page.get_by_label("Tenant", exact=True).select_option(str(other.tenant_id))
     page.get_by_role("button", name="Switch").click()
     expect(page.locator("#fact-client_id")).to_have_text(other.client_id)

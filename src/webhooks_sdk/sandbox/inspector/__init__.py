@@ -1,7 +1,7 @@
-"""The inspector: the state of the sandbox as web pages, served at `/`.
+"""The inspector: web pages at `/` that show the state of the sandbox.
 
-What a page says is decided by the pure modules here (`_filters`, `_chart`, `_words`, `_payload`,
-`_signature`, `_samples`); `_queries` reads the rows, `_pages` renders, `_app` answers requests.
+`_app` handles requests, `_queries` reads the database, and `_pages` renders the templates. The
+remaining logic is pure: `_filters`, `_chart`, `_formatting`, `_payload`, `_signature`, `_samples`.
 """
 
 from webhooks_sdk.sandbox.inspector._app import Inspector

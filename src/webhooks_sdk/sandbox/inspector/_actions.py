@@ -1,4 +1,4 @@
-"""What the forms of the pages do."""
+"""The actions behind the forms on the pages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.sandbox.inspector._forms import FormError, read_publication, read_step
-from webhooks_sdk.sandbox.inspector._notices import Notice, notice_of
+from webhooks_sdk.sandbox.inspector._forms import FormError, read_advance_form, read_publish_form
+from webhooks_sdk.sandbox.inspector._notices import Notice, build_notice
 from webhooks_sdk.sandbox.inspector._queries import Queries
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._service.service import Service
 
 NEXT_RETRY = "next_retry"
-"""The step of the clock that leads to the next retry."""
+"""The value of the `step` field that advances the clock to the next retry."""
 
-# A subscriber that answers at all mostly does so within this; for others no page waits.
-_PATIENCE = 1.0
+# Seconds that a page waits for a subscriber. Most subscribers respond sooner.
+_MAX_WAIT = 1.0
 
 
 class Actions:
-    """Carries out what the forms ask for; what takes long goes on when the answer is given.
+    """Runs the actions that forms request; slow ones continue after the response is sent.
 
     Args:
         runtime: The parts of the sandbox.
@@ -34,28 +34,28 @@ class Actions:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._under_way: set[asyncio.Task[Sequence[DeliveryAttempt]]] = set()
+        self._running: set[asyncio.Task[Sequence[DeliveryAttempt]]] = set()
 
     async def publish(self, service: Service, form: Mapping[str, str]) -> Notice:
         """Publish an event.
 
         Raises:
-            FormError: The form has none.
+            FormError: The event name or the payload is invalid.
         """
-        wanted = read_publication(form)
-        deliveries = service.publish(wanted.name, wanted.body)
-        task = self._begin(self._runtime.dispatcher.publish(service, deliveries))
+        event = read_publish_form(form)
+        deliveries = service.publish(event.name, event.body)
+        task = self._start(self._runtime.dispatcher.publish(service, deliveries))
         self._runtime.dispatcher.go_on(service, task)
-        return await _watch("published", task)
+        return await _wait_briefly("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
         """Redeliver an event.
 
         Raises:
-            RequestRefusedError: 404, its subscription is not known.
+            RequestRefusedError: 404, the subscription of the event was deleted.
         """
         event = Queries(self._runtime.database, service.account).event(event_id)
-        # It was found a moment ago, and nothing has run since.
+        # The caller has just looked it up, without an `await` in between.
         assert event is not None
         hook_id = event.latest.hook_id
         service.get_subscription(hook_id)
@@ -63,51 +63,53 @@ class Actions:
         async def redeliver() -> tuple[DeliveryAttempt, ...]:
             return (await self._runtime.dispatcher.redeliver(service, hook_id, event_id),)
 
-        task = self._begin(redeliver())
+        task = self._start(redeliver())
         self._runtime.dispatcher.go_on(service, task)
-        return await _watch("redelivered", task)
+        return await _wait_briefly("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
-        """Step the clock.
+        """Advance the clock.
 
         Raises:
-            FormError: The form does not say by how much, or that cannot be done.
+            FormError: The amount or the unit is invalid, or the step is too long.
         """
         if form.get("step") == NEXT_RETRY:
-            due = Queries(self._runtime.database, service.account).next_due()
+            due = Queries(self._runtime.database, service.account).next_retry_due()
             if due is None:
                 raise FormError("amount", "No retry is pending.")
             step = timedelta(microseconds=max(0, due - service.timeline.position))
         else:
-            step = read_step(form)
+            step = read_advance_form(form)
         try:
             service.timeline.target(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
-        return await _watch(
-            "advanced", self._begin(self._runtime.dispatcher.advance(service, step))
+        return await _wait_briefly(
+            "advanced", self._start(self._runtime.dispatcher.advance(service, step))
         )
 
-    def _begin(
-        self, doing: Coroutine[object, object, Sequence[DeliveryAttempt]]
+    def _start(
+        self, action: Coroutine[object, object, Sequence[DeliveryAttempt]]
     ) -> asyncio.Task[Sequence[DeliveryAttempt]]:
-        task = asyncio.get_running_loop().create_task(doing)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task = asyncio.get_running_loop().create_task(action)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return task
 
 
-async def _watch(action: str, task: asyncio.Task[Sequence[DeliveryAttempt]]) -> Notice:
-    """Wait for an action, but not long, and say what came of it."""
-    done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-    # It is cancelled where the tenant is reset or closed meanwhile.
+async def _wait_briefly(action: str, task: asyncio.Task[Sequence[DeliveryAttempt]]) -> Notice:
+    """Wait for an action for a short time, and return a notice about it."""
+    done, _ = await asyncio.wait({task}, timeout=_MAX_WAIT)
+    # Resetting or closing the tenant cancels the task.
     if done and not task.cancelled():
-        return notice_of(action, task.result())
-    task.add_done_callback(_report)
-    return notice_of(action, None)
+        return build_notice(action, task.result())
+    task.add_done_callback(_report_failure)
+    return build_notice(action, None)
 
 
-def _report(task: asyncio.Task[Sequence[DeliveryAttempt]]) -> None:
+def _report_failure(task: asyncio.Task[Sequence[DeliveryAttempt]]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        task.get_loop().call_exception_handler({"message": "An action failed", "exception": error})
+        task.get_loop().call_exception_handler(
+            {"message": "An action of the inspector failed", "exception": error}
+        )

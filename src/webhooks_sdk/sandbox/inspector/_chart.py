@@ -1,4 +1,4 @@
-"""The timeline: into which spans of time attempts are counted, and how tall their bars are."""
+"""The timeline chart: time buckets, and the heights of the bars."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.sandbox.inspector._filters import Range
 
-MOST_BARS = 60
-_FEWEST_BARS = 40
-STEP = 10
-HEIGHT = 100
-_BAR = 7
+MAX_BARS = 60
+_MIN_BARS = 40
+BAR_SPACING = 10
+CHART_HEIGHT = 100
+_BAR_WIDTH = 7
 _MARGIN = 2
-_LEAST = 3.0
-_TALLEST_ONE = 18.0  # a single attempt is no event of the year
+_MIN_BAR_HEIGHT = 3.0
+# Height of a bar for one attempt. Without a limit, a single attempt would fill the chart.
+_MAX_SCALE = 18.0
 
 _RANGES: Mapping[Range, timedelta] = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
-_WIDTHS = tuple(
+_BUCKET_WIDTHS = tuple(
     microseconds(timedelta(**{unit: count}))
     for unit, counts in (
         ("seconds", (1, 2, 5, 10, 15, 30)),
@@ -42,13 +43,13 @@ _WIDTHS = tuple(
 
 
 @frozen
-class Spans:
-    """Spans of time that follow each other, in microseconds since 1970.
+class Buckets:
+    """Consecutive time buckets of equal width.
 
     Attributes:
-        start: Where the first begins.
-        width: How long each is.
-        count: How many there are.
+        start: When the first bucket begins, in microseconds since 1970.
+        width: The width of each bucket, in microseconds.
+        count: How many buckets there are.
     """
 
     start: int
@@ -57,68 +58,70 @@ class Spans:
 
     @property
     def end(self) -> int:
-        """Where the last ends."""
+        """When the last bucket ends, in microseconds since 1970."""
         return self.start + self.width * self.count
 
 
 @frozen(kw_only=True)
-class Count:
-    """How many attempts began in a span, by how they stand.
+class BucketCounts:
+    """How many attempts began in a bucket, by state.
 
     Attributes:
-        number: Which span: 0 is the first.
-        delivered: How many were delivered.
-        failed: How many failed.
-        under_way: How many have not ended.
+        index: The index of the bucket, from 0.
+        delivered: How many attempts were delivered.
+        failed: How many attempts failed.
+        in_flight: How many attempts are in flight.
     """
 
-    number: int
+    index: int
     delivered: int
     failed: int
-    under_way: int
+    in_flight: int
 
     @property
     def total(self) -> int:
-        """How many there are in all."""
-        return self.delivered + self.failed + self.under_way
+        """How many attempts began in the bucket."""
+        return self.delivered + self.failed + self.in_flight
 
 
 @frozen(kw_only=True)
 class Bar:
-    """A bar of the timeline: deliveries stand on the baseline, failures hang from it.
+    """A bar of the chart: successes extend above the baseline, failures below it.
+
+    Lengths are in units of the chart.
 
     Attributes:
-        count: What it shows.
-        since: Where its span begins, in microseconds since 1970.
-        until: Where its span ends.
-        x: Where it begins, in units of the drawing.
-        delivered: The height of what was delivered.
-        under_way: The height of what is under way, on top of that.
-        failed: How far down what failed reaches.
+        counts: The attempts that the bar shows.
+        since: When its bucket begins, in microseconds since 1970.
+        until: When its bucket ends, in microseconds since 1970.
+        x: The left edge.
+        delivered: The height of the delivered part.
+        in_flight: The height of the part in flight, on top of the delivered part.
+        failed: The height of the failed part, below the baseline.
     """
 
-    count: Count
+    counts: BucketCounts
     since: int
     until: int
     x: float
     delivered: float
-    under_way: float
+    in_flight: float
     failed: float
 
     @property
     def width(self) -> float:
-        """How wide it is."""
-        return _BAR
+        """The width of the bar."""
+        return _BAR_WIDTH
 
 
 @frozen(kw_only=True)
-class Drawing:
-    """The bars, and where they stand.
+class Chart:
+    """The layout of the chart.
 
     Attributes:
         bars: The bars, in order of time.
-        baseline: How far down the baseline is, in units of the drawing.
-        width: How wide the drawing is.
+        baseline: The distance of the baseline from the top.
+        width: The width of the chart.
     """
 
     bars: tuple[Bar, ...]
@@ -126,52 +129,57 @@ class Drawing:
     width: int
 
 
-def choose_spans(now: int, first: int | None, wanted: Range) -> Spans:
-    """Return the spans that the timeline shows; the last one holds the present.
+def choose_buckets(now: int, first_attempt: int | None, wanted: Range) -> Buckets:
+    """Return the buckets that the timeline shows; the last one contains the present.
 
     Args:
         now: The time, in microseconds since 1970.
-        first: When the first attempt began; None if there was none.
-        wanted: What the timeline is to span: `"all"` reaches back to the first attempt.
+        first_attempt: When the first attempt began; None if there was none.
+        wanted: The range of the timeline: `"all"` reaches back to the first attempt.
     """
     fixed = _RANGES.get(wanted)
-    length = microseconds(fixed) if fixed else now - (now if first is None else first)
-    # The span of the present has only begun.
-    width = next((one for one in _WIDTHS if one * (MOST_BARS - 1) >= length), _WIDTHS[-1])
-    count = min(MOST_BARS, max(_FEWEST_BARS, -(-length // width) + 1))
-    return Spans((now // width + 1 - count) * width, width, count)
+    start = now if first_attempt is None else first_attempt
+    length = microseconds(fixed) if fixed else now - start
+    # MAX_BARS - 1, because the last bucket may have just begun.
+    width = next(
+        (width for width in _BUCKET_WIDTHS if width * (MAX_BARS - 1) >= length), _BUCKET_WIDTHS[-1]
+    )
+    count = min(MAX_BARS, max(_MIN_BARS, -(-length // width) + 1))
+    return Buckets((now // width + 1 - count) * width, width, count)
 
 
-def draw(spans: Spans, counts: Sequence[Count]) -> Drawing:
-    """Return the drawing of what happened.
+def lay_out_chart(buckets: Buckets, counts: Sequence[BucketCounts]) -> Chart:
+    """Return the layout of the chart.
 
-    All bars have the same scale. Heights grow with the square root, so that one failure is seen
-    beside a thousand deliveries.
+    All bars share one scale. Heights grow with the square root of the count, so that one failure
+    stays visible among a thousand deliveries.
 
     Args:
-        spans: What the timeline spans.
-        counts: The spans in which anything happened.
+        buckets: The buckets of the timeline.
+        counts: The counts of the buckets in which attempts began.
     """
-    above = max((sqrt(one.delivered) + sqrt(one.under_way) for one in counts), default=0.0)
+    above = max((sqrt(one.delivered) + sqrt(one.in_flight) for one in counts), default=0.0)
     below = max((sqrt(one.failed) for one in counts), default=0.0)
-    # What is lifted to the least height needs room, too.
-    room = HEIGHT - 2 * _MARGIN - 2 * _LEAST
-    scale = min(room / max(above + below, 1.0), _TALLEST_ONE)
+    # Leave room for parts that are raised to the minimum height.
+    available = CHART_HEIGHT - 2 * _MARGIN - 2 * _MIN_BAR_HEIGHT
+    scale = min(available / max(above + below, 1.0), _MAX_SCALE)
     bars = tuple(
         Bar(
-            count=one,
-            since=spans.start + one.number * spans.width,
-            until=spans.start + (one.number + 1) * spans.width,
-            x=one.number * STEP + (STEP - _BAR) / 2,
+            counts=one,
+            since=buckets.start + one.index * buckets.width,
+            until=buckets.start + (one.index + 1) * buckets.width,
+            x=one.index * BAR_SPACING + (BAR_SPACING - _BAR_WIDTH) / 2,
             delivered=_height(one.delivered, scale),
-            under_way=_height(one.under_way, scale),
+            in_flight=_height(one.in_flight, scale),
             failed=_height(one.failed, scale),
         )
         for one in counts
     )
     deepest = max((bar.failed for bar in bars), default=0.0)
-    return Drawing(bars=bars, baseline=HEIGHT - _MARGIN - deepest, width=spans.count * STEP)
+    return Chart(
+        bars=bars, baseline=CHART_HEIGHT - _MARGIN - deepest, width=buckets.count * BAR_SPACING
+    )
 
 
 def _height(count: int, scale: float) -> float:
-    return round(max(sqrt(count) * scale, _LEAST), 1) if count else 0.0
+    return round(max(sqrt(count) * scale, _MIN_BAR_HEIGHT), 1) if count else 0.0

@@ -1,4 +1,4 @@
-"""Which events a page shows, as its query string says it."""
+"""The filters of a page, read from and written to its query string."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import fields_dict, frozen
 
 from webhooks_sdk.sandbox._service.timeline import END_OF_TIME
-from webhooks_sdk.sandbox.inspector._words import State
+from webhooks_sdk.sandbox.inspector._formatting import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,32 +18,31 @@ if TYPE_CHECKING:
 
 Range: TypeAlias = Literal["hour", "day", "week", "all"]
 RANGES: tuple[Range, ...] = get_args(Range)
-STATES: tuple[State, ...] = ("delivered", "failed", "under_way")
+STATES: tuple[State, ...] = ("delivered", "failed", "in_flight")
+MAX_SQLITE_INTEGER = (1 << 63) - 1
 
-_LONGEST_NAME = 200
+_MAX_EVENT_LENGTH = 200
 _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _is_integer = re.compile("[0-9]{1,19}").fullmatch
-# SQLite has no larger ones.
-_LAST = (1 << 63) - 1
 
 
 class FilterError(ValueError):
-    """A parameter of a page's URL cannot be read; the message names it."""
+    """A query parameter of a page is invalid; the message names it."""
 
 
 @frozen(kw_only=True)
 class Filters:
-    """What a page shows; None is no condition.
+    """The filters of a page; None means no condition.
 
     Attributes:
-        tenant: The tenant by its id; None for the sandbox's own.
-        state: How the latest attempt of an event stands.
-        hook: The subscription.
+        tenant: The id of the tenant; None for the sandbox's first one.
+        state: The state of the latest attempt of an event.
+        hook: The id of the subscription.
         event: A `subject:action`, or a subject for all its actions.
-        since: An attempt began at this time or later, in microseconds since 1970.
-        until: And before this one.
-        before: The event came before the one with this number: where a page of the list begins.
-        range: What the timeline spans.
+        since: Only events with an attempt at or after this time, in microseconds since 1970.
+        until: Only events with an attempt before this time, in microseconds since 1970.
+        before: Only events with a lower number than this: where a page of the list begins.
+        range: The range of the timeline.
         reveal: Whether secrets are shown.
     """
 
@@ -58,62 +57,61 @@ class Filters:
     reveal: bool = False
 
     @property
-    def narrows(self) -> bool:
-        """Whether it leaves any event out, pages aside."""
+    def has_conditions(self) -> bool:
+        """Whether there is a condition on the events, apart from paging."""
         return (self.state, self.hook, self.event, self.since, self.until) != (None,) * 5
 
     def link(self, path: str = "/", **changes: object) -> str:
-        """Return a URL with these filters.
+        """Return a URL with these filters, from the first page of results on.
 
         Args:
-            path: Where it leads.
-            changes: The fields that differ. All but `before` differ from one page to the next, so
-                a change of another one leads to the first page.
+            path: The path of the URL.
+            changes: Fields that differ. `before` is dropped unless it is given.
         """
         query = _query({**_values(self), "before": None, **changes})
         return f"{path}?{query}" if query else path
 
-    def only(self, *names: str) -> Filters:
-        """Return those of these names, without the others."""
+    def select(self, *names: str) -> Filters:
+        """Return filters with only the named fields set."""
         return Filters(**{name: getattr(self, name) for name in names})
 
     @property
     def query(self) -> str:
-        """The query string that expresses it."""
+        """The filters as a query string."""
         return _query(_values(self))
 
     @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The parameters that express it, such as for the hidden fields of a form."""
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """The filters as query parameters, for the hidden fields of a form."""
         return tuple(parse_qsl(self.query))
 
 
 def read_filters(query: str) -> Filters:
-    """Read a query string; parameters of other names are somebody else's.
+    """Read the filters from a query string, ignoring unknown parameters.
 
     Raises:
-        FilterError: A parameter has a value that it cannot have.
+        FilterError: A parameter has an invalid value.
     """
-    given = dict(parse_qsl(query))
-    known: dict[str, object] = {name: given[name] for name in _NAMES if name in given}
-    for name in known:
-        text = given[name]
+    parameters = dict(parse_qsl(query))
+    values: dict[str, object] = {name: parameters[name] for name in _NAMES if name in parameters}
+    for name in values:
+        text = parameters[name]
         match name:
             case "tenant" | "hook":
-                known[name] = _uuid(name, text)
+                values[name] = _uuid(name, text)
             case "since" | "until":
-                known[name] = _integer(name, text, END_OF_TIME)
+                values[name] = _integer(name, text, END_OF_TIME)
             case "before":
-                known[name] = _integer(name, text, _LAST)
+                values[name] = _integer(name, text, MAX_SQLITE_INTEGER)
             case "state":
-                known[name] = _one_of(name, text, STATES)
+                values[name] = _choice(name, text, STATES)
             case "range":
-                known[name] = _one_of(name, text, RANGES)
+                values[name] = _choice(name, text, RANGES)
             case "reveal":
-                known[name] = text == "1"
+                values[name] = text == "1"
             case _:
-                known[name] = text.strip()[:_LONGEST_NAME] or None
-    return Filters(**cast("Mapping[str, object]", known))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - read just now
+                values[name] = text.strip()[:_MAX_EVENT_LENGTH] or None
+    return Filters(**cast("Mapping[str, object]", values))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - validated above
 
 
 _NAMES = tuple(fields_dict(Filters))
@@ -124,13 +122,13 @@ def _values(filters: Filters) -> dict[str, object]:
 
 
 def _query(values: Mapping[str, object]) -> str:
-    # What is so without saying is not said.
-    said = {
+    # Defaults are left out.
+    parameters = {
         **values,
         "range": None if values["range"] == "all" else values["range"],
         "reveal": "1" if values["reveal"] else None,
     }
-    return urlencode({name: said[name] for name in _NAMES if said[name] is not None})
+    return urlencode({name: parameters[name] for name in _NAMES if parameters[name] is not None})
 
 
 def _uuid(name: str, text: str) -> UUID:
@@ -139,13 +137,13 @@ def _uuid(name: str, text: str) -> UUID:
     return UUID(text)
 
 
-def _integer(name: str, text: str, most: int) -> int:
-    if not _is_integer(text) or int(text) > most:
-        raise FilterError(f"{name} must be a whole number, {most} at most.")
+def _integer(name: str, text: str, maximum: int) -> int:
+    if not _is_integer(text) or int(text) > maximum:
+        raise FilterError(f"{name} must be an integer from 0 to {maximum}.")
     return int(text)
 
 
-def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:
+def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise FilterError(f"{name} must be one of {', '.join(choices)}.")
     return text

@@ -1,4 +1,4 @@
-"""What the forms of the pages ask for."""
+"""Parsing of the forms on the pages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 MAX_FORM_BYTES = 4 << 20
 UNITS: Mapping[str, int] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
-_LONGEST_STEP = timedelta(days=366)
+_MAX_STEP = timedelta(days=366)
 _is_number = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?").fullmatch
 
 
 class FormError(ValueError):
-    """A field of a form cannot be taken.
+    """A form field is invalid.
 
     Attributes:
         field: The name of the field.
@@ -35,63 +35,69 @@ class FormError(ValueError):
 
 
 @frozen
-class Publication:
-    """An event that is to happen."""
+class PublishRequest:
+    """An event to publish."""
 
     name: str
     body: bytes
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """Return the fields of a URL-encoded form; of a repeated one, the last value."""
+    """Return the fields of a URL-encoded form; the last value of a repeated one."""
     text = body.decode("utf-8", "replace")
     fields = parse_qs(text, keep_blank_values=True, max_num_fields=100)
     return {name: values[-1] for name, values in fields.items()}
 
 
-def read_publication(form: Mapping[str, str]) -> Publication:
-    """Read which event is to be published.
+def read_publish_form(form: Mapping[str, str]) -> PublishRequest:
+    """Read the event to publish.
 
     Raises:
-        FormError: Its name is none, or its payload is no JSON object.
+        FormError: The event name is invalid, or the payload is not a JSON object.
     """
     name = form.get("event", "").strip()
     if not is_event_name(name):
-        raise FormError("event", "Name the event as subject:action or subject, without spaces.")
+        raise FormError(
+            "event", "The event name must be subject:action or subject, without spaces."
+        )
     text = form.get("payload", "")
     try:
         payload: object = json.loads(text, parse_constant=_refuse_constant)
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise FormError("payload", f"This is no JSON: {error.msg} ({where}).") from None
+        raise FormError(
+            "payload", f"The payload is not valid JSON: {error.msg} ({where})."
+        ) from None
     except UnicodeEncodeError:
-        raise FormError("payload", "It has half a surrogate pair, which cannot be sent.") from None
+        raise FormError(
+            "payload", "The payload has an unpaired surrogate, which UTF-8 cannot encode."
+        ) from None
     except RecursionError:
-        raise FormError("payload", "This is no JSON that can be read: nested too deep.") from None
+        raise FormError("payload", "The payload is nested too deeply.") from None
     except ValueError as error:
-        raise FormError("payload", f"This is no JSON: {error}.") from None
+        raise FormError("payload", f"The payload is not valid JSON: {error}.") from None
     if not isinstance(payload, dict):
         raise FormError("payload", "The payload must be a JSON object: { … }.")
-    return Publication(name, body)
+    return PublishRequest(name, body)
 
 
-def read_step(form: Mapping[str, str]) -> timedelta:
-    """Read by how much the clock is to be stepped.
+def read_advance_form(form: Mapping[str, str]) -> timedelta:
+    """Read how far to advance the clock.
 
     Raises:
-        FormError: That is no number, or leads too far.
+        FormError: The amount or the unit is invalid, or the step is longer than 366 days.
     """
     amount, unit = form.get("amount", "").strip(), form.get("unit", "")
     if not _is_number(amount):
-        raise FormError("amount", "Give a number, such as 15 or 1.5.")
+        raise FormError("amount", "Enter a number, such as 15 or 1.5.")
     if unit not in UNITS:
         raise FormError("amount", f"The unit must be one of {', '.join(UNITS)}.")
     step = timedelta(seconds=float(amount) * UNITS[unit])
-    if step > _LONGEST_STEP:
-        raise FormError("amount", "Step by a year at most.")
+    if step > _MAX_STEP:
+        raise FormError("amount", f"Advance by at most {_MAX_STEP.days} days.")
     return step
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"it has {name}, which JSON lacks")
+    raise ValueError(f"{name} is not allowed")

@@ -1,4 +1,4 @@
-"""Tells pages that something has changed, as server-sent events."""
+"""Change notifications for open pages, as server-sent events."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 
-# Changes that come together are told of together.
-_PAUSE = 0.1
-# So that a connection that leads nowhere any more is noticed.
+# Seconds in which several changes are combined into one message.
+_BATCH_DELAY = 0.1
+# Seconds between comments that reveal a dead connection.
 _HEARTBEAT = 15.0
 
 
-async def stream(changes: ChangeSignal, run: str, receive: Receive, send: Send) -> None:
-    """Send the version of a tenant's state now and after each change, until the client leaves.
+async def stream(changes: ChangeSignal, run_id: str, receive: Receive, send: Send) -> None:
+    """Send the version of a tenant's state, now and after each change, until the client leaves.
 
     Args:
-        changes: Tells of them.
-        run: What tells this run of the sandbox from another, whose versions mean nothing here.
+        changes: The changes of the tenant.
+        run_id: Identifies this run of the sandbox. Versions of different runs are unrelated.
         receive: The ASGI callable.
-        send: Likewise.
+        send: The ASGI callable.
     """
     headers = {**HEADERS, "Content-Type": "text/event-stream; charset=utf-8"}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": pairs})
-    telling = asyncio.get_running_loop().create_task(_tell(changes, run, send))
-    leaving = asyncio.get_running_loop().create_task(_until_left(receive))
+    sender = asyncio.get_running_loop().create_task(_send_versions(changes, run_id, send))
+    disconnect = asyncio.get_running_loop().create_task(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sender, disconnect}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (telling, leaving):
+        for task in (sender, disconnect):
             task.cancel()
-        await asyncio.gather(telling, leaving, return_exceptions=True)
-    # It ends by failing alone.
-    if not telling.cancelled() and (error := telling.exception()) is not None:
+        await asyncio.gather(sender, disconnect, return_exceptions=True)
+    # The sender never returns: it was cancelled, or it failed.
+    if not sender.cancelled() and (error := sender.exception()) is not None:
         raise error
 
 
-async def _tell(changes: ChangeSignal, run: str, send: Send) -> None:
+async def _send_versions(changes: ChangeSignal, run_id: str, send: Send) -> None:
     version = changes.version
-    await _send(send, f"data: {run}-{version}\n\n")
+    await _send(send, f"data: {run_id}-{version}\n\n")
     while True:
         text = ":\n\n"
         with suppress(TimeoutError):
             async with asyncio.timeout(_HEARTBEAT):
                 version = await changes.wait(version)
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_BATCH_DELAY)
             version = changes.version
-            text = f"data: {run}-{version}\n\n"
+            text = f"data: {run_id}-{version}\n\n"
         await _send(send, text)
 
 
@@ -62,6 +62,6 @@ async def _send(send: Send, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-async def _until_left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

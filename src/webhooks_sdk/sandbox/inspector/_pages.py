@@ -1,4 +1,4 @@
-"""The pages as HTML."""
+"""Rendering of the pages as HTML."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from webhooks_sdk._wire.redaction import MASK
 from webhooks_sdk.sandbox._clock import moment
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
-from webhooks_sdk.sandbox.inspector import _chart as chart
-from webhooks_sdk.sandbox.inspector import _words as words
+from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._actions import NEXT_RETRY
+from webhooks_sdk.sandbox.inspector._chart import (
+    BAR_SPACING,
+    CHART_HEIGHT,
+    choose_buckets,
+    lay_out_chart,
+)
 from webhooks_sdk.sandbox.inspector._filters import RANGES
 from webhooks_sdk.sandbox.inspector._forms import UNITS
-from webhooks_sdk.sandbox.inspector._payload import SHOWN_BYTES, show, visible
-from webhooks_sdk.sandbox.inspector._queries import PAGE, Queries
+from webhooks_sdk.sandbox.inspector._payload import build_body_view, printable
+from webhooks_sdk.sandbox.inspector._queries import PAGE_SIZE, Queries
 from webhooks_sdk.sandbox.inspector._samples import SAMPLES
 from webhooks_sdk.sandbox.inspector._signature import check_signature
-from webhooks_sdk.sandbox.inspector._subscriptions import describe
+from webhooks_sdk.sandbox.inspector._subscriptions import build_subscription_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +45,13 @@ class Pages:
 
     Args:
         runtime: The parts of the sandbox.
-        token: What every form holds, to show that it is of these pages.
-        run: What tells this run of the sandbox from another.
+        form_token: The token in every form, which proves that it comes from these pages.
+        run_id: Identifies this run of the sandbox.
     """
 
-    def __init__(self, runtime: Runtime, *, token: str, run: str) -> None:
+    def __init__(self, runtime: Runtime, *, form_token: str, run_id: str) -> None:
         self._runtime = runtime
-        self._run = run
+        self._run_id = run_id
         self._templates = Environment(
             loader=PackageLoader("webhooks_sdk.sandbox.inspector"),
             autoescape=True,
@@ -54,10 +59,10 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._shared = {"token": token, "words": words, "moment": moment}
-        self._templates.filters["visible"] = visible
+        self._shared = {"form_token": form_token, "formatting": formatting, "moment": moment}
+        self._templates.filters["printable"] = printable
 
-    def list(
+    def render_list(
         self,
         service: Service,
         filters: Filters,
@@ -66,21 +71,21 @@ class Pages:
         form: Mapping[str, str] | None,
         error: FormError | None,
     ) -> str:
-        """Return the page of a tenant: its subscriptions, its timeline, its events.
+        """Return the page of a tenant: its subscriptions, its timeline and its events.
 
         Args:
             service: The tenant.
-            filters: Which events.
-            notice: What to say of the action before it.
-            form: What was typed into a form that could not be taken.
-            error: Why it could not.
+            filters: The filters of the page.
+            notice: The notice about the preceding action, if any.
+            form: The fields of a form that was refused, if any.
+            error: Why the form was refused.
         """
         queries = Queries(self._runtime.database, service.account)
         page = queries.events(filters)
-        spans = chart.choose_spans(
+        buckets = choose_buckets(
             service.timeline.now(), queries.first_attempt(filters.hook), filters.range
         )
-        counts = queries.counts(spans, filters.hook)
+        counts = queries.bucket_counts(buckets, filters.hook)
         subscriptions = service.list_subscriptions()
         return self._render(
             "list.html",
@@ -92,39 +97,40 @@ class Pages:
             events=page.rows,
             next_before=page.next_before,
             totals=queries.totals(filters.hook),
-            subscriptions=describe(subscriptions, queries, reveal=filters.reveal),
-            all_subscriptions=len(subscriptions),
-            active_subscriptions=sum(one.active for one in subscriptions),
-            names=queries.names(),
-            known={one.id for one in subscriptions},
-            drawing=chart.draw(spans, counts),
-            spans=spans,
-            chart=chart,
+            subscriptions=build_subscription_views(subscriptions, queries, reveal=filters.reveal),
+            subscription_count=len(subscriptions),
+            active_count=sum(one.active for one in subscriptions),
+            subscription_ids={one.id for one in subscriptions},
+            event_names=queries.event_names(),
+            chart=lay_out_chart(buckets, counts),
+            chart_height=CHART_HEIGHT,
+            bar_spacing=BAR_SPACING,
+            buckets=buckets,
             samples=SAMPLES,
             units=UNITS,
             ranges=RANGES,
-            next_retry=NEXT_RETRY,
-            next_due=_when(service, queries.next_due()),
+            next_retry_step=NEXT_RETRY,
+            next_retry_due=_due_text(service, queries.next_retry_due()),
             connection=self._connection(service, reveal=filters.reveal),
         )
 
-    def event(
+    def render_event(
         self, service: Service, event_id: UUID, filters: Filters, notice: Notice | None
     ) -> str:
-        """Return the page of one event: what was sent, and every attempt.
+        """Return the page of an event: its body and its attempts.
 
         Args:
-            service: The tenant whose it is.
-            event_id: The event.
-            filters: What the list showed, to go back there; and which attempts.
-            notice: What to say of the action before it.
+            service: The tenant that the event belongs to.
+            event_id: The id of the event.
+            filters: The filters of the list, for the link back; `before` pages the attempts.
+            notice: The notice about the preceding action, if any.
         """
         queries = Queries(self._runtime.database, service.account)
         event = queries.event(event_id)
-        # Who called has just found it.
+        # The caller has just looked it up.
         assert event is not None
         attempts = queries.attempts(event.number, filters.before)
-        shown = attempts[:PAGE]
+        shown = attempts[:PAGE_SIZE]
         subscription = next(
             (one for one in service.list_subscriptions() if one.id == event.latest.hook_id), None
         )
@@ -137,20 +143,19 @@ class Pages:
             event=event,
             subscription=subscription,
             attempts=[(one, check_signature(one, subscription, body)) for one in shown],
-            next_before=shown[-1].position if len(attempts) > PAGE else None,
-            body=show(body),
-            shown_size=SHOWN_BYTES,
+            next_before=shown[-1].position if len(attempts) > PAGE_SIZE else None,
+            body=build_body_view(body),
         )
 
-    def error(self, status: HTTPStatus, message: str) -> str:
-        """Return the page that says that something cannot be shown or done.
+    def render_error(self, status: HTTPStatus, message: str) -> str:
+        """Return an error page.
 
         Args:
             status: The HTTP status.
-            message: Why, and what to do.
+            message: What went wrong, and what to do.
         """
         return self._templates.get_template("error.html").render(
-            self._shared, status=status, message=message, version="", live=""
+            self._shared, status=status, message=message, version="", live_url=""
         )
 
     def _render(self, template: str, service: Service, filters: Filters, **values: object) -> str:
@@ -164,10 +169,10 @@ class Pages:
             tenants=self._runtime.tenants.services,
             filters=filters,
             now=now,
-            is_stepped=not service.timeline.flows,
-            when=partial(_when, service),
-            version=f"{self._run}-{service.changes.version}",
-            live=filters.only("tenant").link("/inspector/live"),
+            is_manual=not service.timeline.flows,
+            due_text=partial(_due_text, service),
+            version=f"{self._run_id}-{service.changes.version}",
+            live_url=filters.select("tenant").link("/inspector/live"),
             **values,
         )
 
@@ -182,15 +187,19 @@ class Pages:
         }
 
 
-def _when(service: Service, due: int | None) -> str | None:
-    """Return when a retry comes, by its place on the schedule, in words.
+def _due_text(service: Service, due: int | None) -> str | None:
+    """Return when a retry is due, such as `in 15 s`; None if `due` is None.
 
-    A clock that is stepped says how far it is to be stepped, another one the time of the day.
+    With a manual clock that is an interval, otherwise a time of day.
+
+    Args:
+        service: The tenant.
+        due: When the retry is due, as a position of the timeline in microseconds.
     """
     if due is None:
         return None
     wait = max(timedelta(0), timedelta(microseconds=due - service.timeline.position))
     if service.timeline.flows:
         now = service.now
-        return f"at {words.short_time(now + wait, now)}"
-    return f"in {words.span(wait)}"
+        return f"at {formatting.short_time(now + wait, now)}"
+    return f"in {formatting.interval(wait)}"

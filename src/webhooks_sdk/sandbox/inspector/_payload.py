@@ -1,4 +1,4 @@
-"""Bodies as text that is safe to look at, and JSON laid out for reading."""
+"""Request bodies as text that is safe to display, with JSON pretty-printed and highlighted."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind: TypeAlias = Literal["key", "string", "number", "word", "mark"]
+FragmentKind: TypeAlias = Literal["key", "string", "number", "literal", "plain"]
 
-SHOWN_BYTES = 65_536
-_SHOWN_CHARACTERS = 262_144
-_FOUR_DIGITS = 0xFFFF
+MAX_SHOWN_BYTES = 65_536
+_MAX_SHOWN_CHARACTERS = 262_144
+_MAX_FOUR_DIGIT_ESCAPE = 0xFFFF
 _INDENT = "  "
-# A body can be nested deeper than any page is wide.
-_DEEPEST_INDENT = 24
+# Keeps deeply nested bodies from making very long lines.
+_MAX_INDENT_DEPTH = 24
 
-_tokens = re.compile(
+_json_tokens = re.compile(
     r"""(?P<key>"(?:[^"\\]|\\.)*+")(?=\s*+:)|(?P<string>"(?:[^"\\]|\\.)*+")"""
-    r"""|(?P<number>-?\d[\d.eE+-]*+)|(?P<word>true|false|null)|(?P<mark>[][{},:])"""
+    r"""|(?P<number>-?\d[\d.eE+-]*+)|(?P<literal>true|false|null)|(?P<plain>[][{},:])"""
 ).finditer
 
 
 @frozen
-class Piece:
-    """A piece of text, and what it is in JSON."""
+class Fragment:
+    """A piece of text, with its kind for highlighting."""
 
-    kind: Kind
+    kind: FragmentKind
     text: str
 
 
 @frozen(kw_only=True)
-class Shown:
-    """A body, to be shown.
+class BodyView:
+    """A request body, ready to display.
 
     Attributes:
-        pieces: Its text, in pieces that follow each other.
-        is_json: Whether it is JSON, laid out for reading; it is as it came otherwise.
-        is_cut: Whether this is its beginning alone.
-        size: How many bytes it has in all.
+        fragments: The text, in consecutive fragments.
+        is_json: Whether the body is JSON, which is pretty-printed; other bodies are not.
+        is_truncated: Whether only the beginning of the body is included.
+        size: The size of the whole body, in bytes.
     """
 
-    pieces: tuple[Piece, ...]
+    fragments: tuple[Fragment, ...]
     is_json: bool
-    is_cut: bool
+    is_truncated: bool
     size: int
 
 
-def show(body: bytes) -> Shown:
-    """Return a body as it is to be shown.
+def build_body_view(body: bytes) -> BodyView:
+    """Return a request body, ready to display.
 
-    JSON gets line breaks and nothing else: numbers, repeated keys and escapes stay as they came.
-    What could deceive the eye (control characters, changes of direction, bytes that are no text)
-    is written as an escape.
+    JSON changes only in whitespace: numbers, repeated keys and escapes are kept as sent.
+    Characters that are invisible or misleading (control characters, changes of text direction,
+    bytes that are not UTF-8) are escaped.
     """
-    text = body[:SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    is_cut = len(body) > SHOWN_BYTES
-    if is_cut or not _is_json(text):
-        pieces: tuple[Piece, ...] = (Piece("mark", visible(text)),) if text else ()
-        return Shown(pieces=pieces, is_json=False, is_cut=is_cut, size=len(body))
-    laid_out, fits = _bounded(_merged(_lay_out(text)))
-    return Shown(pieces=laid_out, is_json=True, is_cut=not fits, size=len(body))
+    text = body[:MAX_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    is_truncated = len(body) > MAX_SHOWN_BYTES
+    if is_truncated or not _is_json(text):
+        plain: tuple[Fragment, ...] = (Fragment("plain", printable(text)),) if text else ()
+        return BodyView(fragments=plain, is_json=False, is_truncated=is_truncated, size=len(body))
+    fragments, fits = _truncate(_merge_plain(_format_json(text)))
+    return BodyView(fragments=fragments, is_json=True, is_truncated=not fits, size=len(body))
 
 
-def visible(text: str) -> str:
-    """Return a text in which every character can be seen, line breaks and tabs aside."""
+def printable(text: str) -> str:
+    """Return text with non-printable characters escaped, except line breaks and tabs."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(one if one in "\n\t" or one.isprintable() else _escape(one) for one in text)
@@ -76,7 +76,7 @@ def visible(text: str) -> str:
 
 def _escape(character: str) -> str:
     number = ord(character)
-    return f"\\u{number:04x}" if number <= _FOUR_DIGITS else f"\\U{number:08x}"
+    return f"\\u{number:04x}" if number <= _MAX_FOUR_DIGIT_ESCAPE else f"\\U{number:08x}"
 
 
 def _is_json(text: str) -> bool:
@@ -91,60 +91,61 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _lay_out(text: str) -> Iterator[Piece]:
+def _format_json(text: str) -> Iterator[Fragment]:
     depth = 0
-    before = ""
-    for match in _tokens(text):
+    previous = ""
+    for match in _json_tokens(text):
         kind, part = match.lastgroup, match[0]
         if part in "]}":
             depth -= 1
-            # Nothing stands between the brackets of what is empty.
-            yield Piece("mark", part if before in {"[", "{"} else _line(depth) + part)
+            # Empty arrays and objects stay on one line.
+            yield Fragment("plain", part if previous in {"[", "{"} else _newline(depth) + part)
         else:
-            if before in {"[", "{"}:
-                yield Piece("mark", _line(depth))
+            if previous in {"[", "{"}:
+                yield Fragment("plain", _newline(depth))
             if part in "[{":
                 depth += 1
-            yield _piece(kind, part, depth)
-        before = part
+            yield _fragment(kind, part, depth)
+        previous = part
 
 
-def _piece(kind: str | None, part: str, depth: int) -> Piece:
+def _fragment(kind: str | None, part: str, depth: int) -> Fragment:
     match kind:
-        case "key" | "string" | "number" | "word":
-            return Piece(kind, visible(part))
+        case "key" | "string" | "number" | "literal":
+            return Fragment(kind, printable(part))
         case _ if part == ":":
-            return Piece("mark", ": ")
+            return Fragment("plain", ": ")
         case _:
-            return Piece("mark", part + _line(depth) if part == "," else part)
+            return Fragment("plain", part + _newline(depth) if part == "," else part)
 
 
-def _line(depth: int) -> str:
-    return "\n" + _INDENT * min(depth, _DEEPEST_INDENT)
+def _newline(depth: int) -> str:
+    return "\n" + _INDENT * min(depth, _MAX_INDENT_DEPTH)
 
 
-def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Put marks that follow each other into one piece: a page has an element for each."""
-    marks = ""
-    for piece in pieces:
-        if piece.kind == "mark":
-            marks += piece.text
+def _merge_plain(fragments: Iterator[Fragment]) -> Iterator[Fragment]:
+    """Merge consecutive plain fragments, so that the page has fewer nodes."""
+    plain = ""
+    for fragment in fragments:
+        if fragment.kind == "plain":
+            plain += fragment.text
             continue
-        if marks:
-            yield Piece("mark", marks)
-            marks = ""
-        yield piece
-    if marks:
-        yield Piece("mark", marks)
+        if plain:
+            yield Fragment("plain", plain)
+            plain = ""
+        yield fragment
+    if plain:
+        yield Fragment("plain", plain)
 
 
-def _bounded(pieces: Iterator[Piece]) -> tuple[tuple[Piece, ...], bool]:
-    kept: list[Piece] = []
-    left = _SHOWN_CHARACTERS
-    for piece in pieces:
-        if len(piece.text) > left:
-            kept.append(Piece(piece.kind, piece.text[:left]))
+def _truncate(fragments: Iterator[Fragment]) -> tuple[tuple[Fragment, ...], bool]:
+    """Return the fragments up to the size limit, and whether all of them fit."""
+    kept: list[Fragment] = []
+    left = _MAX_SHOWN_CHARACTERS
+    for fragment in fragments:
+        if len(fragment.text) > left:
+            kept.append(Fragment(fragment.kind, fragment.text[:left]))
             return tuple(kept), False
-        left -= len(piece.text)
-        kept.append(piece)
+        left -= len(fragment.text)
+        kept.append(fragment)
     return tuple(kept), True

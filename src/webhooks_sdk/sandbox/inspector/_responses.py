@@ -1,4 +1,4 @@
-"""Responses of the inspector, with the headers that keep its pages to themselves."""
+"""HTTP responses of the inspector, with its security headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A referrer goes nowhere else, but with none at all browsers would send `Origin: null` with forms.
+# Referrer-Policy is not `no-referrer`: with that, browsers send `Origin: null` with forms.
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
@@ -32,18 +32,18 @@ def respond(
     """Return a response.
 
     Args:
-        content: Its body.
-        media_type: What that is; text is UTF-8.
+        content: The body.
+        media_type: The media type of the body; text is encoded as UTF-8.
         status: The HTTP status.
-        headers: Headers beside those of every response.
+        headers: Headers in addition to `HEADERS`.
     """
     return Response(content, status, {**HEADERS, **(headers or {})}, media_type)
 
 
-def redirect(to: str) -> Response:
-    """Return a response after which the browser gets another page, so that it can be reloaded.
+def redirect(location: str) -> Response:
+    """Return a 303 response, so that reloading the new page does not submit a form again.
 
     Args:
-        to: The path and query of that page.
+        location: The path and query of the new page.
     """
-    return Response(None, 303, {**HEADERS, "Location": to})
+    return Response(None, 303, {**HEADERS, "Location": location})

@@ -1,4 +1,4 @@
-"""Sample events, such as the service sends them."""
+"""Sample events, in the shapes that the service sends."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ _PAYLOADS: Mapping[str, Mapping[str, object]] = {
 SAMPLES: Final[Mapping[str, str]] = MappingProxyType(
     {name: json.dumps(payload, indent=2) for name, payload in _PAYLOADS.items()}
 )
-"""The payload of a sample event by its name, as JSON."""
+"""Payloads of sample events as JSON, by event name."""

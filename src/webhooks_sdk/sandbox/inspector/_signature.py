@@ -1,4 +1,4 @@
-"""Whether the signature that an attempt carried is the right one, reckoned anew."""
+"""Checks of the signature that a delivery attempt carried."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Verdict: TypeAlias = Literal["valid", "wrong", "missing", "unsigned", "unknown",
 
 @frozen
 class SignatureCheck:
-    """What became of a check, and what that means in words."""
+    """The result of a signature check, with a label and an explanation for display."""
 
     verdict: Verdict
     label: str
@@ -26,43 +26,43 @@ class SignatureCheck:
 
 _CHECKS = {
     "valid": SignatureCheck(
-        "valid", "Valid", "It was made for this body with the subscription's secret."
+        "valid", "Valid", "The signature matches the body and the subscription's secret."
     ),
     "wrong": SignatureCheck(
         "wrong",
         "Does not match",
-        "It was not made with the secret that the subscription has now:"
-        " the secret was changed since.",
+        "The signature was not made with the subscription's current secret:"
+        " the secret was changed after this attempt.",
     ),
     "missing": SignatureCheck(
         "missing",
         "Missing",
-        "Nothing was signed: the subscription got its secret after this attempt.",
+        "The attempt was not signed: the subscription had no secret at the time.",
     ),
     "unsigned": SignatureCheck(
-        "unsigned", "No secret", "The subscription has no secret, so nothing is signed."
+        "unsigned", "No secret", "The subscription has no secret, so deliveries are not signed."
     ),
     "unknown": SignatureCheck(
-        "unknown", "Cannot be checked", "The subscription is deleted, and its secret with it."
+        "unknown", "Cannot be checked", "The subscription was deleted, and its secret with it."
     ),
-    "not_sent": SignatureCheck("not_sent", "Nothing sent", "Nothing was sent in this attempt."),
+    "not_sent": SignatureCheck("not_sent", "Not sent", "This attempt sent no request."),
 }
 
 
 def check_signature(
     attempt: DeliveryAttempt, subscription: Subscription | None, body: bytes
 ) -> SignatureCheck:
-    """Check the signature of an attempt against the secret that its subscription has now.
+    """Check the signature of an attempt against the current secret of its subscription.
 
     Args:
         attempt: The attempt.
         subscription: Its subscription; None if that was deleted.
-        body: What it sent.
+        body: The body that the attempt sent.
     """
-    return _CHECKS[_judge(attempt, subscription, body)]
+    return _CHECKS[_verdict(attempt, subscription, body)]
 
 
-def _judge(attempt: DeliveryAttempt, subscription: Subscription | None, body: bytes) -> Verdict:
+def _verdict(attempt: DeliveryAttempt, subscription: Subscription | None, body: bytes) -> Verdict:
     if not attempt.request_headers:
         return "not_sent"
     if attempt.signature is None and (subscription is None or not subscription.secret):
@@ -72,7 +72,7 @@ def _judge(attempt: DeliveryAttempt, subscription: Subscription | None, body: by
     if attempt.signature is None:
         return "missing"
     try:
-        # Without a secret of today's, the one that signed was taken away.
+        # A signed attempt of a subscription without a secret: the secret was removed since.
         verify_signature(body, attempt.signature, subscription.secret or b"\0")
     except SignatureVerificationError:
         return "wrong"

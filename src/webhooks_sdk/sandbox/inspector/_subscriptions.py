@@ -9,7 +9,7 @@ from attrs import frozen
 
 from webhooks_sdk._wire.redaction import MASK
 from webhooks_sdk.sandbox._service.outgoing import receives
-from webhooks_sdk.sandbox.inspector._words import State, shown_static_header
+from webhooks_sdk.sandbox.inspector._formatting import State, display_static_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,68 +17,68 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Subscription
     from webhooks_sdk.sandbox.inspector._queries import Queries
 
-MOST = 100
-"""How many subscriptions are shown; at most ten can be active."""
-RECENT = 24
-"""Of how many attempts the marks of a subscription tell."""
+MAX_SHOWN = 100
+"""How many subscriptions a page shows at most; at most ten of them can be active."""
+RECENT_ATTEMPTS = 24
+"""How many of its latest attempts are shown for each subscription."""
 
 
 @frozen(kw_only=True)
 class SubscriptionView:
-    """A subscription, with what became of its latest attempts.
+    """A subscription with the states of its latest attempts.
 
     Attributes:
-        id: The subscription.
-        url: Where its events are sent.
-        events: What it receives.
+        id: The id of the subscription.
+        url: The URL that its events are sent to.
+        events: The events it receives.
         active: Whether it is active.
-        receives: Whether it is in a state to receive: active, with events and a valid URL.
-        secret: Its secret, or the mask; None if it has none.
-        header: Its static header, with the value masked or not; None if it has none.
-        recent: How its latest attempts stand, oldest first.
+        can_receive: Whether it is active, with events and a valid URL.
+        secret: Its secret, possibly masked; None if it has none.
+        header: Its static header, its value possibly masked; None if it has none.
+        recent: The states of its latest attempts, oldest first.
     """
 
     id: UUID
     url: str
     events: tuple[str, ...]
     active: bool
-    receives: bool
+    can_receive: bool
     secret: str | None
     header: str | None
     recent: tuple[State, ...]
 
     @property
-    def failing(self) -> bool:
-        """Whether the latest attempt that ended has failed."""
-        ended = [state for state in self.recent if state != "under_way"]
-        return bool(ended) and ended[-1] == "failed"
+    def is_failing(self) -> bool:
+        """Whether the latest finished attempt failed."""
+        finished = [state for state in self.recent if state != "in_flight"]
+        return bool(finished) and finished[-1] == "failed"
 
     @property
-    def failed(self) -> int:
+    def failure_count(self) -> int:
         """How many of the latest attempts failed."""
         return self.recent.count("failed")
 
 
-def describe(
+def build_subscription_views(
     subscriptions: Iterable[Subscription], queries: Queries, *, reveal: bool
 ) -> list[SubscriptionView]:
-    """Return subscriptions as they are to be shown, active ones first, and so many at most.
+    """Return subscriptions for display, active ones first, at most `MAX_SHOWN`.
 
     Args:
         subscriptions: The subscriptions.
-        queries: Tells of their attempts.
-        reveal: Whether their secrets and static headers are shown.
+        queries: The source of their attempts.
+        reveal: Whether to show their secrets and static headers.
     """
     return [
         SubscriptionView(
-            id=one.id,
-            url=one.url,
-            events=one.events,
-            active=one.active,
-            receives=receives(one),
-            secret=(one.secret if reveal else MASK) if one.secret else None,
-            header=shown_static_header(one.header, revealed=reveal),
-            recent=queries.recent_states(one.id, RECENT),
+            id=subscription.id,
+            url=subscription.url,
+            events=subscription.events,
+            active=subscription.active,
+            can_receive=receives(subscription),
+            secret=(subscription.secret if reveal else MASK) if subscription.secret else None,
+            header=display_static_header(subscription.header, reveal=reveal),
+            recent=queries.recent_states(subscription.id, RECENT_ATTEMPTS),
         )
-        for one in sorted(subscriptions, key=lambda one: not one.active)[:MOST]
+        for subscription in sorted(subscriptions, key=lambda one: not one.active)[:MAX_SHOWN]
     ]

@@ -5,10 +5,10 @@ document.documentElement.classList.add("js");
 
 const live = document.getElementById("live");
 const announcer = document.getElementById("announcer");
-const PAUSE = 400; // milliseconds between two updates, however much happens
+const REFRESH_INTERVAL = 400; // minimum milliseconds between two updates
 
-// The page as it is becomes the page as the server renders it now. Elements stay the same objects,
-// so that focus, selection, what was typed and what was opened stay as they are.
+// Morphing: change the page into a newly rendered one. Elements are kept rather than replaced, which
+// preserves focus, selection, typed text and open details.
 
 function morph(from, to) {
   if (from.isEqualNode(to)) return;
@@ -22,12 +22,12 @@ function morph(from, to) {
 }
 
 function morphAttributes(from, to) {
-  const own = from.localName === "details" ? "open" : null; // the reader's own doing
+  const preserved = from.localName === "details" ? "open" : null; // set by the user
   for (const { name, value } of [...to.attributes]) {
-    if (name !== own && from.getAttribute(name) !== value) from.setAttribute(name, value);
+    if (name !== preserved && from.getAttribute(name) !== value) from.setAttribute(name, value);
   }
   for (const { name } of [...from.attributes]) {
-    if (name !== own && !to.hasAttribute(name)) from.removeAttribute(name);
+    if (name !== preserved && !to.hasAttribute(name)) from.removeAttribute(name);
   }
 }
 
@@ -45,9 +45,9 @@ function morphChildren(from, to) {
       else from.insertBefore(known, next);
       morph(known, child);
     } else if (next && !child.id && !next.id && next.nodeName === child.nodeName) {
-      const here = next;
+      const current = next;
       next = next.nextSibling;
-      morph(here, child);
+      morph(current, child);
     } else {
       const added = document.importNode(child, true);
       from.insertBefore(added, next);
@@ -63,13 +63,13 @@ function remove(node) {
   return following;
 }
 
-// What the reader looks at stays where it is on the screen, whatever comes in above it.
+// Keep the visible part of the page in place while content above it changes.
 
-function anchored(change) {
+function keepScrollPosition(change) {
   const focused = document.activeElement;
   const rows = document.querySelectorAll("main tr[id], main details[id], main section[id]");
-  const inView = (one) => {
-    const box = one.getBoundingClientRect();
+  const inView = (element) => {
+    const box = element.getBoundingClientRect();
     return box.height > 0 && box.bottom > 0 && box.top < innerHeight;
   };
   const anchor =
@@ -77,32 +77,34 @@ function anchored(change) {
       ? null
       : focused && focused.id && focused !== document.body && inView(focused)
         ? focused
-        : [...rows].find((one) => inView(one) && one.getBoundingClientRect().top >= 0) ||
+        : [...rows].find((row) => inView(row) && row.getBoundingClientRect().top >= 0) ||
           [...rows].reverse().find(inView);
   const before = anchor?.getBoundingClientRect().top;
   change();
   if (anchor?.isConnected) scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
 }
 
-function show(html, { notice }) {
+function updatePage(html, { keepNotice }) {
   const page = new DOMParser().parseFromString(html, "text/html");
   const before = totals();
-  const shown = document.querySelector("[data-notice]");
+  const shownNotice = document.querySelector("[data-notice]");
   const focused = document.activeElement;
   const focusedId = focused?.id;
-  anchored(() => {
-    // A notice stays until the next action, which has another one.
-    if (!notice && shown) page.querySelector("[data-notice]")?.replaceWith(shown.cloneNode(true));
+  keepScrollPosition(() => {
+    // A notice stays until the next action, which brings its own.
+    if (keepNotice && shownNotice) {
+      page.querySelector("[data-notice]")?.replaceWith(shownNotice.cloneNode(true));
+    }
     document.title = page.title;
     morph(document.body, page.body);
   });
   if (focused && !focused.isConnected) {
-    // What had the focus is gone, such as a row that no longer passes the filters.
-    const heir = (focusedId && document.getElementById(focusedId)) || document.getElementById("main");
-    heir.focus({ preventScroll: true });
+    // The focused element was removed, such as a row that no longer matches the filters.
+    const target = (focusedId && document.getElementById(focusedId)) || document.getElementById("main");
+    target.focus({ preventScroll: true });
   }
   announce(before, totals());
-  tick();
+  syncClock();
 }
 
 function totals() {
@@ -120,30 +122,30 @@ function announce(before, after) {
 
 // Updates
 
-let running = false;
-let wanted = null;
+let refreshing = false;
+let latestVersion = null;
 let timer = 0;
 
 async function refresh() {
-  if (running || document.hidden || wanted === document.body.dataset.version) return;
-  running = true;
+  if (refreshing || document.hidden || latestVersion === document.body.dataset.version) return;
+  refreshing = true;
   try {
-    const asked = wanted;
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok) show(await answer.text(), { notice: false });
-    // What is gone stays on the screen, with the version that is known to be its last.
-    else document.body.dataset.version = asked;
-    status("on", "Live");
+    const requestedVersion = latestVersion;
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (response.ok) updatePage(await response.text(), { keepNotice: true });
+    // A page that no longer exists stays on the screen; do not fetch it again for this version.
+    else document.body.dataset.version = requestedVersion;
+    setLiveState("on", "Live");
   } catch {
-    status("off", "Not connected");
+    setLiveState("off", "Not connected");
   } finally {
-    running = false;
+    refreshing = false;
     clearTimeout(timer);
-    if (wanted !== document.body.dataset.version) timer = setTimeout(refresh, PAUSE);
+    if (latestVersion !== document.body.dataset.version) timer = setTimeout(refresh, REFRESH_INTERVAL);
   }
 }
 
-function status(state, text) {
+function setLiveState(state, text) {
   if (live.dataset.state === state) return;
   live.dataset.state = state;
   live.textContent = text;
@@ -155,13 +157,13 @@ function connect() {
   if (source || document.hidden || !document.body.dataset.live) return;
   source = new EventSource(document.body.dataset.live);
   source.onmessage = (event) => {
-    wanted = event.data;
-    status("on", "Live");
+    latestVersion = event.data;
+    setLiveState("on", "Live");
     clearTimeout(timer);
     timer = setTimeout(refresh, 50);
   };
   source.onerror = () => {
-    status("off", "Not connected");
+    setLiveState("off", "Not connected");
     if (source?.readyState === EventSource.CLOSED) {
       disconnect();
       setTimeout(connect, 3000);
@@ -174,7 +176,7 @@ function disconnect() {
   source = null;
 }
 
-// A browser has few connections for each host: pages that nobody sees leave theirs to others.
+// Browsers limit the connections to a host, so hidden pages give theirs up.
 document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", connect);
@@ -190,25 +192,24 @@ document.addEventListener("submit", async (event) => {
   button.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(form));
-    const answer = await fetch(form.action, { method: "POST", body });
-    const html = await answer.text();
-    show(html, { notice: true });
-    if (!answer.ok) document.querySelector('[aria-invalid="true"]')?.focus();
+    const response = await fetch(form.action, { method: "POST", body });
+    updatePage(await response.text(), { keepNotice: false });
+    if (!response.ok) document.querySelector('[aria-invalid="true"]')?.focus();
   } catch {
-    say("The sandbox did not answer. Is it still running?");
+    showError("The sandbox did not respond. Is it still running?");
   } finally {
     button.removeAttribute("aria-busy");
   }
 });
 
-function say(text) {
+function showError(text) {
   const paragraph = document.createElement("p");
   paragraph.className = "notice bad";
   paragraph.textContent = text;
   document.querySelector("[data-notice]")?.replaceChildren(paragraph);
 }
 
-// Buttons of the page's own
+// Dismiss and copy buttons
 
 document.addEventListener("click", async (event) => {
   if (event.target.closest?.("[data-dismiss]")) {
@@ -226,33 +227,33 @@ document.addEventListener("click", async (event) => {
     setTimeout(() => button.classList.remove("done"), 1200);
   } catch {
     getSelection().selectAllChildren(source);
-    announcer.textContent = "Selected: copy it with the keyboard.";
+    announcer.textContent = "Text selected. Copy it with the keyboard.";
   }
 });
 
 // The clock
 
-let offset = 0;
+let clockOffset = 0; // milliseconds between the sandbox's clock and the browser's
 
-function tick() {
+function syncClock() {
   const clock = document.querySelector("[data-now]");
-  if (clock) offset = Number(clock.dataset.now) - Date.now();
+  if (clock) clockOffset = Number(clock.dataset.now) - Date.now();
 }
 
 setInterval(() => {
   const clock = document.querySelector("[data-now]");
   if (!clock || document.hidden) return;
-  const now = new Date(Date.now() + offset);
+  const now = new Date(Date.now() + clockOffset);
   const day = now.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
   clock.textContent = `${day}, ${now.toISOString().slice(11, 19)}`;
 }, 1000);
 
-// The notice is of the action before: a reload or a bookmark does not repeat it.
-const here = new URL(location.href);
-if (here.searchParams.has("notice")) {
-  for (const name of ["notice", "delivered", "failed", "ended"]) here.searchParams.delete(name);
-  history.replaceState(null, "", here);
+// Remove the notice from the address, so that a reload or a bookmark does not repeat it.
+const address = new URL(location.href);
+if (address.searchParams.has("notice")) {
+  for (const name of ["notice", "delivered", "failed", "finished"]) address.searchParams.delete(name);
+  history.replaceState(null, "", address);
 }
 
-tick();
+syncClock();
 connect();

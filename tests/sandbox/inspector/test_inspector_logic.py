@@ -1,4 +1,4 @@
-"""What the inspector's pages say, decided without a page: payloads, filters, bars, words."""
+"""The inspector's pure logic: payloads, filters, the chart, formatting, signatures, notices."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ from hypothesis import strategies as st
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER, sign
 from webhooks_sdk.sandbox._clock import microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
-from webhooks_sdk.sandbox.inspector import _chart as chart
-from webhooks_sdk.sandbox.inspector import _words as words
+from webhooks_sdk.sandbox.inspector import _formatting as formatting
+from webhooks_sdk.sandbox.inspector._chart import (
+    CHART_HEIGHT,
+    MAX_BARS,
+    BucketCounts,
+    Buckets,
+    choose_buckets,
+    lay_out_chart,
+)
 from webhooks_sdk.sandbox.inspector._filters import FilterError, Filters, Range, read_filters
 from webhooks_sdk.sandbox.inspector._notices import Notice, add_notice, read_notice
-from webhooks_sdk.sandbox.inspector._payload import SHOWN_BYTES, show, visible
+from webhooks_sdk.sandbox.inspector._payload import (
+    MAX_SHOWN_BYTES,
+    build_body_view,
+    printable,
+)
 from webhooks_sdk.sandbox.inspector._samples import SAMPLES
 from webhooks_sdk.sandbox.inspector._signature import check_signature
 
@@ -28,13 +39,13 @@ BODY = b'{"id": 1}'
 
 
 def text(body: bytes) -> str:
-    return "".join(piece.text for piece in show(body).pieces)
+    return "".join(fragment.text for fragment in build_body_view(body).fragments)
 
 
-def test_json_is_laid_out() -> None:
-    shown = show(b'{"a":[1,2.50,{"b":null}],"c":{},"d":[],"e":"x:y,{"}')
-    assert shown.is_json
-    assert "".join(piece.text for piece in shown.pieces) == (
+def test_json_is_pretty_printed() -> None:
+    view = build_body_view(b'{"a":[1,2.50,{"b":null}],"c":{},"d":[],"e":"x:y,{"}')
+    assert view.is_json
+    assert "".join(fragment.text for fragment in view.fragments) == (
         "{\n"
         '  "a": [\n'
         "    1,\n"
@@ -48,11 +59,11 @@ def test_json_is_laid_out() -> None:
         '  "e": "x:y,{"\n'
         "}"
     )
-    kinds = {piece.text: piece.kind for piece in shown.pieces}
+    kinds = {fragment.text: fragment.kind for fragment in view.fragments}
     assert kinds['"a"'] == "key"
     assert kinds['"x:y,{"'] == "string"
     assert kinds["2.50"] == "number"
-    assert kinds["null"] == "word"
+    assert kinds["null"] == "literal"
 
 
 @given(
@@ -61,21 +72,21 @@ def test_json_is_laid_out() -> None:
         st.lists,
     )
 )
-def test_what_is_laid_out_is_the_same_json(value: object) -> None:
+def test_pretty_printing_preserves_the_json_value(value: object) -> None:
     body = json.dumps({"value": value, "other": [{}, [], {"k": value}]}).encode()
-    shown = show(body)
-    assert shown.is_json
+    view = build_body_view(body)
+    assert view.is_json
     assert json.loads(text(body)) == json.loads(body)
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_shown_as_what_can_be_seen(body: bytes) -> None:
-    shown = "".join(piece.text for piece in show(body).pieces)
+def test_any_bytes_are_shown_as_printable_text(body: bytes) -> None:
+    shown = "".join(fragment.text for fragment in build_body_view(body).fragments)
     assert all(one.isprintable() or one in "\n\t" for one in shown)
     shown.encode()
 
 
-def test_numbers_and_repeated_keys_stay_as_they_came() -> None:
+def test_numbers_and_repeated_keys_are_kept_as_sent() -> None:
     body = b'{"n": 1.00, "n": 12345678901234567890123, "e": 1E400}'
     assert text(body).count('"n"') == 2
     assert "12345678901234567890123" in text(body)
@@ -83,28 +94,28 @@ def test_numbers_and_repeated_keys_stay_as_they_came() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"NaN", b"\xff\xfe", b"[" * 50_000 + b"]" * 50_000, b"a b"])
-def test_what_is_no_json_is_shown_as_it_came(body: bytes) -> None:
-    shown = show(body)
-    assert not shown.is_json
-    assert len(text(body)) >= len(body[:SHOWN_BYTES])
+def test_invalid_json_is_shown_unformatted(body: bytes) -> None:
+    view = build_body_view(body)
+    assert not view.is_json
+    assert len(text(body)) >= len(body[:MAX_SHOWN_BYTES])
 
 
-def test_a_long_body_is_cut() -> None:
-    shown = show(json.dumps({"x": "y" * SHOWN_BYTES}).encode())
-    assert (shown.is_cut, shown.is_json) == (True, False)
-    assert shown.size > SHOWN_BYTES
-    assert not show(b"").pieces
+def test_a_long_body_is_truncated() -> None:
+    view = build_body_view(json.dumps({"x": "y" * MAX_SHOWN_BYTES}).encode())
+    assert (view.is_truncated, view.is_json) == (True, False)
+    assert view.size > MAX_SHOWN_BYTES
+    assert not build_body_view(b"").fragments
 
 
-def test_a_body_that_is_nested_deep_makes_no_wide_page() -> None:
+def test_a_deeply_nested_body_has_no_long_lines() -> None:
     deep = b"[" * 900 + b"1," * 20_000 + b"1" + b"]" * 900
-    shown = show(deep)
-    assert shown.is_cut
+    view = build_body_view(deep)
+    assert view.is_truncated
     assert max(map(len, text(deep).splitlines())) < 100
 
 
 @pytest.mark.parametrize(
-    ("given", "seen"),
+    ("given", "escaped"),
     [
         ("plain", "plain"),
         ("grüße 漢字 🙂", "grüße 漢字 🙂"),
@@ -115,11 +126,11 @@ def test_a_body_that_is_nested_deep_makes_no_wide_page() -> None:
         ("two\nlines", "two\nlines"),
     ],
 )
-def test_what_deceives_the_eye_is_written_out(given: str, seen: str) -> None:
-    assert visible(given) == seen
+def test_invisible_and_misleading_characters_are_escaped(given: str, escaped: str) -> None:
+    assert printable(given) == escaped
 
 
-def test_filters_survive_their_link() -> None:
+def test_filters_round_trip_through_a_link() -> None:
     filters = Filters(
         tenant=uuid4(),
         state="failed",
@@ -133,21 +144,21 @@ def test_filters_survive_their_link() -> None:
     )
     assert read_filters(filters.query) == filters
     assert read_filters(filters.link("/x").partition("?")[2]) == evolve(filters, before=None)
-    assert dict(filters.pairs)["event"] == "a:b&c=d"
+    assert dict(filters.parameters)["event"] == "a:b&c=d"
     assert read_filters(Filters(event="all").query) == Filters(event="all")
-    assert filters.only("tenant") == Filters(tenant=filters.tenant)
+    assert filters.select("tenant") == Filters(tenant=filters.tenant)
 
 
-def test_no_filters_have_no_query() -> None:
+def test_empty_filters_have_an_empty_query() -> None:
     assert Filters().link() == "/"
     assert read_filters("") == read_filters("unknown=1&state=&hook=") == Filters()
-    assert not Filters(tenant=uuid4(), range="day", reveal=True, before=3).narrows
-    assert Filters(since=0).narrows
-    assert Filters(event="a").narrows
+    assert not Filters(tenant=uuid4(), range="day", reveal=True, before=3).has_conditions
+    assert Filters(since=0).has_conditions
+    assert Filters(event="a").has_conditions
 
 
 @given(st.text())
-def test_no_query_string_does_more_than_be_refused(query: str) -> None:
+def test_any_query_string_is_read_or_refused(query: str) -> None:
     try:
         filters = read_filters(query)
     except FilterError:
@@ -169,54 +180,58 @@ def test_no_query_string_does_more_than_be_refused(query: str) -> None:
         (timedelta(days=9_000), "all", timedelta(days=182)),
     ],
 )
-def test_the_timeline_reaches_from_the_first_attempt_to_the_present(
+def test_the_timeline_spans_the_first_attempt_to_the_present(
     ago: timedelta | None, wanted: Range, width: timedelta
 ) -> None:
     now = microseconds(NOW)
     first = None if ago is None else now - microseconds(ago)
-    spans = chart.choose_spans(now, first, wanted)
-    assert spans.width == microseconds(width)
-    assert 40 <= spans.count <= chart.MOST_BARS
-    assert spans.end - spans.width <= now < spans.end
+    buckets = choose_buckets(now, first, wanted)
+    assert buckets.width == microseconds(width)
+    assert 40 <= buckets.count <= MAX_BARS
+    assert buckets.end - buckets.width <= now < buckets.end
     if wanted == "all" and first is not None:
-        assert spans.start <= first
+        assert buckets.start <= first
 
 
-def count(number: int, delivered: int = 0, failed: int = 0, under_way: int = 0) -> chart.Count:
-    return chart.Count(number=number, delivered=delivered, failed=failed, under_way=under_way)
+def bucket_counts(
+    index: int, delivered: int = 0, failed: int = 0, in_flight: int = 0
+) -> BucketCounts:
+    return BucketCounts(index=index, delivered=delivered, failed=failed, in_flight=in_flight)
 
 
-def test_one_failure_is_seen_beside_a_thousand_deliveries() -> None:
-    spans = chart.Spans(0, 10, 60)
-    drawing = chart.draw(spans, [count(3, delivered=10_000), count(59, failed=1, delivered=1)])
-    tall, small = drawing.bars
+def test_one_failure_stays_visible_next_to_ten_thousand_deliveries() -> None:
+    chart = lay_out_chart(
+        Buckets(0, 10, 60),
+        [bucket_counts(3, delivered=10_000), bucket_counts(59, failed=1, delivered=1)],
+    )
+    tall, small = chart.bars
     assert (tall.since, tall.until) == (30, 40)
     assert tall.failed == 0
     assert tall.delivered > 10 * small.delivered
     assert small.failed >= 3
-    assert small.x + small.width <= drawing.width
+    assert small.x + small.width <= chart.width
 
 
 @given(
     st.lists(st.tuples(*[st.integers(0, 50_000)] * 3).filter(any), max_size=60).map(
-        lambda many: [count(number, *one) for number, one in enumerate(many)]
+        lambda many: [bucket_counts(index, *counts) for index, counts in enumerate(many)]
     )
 )
-def test_bars_stay_inside_the_drawing(counts: list[chart.Count]) -> None:
-    drawing = chart.draw(chart.Spans(0, 1, 60), counts)
-    for bar in drawing.bars:
-        assert drawing.baseline - bar.delivered - bar.under_way >= 0
-        assert drawing.baseline + bar.failed <= chart.HEIGHT
-        for height, number in (
-            (bar.delivered, bar.count.delivered),
-            (bar.failed, bar.count.failed),
-            (bar.under_way, bar.count.under_way),
+def test_bars_stay_inside_the_chart(counts: list[BucketCounts]) -> None:
+    chart = lay_out_chart(Buckets(0, 1, 60), counts)
+    for bar in chart.bars:
+        assert chart.baseline - bar.delivered - bar.in_flight >= 0
+        assert chart.baseline + bar.failed <= CHART_HEIGHT
+        for height, count in (
+            (bar.delivered, bar.counts.delivered),
+            (bar.failed, bar.counts.failed),
+            (bar.in_flight, bar.counts.in_flight),
         ):
-            assert (height > 0) == (number > 0)
+            assert (height > 0) == (count > 0)
 
 
 @pytest.mark.parametrize(
-    ("length", "said"),
+    ("length", "expected"),
     [
         (timedelta(0), "0 s"),
         (timedelta(seconds=-5), "0 s"),
@@ -229,32 +244,32 @@ def test_bars_stay_inside_the_drawing(counts: list[chart.Count]) -> None:
         (timedelta(milliseconds=59_600), "1 min"),
     ],
 )
-def test_lengths_of_time(length: timedelta, said: str) -> None:
-    assert words.span(length) == said
+def test_intervals(length: timedelta, expected: str) -> None:
+    assert formatting.interval(length) == expected
 
 
-def test_times_have_a_date_unless_it_is_todays() -> None:
-    assert words.short_time(NOW, NOW) == "12:00:30"
-    assert words.short_time(NOW - timedelta(days=1), NOW) == "3 Mar, 12:00:30"
-    assert words.short_time(NOW - timedelta(days=365), NOW) == "4 Mar 2025, 12:00:30"
+def test_short_times_omit_todays_date() -> None:
+    assert formatting.short_time(NOW, NOW) == "12:00:30"
+    assert formatting.short_time(NOW - timedelta(days=1), NOW) == "3 Mar, 12:00:30"
+    assert formatting.short_time(NOW - timedelta(days=365), NOW) == "4 Mar 2025, 12:00:30"
 
 
-def test_numbers_and_sizes() -> None:
-    assert words.duration(None) == "\N{EN DASH}"
-    assert words.duration(1_234) == "1,234 ms"
-    assert words.duration(61_250) == "61.2 s"
-    assert (words.size(1), words.size(1023), words.size(2048)) == (
+def test_durations_sizes_and_counts() -> None:
+    assert formatting.duration(None) == "\N{EN DASH}"
+    assert formatting.duration(1_234) == "1,234 ms"
+    assert formatting.duration(61_250) == "61.2 s"
+    assert (formatting.byte_size(1), formatting.byte_size(1023), formatting.byte_size(2048)) == (
         "1 byte",
         "1023 bytes",
         "2.0 KiB",
     )
-    assert words.several(1, "attempt") == "1 attempt"
-    assert words.several(1_000, "attempt") == "1,000 attempts"
+    assert formatting.pluralize(1, "attempt") == "1 attempt"
+    assert formatting.pluralize(1_000, "attempt") == "1,000 attempts"
 
 
-def test_a_long_url_keeps_its_beginning_and_its_end() -> None:
-    assert words.short_url("https://example.com/hooks") == "example.com/hooks"
-    shown = words.short_url("https://example.com/a/very/long/path/that/goes/on/to/the/ledger")
+def test_a_long_url_keeps_its_beginning_and_end() -> None:
+    assert formatting.short_url("https://example.com/hooks") == "example.com/hooks"
+    shown = formatting.short_url("https://example.com/a/very/long/path/that/goes/on/to/the/ledger")
     assert shown.startswith("example.com/")
     assert shown.endswith("/to/the/ledger")
     assert len(shown) == 36
@@ -262,11 +277,11 @@ def test_a_long_url_keeps_its_beginning_and_its_end() -> None:
 
 def test_only_the_static_header_is_masked() -> None:
     headers = (("Host", "x"), ("X-Signature", "abc"), ("Authorization", "Bearer t"))
-    assert words.shown_headers(headers, revealed=False)[:2] == headers[:2]
-    assert words.shown_headers(headers, revealed=False)[2] == ("Authorization", "***")
-    assert words.shown_headers(headers, revealed=True) == headers
-    assert words.shown_static_header("X-Key: k", revealed=False) == "X-Key: ***"
-    assert words.shown_static_header(None, revealed=True) is None
+    assert formatting.display_headers(headers, reveal=False)[:2] == headers[:2]
+    assert formatting.display_headers(headers, reveal=False)[2] == ("Authorization", "***")
+    assert formatting.display_headers(headers, reveal=True) == headers
+    assert formatting.display_static_header("X-Key: k", reveal=False) == "X-Key: ***"
+    assert formatting.display_static_header(None, reveal=True) is None
 
 
 def attempt(signature: str | None = None, *, sent: bool = True) -> DeliveryAttempt:
@@ -316,9 +331,7 @@ def subscription(secret: str | None) -> Subscription:
         (attempt(sent=False), subscription(SECRET), "not_sent"),
     ],
 )
-def test_signatures_are_checked_anew(
-    made: DeliveryAttempt, known: Subscription | None, verdict: str
-) -> None:
+def test_check_signature(made: DeliveryAttempt, known: Subscription | None, verdict: str) -> None:
     check = check_signature(made, known, BODY)
     assert check.verdict == verdict
     assert check.label
@@ -326,32 +339,32 @@ def test_signatures_are_checked_anew(
 
 
 @pytest.mark.parametrize(
-    ("notice", "said"),
+    ("notice", "text"),
     [
-        (Notice(action="published", delivered=1), "Published: 1 delivery made."),
+        (Notice(action="published", delivered=1), "Published: 1 delivered."),
         (
             Notice(action="advanced", delivered=2, failed=3),
-            "Clock advanced: 2 deliveries made, 3 failed.",
+            "Clock advanced: 2 delivered, 3 failed.",
         ),
-        (Notice(action="advanced"), "Clock advanced. No retry came due."),
+        (Notice(action="advanced"), "Clock advanced. No retry was due."),
         (
-            Notice(action="redelivered", ended=False),
-            "Redelivery under way. The subscriber has not answered yet.",
+            Notice(action="redelivered", finished=False),
+            "Redelivery in flight. The subscriber has not responded yet.",
         ),
     ],
 )
-def test_notices_survive_their_link(notice: Notice, said: str) -> None:
+def test_notices_round_trip_through_a_link(notice: Notice, text: str) -> None:
     for link in ("/", "/?state=failed"):
         assert read_notice(add_notice(link, notice).partition("?")[2]) == notice
-    assert notice.text == said
+    assert notice.text == text
 
 
 @pytest.mark.parametrize("query", ["", "notice=hacked", "notice=published&failed=x"])
-def test_a_notice_says_nothing_of_a_links_own(query: str) -> None:
+def test_an_invalid_notice_is_ignored(query: str) -> None:
     assert read_notice(query) is None
 
 
-def test_samples_are_such_as_the_service_sends() -> None:
+def test_samples_have_the_documented_owner() -> None:
     for name, payload in SAMPLES.items():
         owner = json.loads(payload).get("owner")
         if name.partition(":")[0] in {"question_set", "quote_request", "application_form"}:
