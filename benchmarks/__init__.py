@@ -1,1 +1,1 @@
-"""What a call costs beside what it replaces: `python -m benchmarks`, in the repository's root."""
+"""Benchmarks of the SDK. Run `python -m benchmarks` in the root of the repository."""

@@ -1,4 +1,4 @@
-"""What receiving a delivery costs beside what an application would do by hand."""
+"""Receiving a delivery, compared with hand-written code."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.contenders import batch
+from benchmarks.calls import time_batch
 from benchmarks.report import RECEIVE_BASELINE, RECEIVE_SDK
 from webhooks_sdk import Delivery, sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.rounds import Contender
+    from benchmarks.rounds import Benchmark
 
 SECRET = b"the key that both sides know"
 BODY_BYTES = 300_000
 EVENT = "application_form:quoted"
 
 
-def delivery_contenders(calls: int) -> Mapping[str, Contender]:
+def delivery_benchmarks(calls: int) -> Mapping[str, Benchmark]:
     body = large_body()
     signature = sign(body, SECRET)
     headers = {
@@ -34,22 +34,22 @@ def delivery_contenders(calls: int) -> Mapping[str, Contender]:
         "X-Signature": signature,
     }
     return {
-        RECEIVE_BASELINE: partial(batch, lambda: receive_by_hand(body, signature), calls),
+        RECEIVE_BASELINE: partial(time_batch, lambda: receive_without_sdk(body, signature), calls),
         RECEIVE_SDK: partial(
-            batch, lambda: Delivery.from_http(headers, body, secret=SECRET), calls
+            time_batch, lambda: Delivery.from_http(headers, body, secret=SECRET), calls
         ),
     }
 
 
-def receive_by_hand(body: bytes, signature: str) -> object:
-    """Do what an application does that has no SDK."""
+def receive_without_sdk(body: bytes, signature: str) -> object:
+    """Verify and parse a delivery without the SDK."""
     if not hmac.compare_digest(hmac.new(SECRET, body, "sha256").hexdigest(), signature):
-        raise ValueError("not signed by the service")
+        raise ValueError("The signature does not match.")
     return json.loads(body)
 
 
 def large_body() -> bytes:
-    """Make a payload as a service sends it: nested objects of short texts, numbers and nulls."""
+    """Return a realistic payload: nested objects with short strings, numbers and nulls."""
     answer = {"question": "revenue", "value": 125_000.5, "label": "Zoë & Söhne", "note": None}
     row = {"id": 17, "carrier": "a carrier", "quoted": True, "answers": [answer] * 5}
     rows = BODY_BYTES // len(encode(row))

@@ -1,4 +1,4 @@
-"""The answer to a redelivery that the server gives to everybody."""
+"""The event with which the server responds to every redelivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a test waits for the fixtures of the pytest plugin, each time in a pytest of its own."""
+"""The set-up time of the pytest plugin's fixtures, measured in separate pytest processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.imports import folder_of_sdk
+from benchmarks.imports import sdk_directory
 
 TESTS = 20
 
-# What a test file imports anyway is no part of the set-up: the SDK itself.
+# The file imports the SDK, as any test file would, so that the import is not part of the set-up.
 TEST_FILE = f"""
 import pytest
 import webhooks_sdk
@@ -24,18 +24,18 @@ def test_nothing(turn, webhooks_sandbox, webhooks_subscriber):
     pass
 """
 
-# For each test, the seconds that all its fixtures took to set up.
+# Record the seconds that the set-up of the fixtures takes for each test.
 CONFTEST = """
 import json
 import pathlib
 import time
 import pytest
 
-taken = []
+durations = []
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
-    taken.append(0.0)
+    durations.append(0.0)
     return (yield)
 
 @pytest.hookimpl(wrapper=True)
@@ -45,60 +45,62 @@ def pytest_fixture_setup(fixturedef):
         return (yield)
     finally:
         if "webhooks" in fixturedef.argname:
-            taken[-1] += time.perf_counter() - started
+            durations[-1] += time.perf_counter() - started
 
 def pytest_sessionfinish():
-    pathlib.Path("taken.json").write_text(json.dumps(taken))
+    pathlib.Path("durations.json").write_text(json.dumps(durations))
 """
 
 
-class SetUps(NamedTuple):
-    """Seconds of the wall clock until both fixtures are there.
+class SetUpTimes(NamedTuple):
+    """The set-up time of both fixtures, in seconds of real time.
 
     Attributes:
-        first: For the first test of each session, the import of the sandbox included.
-        further: For every other test.
+        first: For the first test of each session, including the import of the sandbox.
+        further: For each other test.
     """
 
     first: list[float]
     further: list[float]
 
 
-def fixture_set_ups(sessions: int) -> SetUps:
-    set_ups_of_one_session()  # writes bytecode
-    found = SetUps([], [])
+def measure_set_ups(sessions: int) -> SetUpTimes:
+    run_session()  # compiles bytecode
+    times = SetUpTimes([], [])
     for _ in range(sessions):
-        first, *further = set_ups_of_one_session()
-        found.first.append(first)
-        found.further.extend(further)
-    return found
+        first, *further = run_session()
+        times.first.append(first)
+        times.further.extend(further)
+    return times
 
 
-def set_ups_of_one_session() -> list[float]:
+def run_session() -> list[float]:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "conftest.py").write_text(CONFTEST)
-        (folder / "test_nothing.py").write_text(TEST_FILE)
-        # Of other plugins there is only that of anyio, which comes with the SDK: others may import
-        # by themselves what the sandbox needs.
+        directory = Path(name)
+        (directory / "conftest.py").write_text(CONFTEST)
+        (directory / "test_nothing.py").write_text(TEST_FILE)
+        # Load no plugins except anyio's, which the SDK requires: others may import the sandbox's
+        # dependencies.
         options = ["-q", "-p", "no:cacheprovider", "-p", "anyio", "-p", "pytest_webhooks_sdk"]
-        # Nor does an environment variable change anything.
+        # No environment variable may change what is measured.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PY")
         }
         environment |= {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONPATH": str(folder_of_sdk()),
+            "PYTHONPATH": str(sdk_directory()),
         }
-        done = subprocess.run(  # noqa: S603 - this interpreter
+        completed = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-m", "pytest", *options],
-            cwd=folder,
+            cwd=directory,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode != 0:
-            raise RuntimeError(f"The tests of the fixtures failed.\n{done.stdout}{done.stderr}")
-        taken: list[float] = json.loads((folder / "taken.json").read_text())
-    return taken
+        if completed.returncode != 0:
+            raise RuntimeError(
+                f"The tests that use the fixtures failed.\n{completed.stdout}{completed.stderr}"
+            )
+        durations: list[float] = json.loads((directory / "durations.json").read_text())
+    return durations

@@ -1,4 +1,4 @@
-"""What `import webhooks_sdk` costs beside `import httpx`, each time in a fresh interpreter."""
+"""The cost of `import webhooks_sdk` compared with `import httpx`, each in a new interpreter."""
 
 from __future__ import annotations
 
@@ -15,46 +15,48 @@ from benchmarks.report import IMPORT_BASELINE, IMPORT_SDK, STARTUP
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.rounds import Contender, Figures
+    from benchmarks.rounds import Benchmark, Timings
 
 
-def import_contenders() -> Mapping[str, Contender]:
+def import_benchmarks() -> Mapping[str, Benchmark]:
     return {
-        STARTUP: partial(cpu_of_interpreter, "pass"),
-        IMPORT_BASELINE: partial(cpu_of_interpreter, "import httpx"),
-        IMPORT_SDK: partial(cpu_of_interpreter, "import webhooks_sdk"),
+        STARTUP: partial(measure_interpreter, "pass"),
+        IMPORT_BASELINE: partial(measure_interpreter, "import httpx"),
+        IMPORT_SDK: partial(measure_interpreter, "import webhooks_sdk"),
     }
 
 
-def cpu_of_interpreter(statement: str) -> float:
-    """Run a statement in an interpreter that no environment variable changes.
+def measure_interpreter(statement: str) -> float:
+    """Run a statement in an isolated interpreter.
 
     Returns:
-        The seconds of CPU, in user and system mode, from its start to its end.
+        The CPU time of the process in seconds, in user and system mode.
     """
-    # An isolated interpreter does not see PYTHONPATH, by which the SDK may have been found here.
-    program = f"import sys; sys.path.append({str(folder_of_sdk())!r}); {statement}"
-    before = cpu_of_children()
-    subprocess.run([sys.executable, "-I", "-c", program], check=True)  # noqa: S603 - our own text
-    return cpu_of_children() - before
+    # An isolated interpreter ignores PYTHONPATH, so it may not find the SDK.
+    program = f"import sys; sys.path.append({str(sdk_directory())!r}); {statement}"
+    before = child_cpu_time()
+    subprocess.run([sys.executable, "-I", "-c", program], check=True)  # noqa: S603 - a constant program
+    return child_cpu_time() - before
 
 
-def cpu_of_children() -> float:
-    """Return the seconds of CPU of all child processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def child_cpu_time() -> float:
+    """Return the CPU time in seconds of all child processes that have exited."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def folder_of_sdk() -> Path:
+def sdk_directory() -> Path:
     spec = find_spec("webhooks_sdk")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent.parent
 
 
-def net_of_startup(figures: Figures) -> Figures:
-    """Take the start-up of the interpreter from what each import took in the same round."""
+def subtract_startup(timings: Timings) -> Timings:
+    """Subtract the start-up time of the interpreter from the import time of the same round."""
     return {
-        name: [taken - idle for taken, idle in zip(figures[name], figures[STARTUP], strict=True)]
+        name: [
+            total - startup for total, startup in zip(timings[name], timings[STARTUP], strict=True)
+        ]
         for name in (IMPORT_BASELINE, IMPORT_SDK)
     }

@@ -1,9 +1,9 @@
-"""How much memory a replay of a million takes beside one of ten thousand, and at which rate.
+"""Memory use and throughput of a replay of a million targets, compared with ten thousand.
 
     python -m benchmarks.million [number]
 
-Each runs in a process of its own, with its targets from a generator, a journal on disk, and a
-`send` that answers at once: what is measured is the engine, at the highest rate it can reach.
+Each replay runs in its own process, with targets from a generator, a journal on disk, and a `send`
+that returns at once, so only the engine is measured.
 """
 
 from __future__ import annotations
@@ -27,32 +27,34 @@ if TYPE_CHECKING:
 
 FEW = 10_000
 MANY = 1_000_000
-MOST_MORE = 64  # megabytes
-ANSWER = WebhookEvent.from_dict(json.loads(EVENT_JSON))
+MAX_GROWTH = 64  # megabytes
+EVENT = WebhookEvent.from_dict(json.loads(EVENT_JSON))
 
 
 def main(many: int) -> None:
-    figures = {number: measured(number) for number in (FEW, many)}
-    for number, (megabytes, rate) in figures.items():
-        print(f"{number:>9} targets: {megabytes:6.1f} MB at most, {rate:6.0f} a second")
-    (small, slow), (large, fast) = figures.values()
-    print(f"{large - small:+.1f} MB (at most +{MOST_MORE}), {fast / slow:.2f} of the rate")
+    results = {number: measure(number) for number in (FEW, many)}
+    for number, (megabytes, rate) in results.items():
+        print(f"{number:>9} targets: {megabytes:6.1f} MB peak, {rate:6.0f} per second")
+    (small, small_rate), (large, large_rate) = results.values()
+    print(
+        f"{large - small:+.1f} MB (at most +{MAX_GROWTH}), {large_rate / small_rate:.2f}x the rate"
+    )
 
 
-def measured(number: int) -> tuple[float, float]:
+def measure(number: int) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.million", "--in-this-process", str(number)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this interpreter
-    megabytes, rate = json.loads(done.stdout)
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this interpreter
+    megabytes, rate = json.loads(completed.stdout)
     return megabytes, rate
 
 
 async def replay(number: int) -> tuple[float, float]:
     async def send(_: Target) -> WebhookEvent:
         await asyncio.sleep(0)
-        return ANSWER
+        return EVENT
 
-    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as folder:
-        options = ReplayOptions(journal=Path(folder) / "journal.sqlite", concurrency=IN_FLIGHT)
+    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as directory:
+        options = ReplayOptions(journal=Path(directory) / "journal.sqlite", concurrency=IN_FLIGHT)
         async with AsyncReplay(
             send, targets(number), base_url="http://127.0.0.1", options=options
         ) as run:

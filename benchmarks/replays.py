@@ -1,4 +1,4 @@
-"""Many redeliveries: the engine beside 32 workers written by hand, with its journal and without."""
+"""A replay, with and without a journal, compared with 32 hand-written workers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from uuid import UUID
 
 import httpx
 
-from benchmarks.contenders import TOKEN
+from benchmarks.calls import TOKEN
 from benchmarks.event import HOOK_ID
-from benchmarks.report import REPLAY_BASELINE, REPLAY_SDK, REPLAY_WITHOUT
+from benchmarks.report import REPLAY_BASELINE, REPLAY_SDK, REPLAY_WITHOUT_JOURNAL
 from webhooks_sdk import AsyncClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 
-    from benchmarks.rounds import Contender
+    from benchmarks.rounds import Benchmark
 
 HOOK = UUID(HOOK_ID)
 IN_FLIGHT = 32
@@ -32,38 +32,38 @@ def targets(number: int) -> Iterator[tuple[UUID, UUID]]:
 
 
 @contextmanager
-def replay_contenders(base_url: str, number: int) -> Generator[Mapping[str, Contender]]:
-    """Yield what is compared; each takes the seconds of one redelivery of so many."""
+def replay_benchmarks(base_url: str, number: int) -> Generator[Mapping[str, Benchmark]]:
+    """Yield the benchmarks; each returns the seconds per redelivery of a replay of `number`."""
     with asyncio.Runner() as runner:
-        plain = httpx.AsyncClient()
+        httpx_client = httpx.AsyncClient()
         client = AsyncClient(TOKEN, base_url=base_url)
 
-        def contender(run: Callable[[], Awaitable[None]]) -> Contender:
+        def benchmark(run: Callable[[], Awaitable[None]]) -> Benchmark:
             async def timed() -> float:
-                began = time.perf_counter()
+                started = time.perf_counter()
                 await run()
-                return (time.perf_counter() - began) / number
+                return (time.perf_counter() - started) / number
 
             return lambda: runner.run(timed())
 
         try:
             yield {
-                REPLAY_BASELINE: contender(lambda: by_hand(plain, base_url, number)),
-                REPLAY_WITHOUT: contender(lambda: without_journal(client, number)),
-                REPLAY_SDK: contender(lambda: with_journal(client, number)),
+                REPLAY_BASELINE: benchmark(lambda: with_workers(httpx_client, base_url, number)),
+                REPLAY_WITHOUT_JOURNAL: benchmark(lambda: without_journal(client, number)),
+                REPLAY_SDK: benchmark(lambda: with_journal(client, number)),
             }
         finally:
-            runner.run(plain.aclose())
+            runner.run(httpx_client.aclose())
             runner.run(client.aclose())
 
 
-async def by_hand(client: httpx.AsyncClient, base_url: str, number: int) -> None:
-    """Do what an application does that has no SDK, and keeps no books."""
-    left = targets(number)
+async def with_workers(client: httpx.AsyncClient, base_url: str, number: int) -> None:
+    """Redeliver without the SDK, and without keeping a record."""
+    remaining = targets(number)
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async def work() -> None:
-        for hook_id, request_id in left:
+        for hook_id, request_id in remaining:
             url = f"{base_url}/hooks/{hook_id}/requests/{request_id}/redeliver"
             (await client.post(url, headers=headers)).json()
 
@@ -73,8 +73,8 @@ async def by_hand(client: httpx.AsyncClient, base_url: str, number: int) -> None
 
 
 async def with_journal(client: AsyncClient, number: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as folder:
-        await replay(client, number, Path(folder) / "journal.sqlite")
+    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as directory:
+        await replay(client, number, Path(directory) / "journal.sqlite")
 
 
 async def without_journal(client: AsyncClient, number: int) -> None:
@@ -91,7 +91,7 @@ async def replay(client: AsyncClient, number: int, journal: Path | None) -> None
 
 
 class NoJournal:
-    """Keeps no books: only for the comparison, since nothing could be resumed."""
+    """Records nothing, so the replay cannot be resumed. For comparison only."""
 
     plan = None
     run = 1
@@ -106,7 +106,7 @@ class NoJournal:
         return {}
 
     def __getattr__(self, _: str) -> Callable[..., None]:
-        return nothing
+        return do_nothing
 
     def add(self, *_: object) -> bool:
         return True
@@ -118,5 +118,5 @@ class NoJournal:
         return iter(())
 
 
-def nothing(*_: object, **__: object) -> None:
-    """Do nothing, quickly."""
+def do_nothing(*_: object, **__: object) -> None:
+    """Accept any arguments and do nothing."""

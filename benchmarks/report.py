@@ -1,4 +1,4 @@
-"""The tables: medians, ratios to the baseline, and the targets beside them."""
+"""The report: medians, ratios to the baseline, and targets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.redeliveries import Rate
-    from benchmarks.rounds import Figures
+    from benchmarks.rounds import Timings
 
-BASELINE = "httpx by hand"
+BASELINE = "httpx"
 SDK = "webhooks_sdk"
-RECEIVE_BASELINE = "hmac and json by hand"
+RECEIVE_BASELINE = "hmac and json"
 RECEIVE_SDK = "Delivery.from_http"
 STARTUP = "no import"
 IMPORT_BASELINE = "import httpx"
@@ -33,65 +33,65 @@ LABELS: Mapping[str, str] = {
 TARGETS: Mapping[str, float] = {SDK: 0.9, RECEIVE_SDK: 1.15, IMPORT_SDK: 1.5}
 FIXTURE_TARGET = 0.05
 REPLAY_BASELINE = "32 workers, one httpx.AsyncClient"
-REPLAY_WITHOUT = "the same without its journal"
+REPLAY_WITHOUT_JOURNAL = "redeliver_many without a journal"
 REPLAY_SDK = "redeliver_many(journal=...)"
-# The throughput with a journal is to be 0.9 of that without, and that of the workers by hand.
-REPLAY_TARGETS: Mapping[str, float] = {REPLAY_WITHOUT: 0.9, REPLAY_BASELINE: 1.0}
+# Minimum throughput of a replay with a journal, relative to each.
+REPLAY_TARGETS: Mapping[str, float] = {REPLAY_WITHOUT_JOURNAL: 0.9, REPLAY_BASELINE: 1.0}
 MICROSECONDS, MILLISECONDS = (1e6, "µs"), (1e3, "ms")
 
 
-def print_figures(title: str, figures: Figures) -> None:
-    print_table(title, figures, BASELINE, MICROSECONDS)
+def print_call_timings(title: str, timings: Timings) -> None:
+    print_table(title, timings, BASELINE, MICROSECONDS)
 
 
-def print_replay_figures(figures: Figures) -> None:
-    """Print the throughput of each, and that of the engine beside the others'."""
-    print("replay: async redeliveries a second, 32 in flight")
-    for name, seconds in figures.items():
+def print_replay_timings(timings: Timings) -> None:
+    """Print the throughput of each, and the ratios of a replay with a journal to the others."""
+    print("replay: async redeliveries per second, 32 in flight")
+    for name, seconds in timings.items():
         print(f"  {name:34}{1 / statistics.median(seconds):7.0f}/s")
     for name, target in REPLAY_TARGETS.items():
-        of_rounds = ratios(figures, name, REPLAY_SDK)
-        median = statistics.median(of_rounds)
-        reached = "reached" if median >= target else "NOT reached"
-        beside = f"with its journal, of {name}"
+        round_ratios = ratios(timings, name, REPLAY_SDK)
+        median = statistics.median(round_ratios)
+        label = f"with a journal vs {name}"
         print(
-            f"  {beside:52}{median:5.2f}x  {middle_half(of_rounds)}  at least {target}x: {reached}"
+            f"  {label:54}{median:5.2f}x  {quartiles(round_ratios)}"
+            f"  at least {target}x: {verdict(met=median >= target)}"
         )
     print(flush=True)
 
 
-def print_delivery_figures(title: str, figures: Figures) -> None:
-    print_table(title, figures, RECEIVE_BASELINE, MICROSECONDS)
+def print_delivery_timings(title: str, timings: Timings) -> None:
+    print_table(title, timings, RECEIVE_BASELINE, MICROSECONDS)
 
 
-def print_import_figures(title: str, figures: Figures) -> None:
-    print_table(title, figures, IMPORT_BASELINE, MILLISECONDS)
+def print_import_timings(title: str, timings: Timings) -> None:
+    print_table(title, timings, IMPORT_BASELINE, MILLISECONDS)
 
 
-def print_fixture_figures(title: str, figures: Figures) -> None:
-    """Print medians, each beside the one target: these are no ratios, for there is no rival."""
+def print_fixture_timings(title: str, timings: Timings) -> None:
+    """Print medians with their common target. There is nothing to compare them with."""
     scale, symbol = MILLISECONDS
-    print(f"{title}\n  {'':34}{'median':>10}  {'middle half':<15}  target")
-    for name, seconds in figures.items():
-        taken = [one * scale for one in seconds]
-        median = statistics.median(taken)
-        reached = "reached" if median <= FIXTURE_TARGET * scale else "NOT reached"
+    target = FIXTURE_TARGET * scale
+    print(f"{title}\n  {'':34}{'median':>10}  {'quartiles':<15}  target")
+    for name, seconds in timings.items():
+        scaled = [value * scale for value in seconds]
+        median = statistics.median(scaled)
         print(
-            f"  {name:34}{median:7.1f} {symbol}  {middle_half(taken) + ' ' + symbol:<15}"
-            f"  at most {FIXTURE_TARGET * scale:g} {symbol}: {reached}"
+            f"  {name:34}{median:7.1f} {symbol}  {quartiles(scaled) + ' ' + symbol:<15}"
+            f"  at most {target:g} {symbol}: {verdict(met=median <= target)}"
         )
     print(flush=True)
 
 
-def print_rates(title: str, rates: Sequence[Rate], aim: float) -> None:
-    of_wall = [rate.wall for rate in rates]
-    of_cpu = [rate.cpu for rate in rates]
-    print(f"{title}\n  {'':34}{'median':>10}  {'middle half':<16}  target")
+def print_rates(title: str, rates: Sequence[Rate], target: float) -> None:
+    wall_rates = [rate.wall for rate in rates]
+    cpu_rates = [rate.cpu for rate in rates]
+    print(f"{title}\n  {'':34}{'median':>10}  {'quartiles':<16}  target")
     print(
-        f"  {'of all the time that passed':34}{rate_row(of_wall)}  at least {aim:.0f} of one core: "
-        f"{'reached' if statistics.median(of_wall) >= aim else 'NOT reached'}"
+        f"  {'per second of real time':34}{rate_row(wall_rates)}"
+        f"  at least {target:.0f}/s: {verdict(met=statistics.median(wall_rates) >= target)}"
     )
-    print(f"  {'of the CPU time that it took':34}{rate_row(of_cpu)}\n", flush=True)
+    print(f"  {'per second of CPU time':34}{rate_row(cpu_rates)}\n", flush=True)
 
 
 def rate_row(rates: Sequence[float]) -> str:
@@ -99,33 +99,31 @@ def rate_row(rates: Sequence[float]) -> str:
     return f"{statistics.median(rates):8.0f}/s  {f'{low:.0f} to {high:.0f}':<16}"
 
 
-def print_table(title: str, figures: Figures, baseline: str, unit: tuple[float, str]) -> None:
-    print(f"{title}\n  {'':34}{'median':>10}  {'ratio':>6}  {'middle half':<12}  target")
-    for name in figures:
-        print(f"  {LABELS.get(name, name):34}{row(figures, name, baseline, unit)}".rstrip())
+def print_table(title: str, timings: Timings, baseline: str, unit: tuple[float, str]) -> None:
+    print(f"{title}\n  {'':34}{'median':>10}  {'ratio':>6}  {'quartiles':<12}  target")
+    for name in timings:
+        print(f"  {LABELS.get(name, name):34}{row(timings, name, baseline, unit)}".rstrip())
     print(flush=True)
 
 
-def row(figures: Figures, name: str, baseline: str, unit: tuple[float, str]) -> str:
+def row(timings: Timings, name: str, baseline: str, unit: tuple[float, str]) -> str:
     scale, symbol = unit
-    taken = f"{statistics.median(figures[name]) * scale:7.1f} {symbol}"
+    time = f"{statistics.median(timings[name]) * scale:7.1f} {symbol}"
     if name == baseline:
-        return f"{taken}  {'1.00x':>6}"
-    of_rounds = ratios(figures, name, baseline)
-    median = statistics.median(of_rounds)
-    return (
-        f"{taken}  {median:5.2f}x  {middle_half(of_rounds)}  {verdict(median, TARGETS.get(name))}"
-    )
+        return f"{time}  {'1.00x':>6}"
+    round_ratios = ratios(timings, name, baseline)
+    median = statistics.median(round_ratios)
+    target = TARGETS.get(name)
+    outcome = "" if target is None else f"at most {target}x: {verdict(met=median <= target)}"
+    return f"{time}  {median:5.2f}x  {quartiles(round_ratios)}  {outcome}"
 
 
-def middle_half(numbers: Sequence[float]) -> str:
-    """Say how noisy it was: between which two numbers the middle half of all lies."""
-    # Two are needed to make quartiles of, and one round may be all that was asked for.
+def quartiles(numbers: Sequence[float]) -> str:
+    """Format the first and third quartile, which show how noisy the measurement was."""
+    # Double the numbers: quantiles() needs at least two, and there may be only one round.
     low, _, high = statistics.quantiles([*numbers, *numbers], n=4, method="inclusive")
     return f"{low:.2f} to {high:.2f}"
 
 
-def verdict(ratio: float, target: float | None) -> str:
-    if target is None:
-        return ""
-    return f"at most {target}x: {'reached' if ratio <= target else 'NOT reached'}"
+def verdict(*, met: bool) -> str:
+    return "met" if met else "MISSED"

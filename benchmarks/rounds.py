@@ -1,4 +1,4 @@
-"""Alternating rounds: what disturbs the machine disturbs all contenders alike."""
+"""Alternating rounds, so that disturbances affect all benchmarks alike."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-Contender: TypeAlias = Callable[[], float]
-"""Runs one batch and returns the seconds of CPU that one call of it took."""
+Benchmark: TypeAlias = Callable[[], float]
+"""Runs one batch and returns the seconds per call."""
 
-Figures: TypeAlias = Mapping[str, Sequence[float]]
-"""What each contender took, round by round."""
+Timings: TypeAlias = Mapping[str, Sequence[float]]
+"""The seconds per call of each benchmark, by round."""
 
 
-def alternate(contenders: Mapping[str, Contender], rounds: int) -> Figures:
-    """Run every contender once a round, each round beginning with another one."""
-    for contender in contenders.values():
-        contender()  # opens connections, fills caches, writes bytecode
+def run_rounds(benchmarks: Mapping[str, Benchmark], rounds: int) -> Timings:
+    """Run every benchmark once per round, in rotating order."""
+    for benchmark in benchmarks.values():
+        benchmark()  # opens connections, fills caches, compiles bytecode
     gc.collect()
-    gc.freeze()  # nobody pays for what another has loaded
-    figures: dict[str, list[float]] = {name: [] for name in contenders}
+    gc.freeze()  # what one benchmark loaded must not slow down another
+    timings: dict[str, list[float]] = {name: [] for name in benchmarks}
     for number in range(rounds):
-        for name in rotated(list(contenders), number):
-            gc.collect()  # nor for another's garbage
-            figures[name].append(contenders[name]())
+        for name in rotated(list(benchmarks), number):
+            gc.collect()  # nor must its garbage
+            timings[name].append(benchmarks[name]())
     gc.unfreeze()
-    return figures
+    return timings
 
 
 def rotated(names: Sequence[str], by: int) -> Sequence[str]:
@@ -33,7 +33,7 @@ def rotated(names: Sequence[str], by: int) -> Sequence[str]:
     return [*names[first:], *names[:first]]
 
 
-def ratios(figures: Figures, name: str, baseline: str) -> Sequence[float]:
-    """Divide what a contender took by what the baseline took in the same round."""
-    pairs = zip(figures[name], figures[baseline], strict=True)
-    return [taken / of_baseline for taken, of_baseline in pairs]
+def ratios(timings: Timings, name: str, baseline: str) -> Sequence[float]:
+    """Divide the time of a benchmark by that of the baseline in the same round."""
+    pairs = zip(timings[name], timings[baseline], strict=True)
+    return [seconds / baseline_seconds for seconds, baseline_seconds in pairs]

@@ -1,4 +1,4 @@
-"""A server that favours nobody: nginx where there is one, or a small one in its own process."""
+"""The server for the benchmarks: nginx if it is installed, or a small one in its own process."""
 
 from __future__ import annotations
 
@@ -42,34 +42,34 @@ http {{
 
 @contextmanager
 def running_server(kind: str | None) -> Generator[tuple[str, str]]:
-    """Start a server, and stop it at the end.
+    """Run a server.
 
     Args:
-        kind: One of `SERVERS`; None for nginx where there is one.
+        kind: One of `SERVERS`; None for nginx if it is installed.
 
-    Returns:
-        Its base URL, and what it is.
+    Yields:
+        The base URL of the server, and a description of it.
     """
     nginx = None if kind == "builtin" else find_nginx()
     if nginx is None and kind == "nginx":
-        raise SystemExit("There is no nginx here.")
+        raise SystemExit("nginx is not installed.")
     if nginx is None:
         with running_builtin() as port:
-            yield f"http://127.0.0.1:{port}", "the built-in one of asyncio, in a process of its own"
+            yield f"http://127.0.0.1:{port}", "the built-in asyncio server, in its own process"
     else:
         with running_nginx(nginx) as port:
             yield f"http://127.0.0.1:{port}", "nginx"
 
 
 def find_nginx() -> str | None:
-    # Who is not root often has no sbin in PATH.
+    # PATH often lacks sbin for users other than root.
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 @contextmanager
 def running_nginx(nginx: str) -> Generator[int]:
-    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as folder:
-        process, port = start_nginx(nginx, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="webhooks-sdk-bench-") as directory:
+        process, port = start_nginx(nginx, Path(directory))
         try:
             yield port
         finally:
@@ -77,22 +77,22 @@ def running_nginx(nginx: str) -> Generator[int]:
             process.wait()
 
 
-def start_nginx(nginx: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """Start nginx on a free port, and again on another one if somebody else was faster."""
-    log = folder / "nginx.log"
+def start_nginx(nginx: str, directory: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Start nginx on a free port, and on another one if that port was taken in the meantime."""
+    log = directory / "nginx.log"
     for _ in range(START_ATTEMPTS):
         port = free_port()
-        config = folder / "nginx.conf"
+        config = directory / "nginx.conf"
         config.write_text(NGINX_CONFIG.format(port=port, body=EVENT_JSON), encoding="utf-8")
-        command = [nginx, "-p", str(folder), "-c", str(config), "-e", "stderr"]
+        command = [nginx, "-p", str(directory), "-c", str(config), "-e", "stderr"]
         with log.open("wb") as errors:
             process = subprocess.Popen(command, stdout=errors, stderr=errors)  # noqa: S603
-        if answers_soon(process, port):
+        if becomes_ready(process, port):
             return process, port
         process.kill()
         process.wait()
     raise RuntimeError(
-        "nginx does not start (--server builtin does without it):\n"
+        "nginx did not start; use --server builtin to run without it:\n"
         + log.read_text(encoding="utf-8")
     )
 
@@ -103,17 +103,17 @@ def free_port() -> int:
         return port
 
 
-def answers_soon(process: subprocess.Popen[bytes], port: int) -> bool:
-    give_up_at = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < give_up_at:
-        if answers(port):
+def becomes_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        if is_ready(port):
             return True
         time.sleep(0.02)
     return False
 
 
-def answers(port: int) -> bool:
-    """Whether our answer, and not somebody else's, comes from a port."""
+def is_ready(port: int) -> bool:
+    """Return whether our server, and not another one, listens on a port."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("POST", "/")
@@ -126,15 +126,15 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def running_builtin() -> Generator[int]:
-    # Not a thread: its CPU would be counted as that of the calls.
+    # Not a thread: its CPU time would count as that of the calls.
     spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    process = spawn.Process(target=serve, args=(there,), daemon=True)
+    parent_end, child_end = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(child_end,), daemon=True)
     process.start()
     try:
-        if not here.poll(START_TIMEOUT):
-            raise RuntimeError("The built-in server does not start.")
-        yield here.recv()
+        if not parent_end.poll(START_TIMEOUT):
+            raise RuntimeError("The built-in server did not start in time.")
+        yield parent_end.recv()
     finally:
         process.terminate()
         process.join()
@@ -146,15 +146,15 @@ def serve(ready: Connection) -> None:
 
 async def serve_forever(ready: Connection) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(SameAnswer, "127.0.0.1", 0)
+    server = await loop.create_server(FixedResponseProtocol, "127.0.0.1", 0)
     ready.send(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
-class SameAnswer(asyncio.Protocol):
-    """Answers each request alike. A request ends with its headers: none of the calls has a body."""
+class FixedResponseProtocol(asyncio.Protocol):
+    """Sends the same response to every request. Requests must have no body."""
 
-    ANSWER = (
+    RESPONSE = (
         "HTTP/1.1 200 OK\r\nServer: builtin\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(EVENT_JSON)}\r\nConnection: keep-alive\r\n\r\n{EVENT_JSON}"
     ).encode()
@@ -171,4 +171,4 @@ class SameAnswer(asyncio.Protocol):
         assert self._transport is not None
         *requests, self._received = (self._received + data).split(b"\r\n\r\n")
         for _ in requests:
-            self._transport.write(self.ANSWER)
+            self._transport.write(self.RESPONSE)

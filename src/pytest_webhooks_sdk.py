@@ -1,7 +1,7 @@
 """The pytest plugin of webhooks-sdk: the fixtures `webhooks_sandbox` and `webhooks_subscriber`.
 
-pytest imports this module whenever it starts, also for tests that never use it. So it stands beside
-the package, not in it, and imports the package when a fixture is used.
+pytest imports this module at every start, even if no test uses it. It is therefore outside the
+package, and imports the package only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _webhooks_server() -> Generator[Sandbox]:
-    """Run the server behind every `webhooks_sandbox` of this process."""
-    with _explaining_a_missing_extra():
+    """Run the server that all `webhooks_sandbox` fixtures of this process share."""
+    with _missing_extra_explained():
         from webhooks_sdk.sandbox import Sandbox  # noqa: PLC0415 - see above
     with Sandbox() as server:
         yield server
@@ -28,10 +28,10 @@ def _webhooks_server() -> Generator[Sandbox]:
 
 @pytest.fixture
 def webhooks_sandbox(_webhooks_server: Sandbox) -> Generator[Tenant]:
-    """The service on this machine: a `webhooks_sdk.sandbox.Tenant` for this test alone.
+    """A `webhooks_sdk.sandbox.Tenant` of a local sandbox, for one test.
 
-    Point a client at its `base_url` and `token_url`, with its `client_id` and `client_secret`. If
-    the sandbox itself fails, so does the test.
+    Create a client with its `base_url`, `token_url`, `client_id` and `client_secret`. The test
+    fails if the sandbox itself fails.
     """
     with _webhooks_server.add_tenant() as tenant:
         yield tenant
@@ -40,19 +40,19 @@ def webhooks_sandbox(_webhooks_server: Sandbox) -> Generator[Tenant]:
 
 @pytest.fixture
 def webhooks_subscriber() -> Generator[Subscriber]:
-    """An endpoint to deliver to: a `webhooks_sdk.sandbox.Subscriber` for this test alone."""
-    with _explaining_a_missing_extra():
+    """A `webhooks_sdk.sandbox.Subscriber`, an endpoint for deliveries, for one test."""
+    with _missing_extra_explained():
         from webhooks_sdk.sandbox import Subscriber  # noqa: PLC0415 - see above
     with Subscriber() as subscriber:
         yield subscriber
 
 
 @contextmanager
-def _explaining_a_missing_extra() -> Generator[None]:
+def _missing_extra_explained() -> Generator[None]:
     try:
         yield
     except ImportError as error:
-        # The message says what to install. Any other failure is better told in full.
+        # The message says what to install. Any other ImportError keeps its traceback.
         if isinstance(error.__cause__, ModuleNotFoundError):
             pytest.fail(str(error), pytrace=False)
         raise

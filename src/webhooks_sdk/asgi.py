@@ -1,4 +1,4 @@
-"""Deliveries for ASGI applications (FastAPI, Starlette and others), on asyncio and trio."""
+"""Receive deliveries in ASGI applications (FastAPI, Starlette and others), on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
 
-from webhooks_sdk._receiving.responder import HANDLED, Receiver, failed, find_handler, refused
+from webhooks_sdk._receiving.app import (
+    SUCCESS,
+    BaseDeliveryApp,
+    find_handler,
+    handler_failed,
+    reject,
+)
 from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from webhooks_sdk._receiving.app import AppResponse, BodyBuffer
     from webhooks_sdk._receiving.delivery import Delivery
-    from webhooks_sdk._receiving.responder import IncomingBody, Reply
     from webhooks_sdk._receiving.router import DeliveryRouter
 
 __all__ = ["DeliveryApp", "dispatch"]
@@ -25,86 +31,72 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-_POLICY_VIOLATION = 1008
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
-class DeliveryApp(Receiver):
-    """An ASGI application that receives deliveries, at whichever path it is mounted.
+class DeliveryApp(BaseDeliveryApp):
+    """An ASGI application that receives deliveries, at any path.
 
-    It answers 204 where a handler has run or there is none; 500 where the handler raised, so that
-    the service tries again; 405, 413, 401 and 400 to what is no delivery to be taken. A sync
-    handler runs in a worker thread.
+    It responds 204 if the handler returned or there is none; 500 if the handler raised, so that
+    the service retries; and 400, 401, 405 or 413 if the request is not an acceptable delivery. A
+    sync handler runs in a worker thread.
 
     Args:
-        router: Who handles what.
-        secret: The subscription's secret; several while one is being replaced; None if the
-            subscription has no secret.
-        allow_unsigned: Take deliveries without a signature although there is a secret: for the
-            moment when a live subscription is given one. A signature that is there must hold.
-        max_body_bytes: How large a body may be; no more is read.
+        router: The handlers.
+        secret: The subscription's secret; several during a rotation; None if the subscription has
+            no secret.
+        allow_unsigned: Accept deliveries without a signature although there is a secret, while a
+            secret is being added to a live subscription. A signature that is present must still be
+            valid.
+        max_body_bytes: Maximum size of a body in bytes; no more is read.
 
     Raises:
-        ConfigurationError: There is no secret in `secret`, or one that is empty or no UTF-8 text.
+        ConfigurationError: `max_body_bytes` is less than 1; or `secret` holds no secret, an empty
+            one, or one that cannot be encoded as UTF-8.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI has it."""
+        """Serve one ASGI connection."""
         match scope["type"]:
             case "http":
-                reply = await self._reply(scope, receive)
-                if reply is not None:
-                    await _send(reply, send)
+                response = await self._respond(scope, receive)
+                if response is not None:
+                    await _send_response(response, send)
             case "lifespan":
-                await _live(receive, send)
+                await _handle_lifespan(receive, send)
             case "websocket":
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             case other:
-                raise ValueError(f"A DeliveryApp speaks http, not {other}.")
+                raise ValueError(f"DeliveryApp supports HTTP only, got the scope type {other!r}.")
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply | None:
+    async def _respond(self, scope: Scope, receive: Receive) -> AppResponse | None:
+        """Return the response to a request; None if the client disconnected."""
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         try:
-            body = self._begin(scope["method"], _content_length(headers))
-            if not await _read(receive, body):
+            body = self._start_body(scope["method"], _content_length(headers))
+            if not await _read_body(receive, body):
                 return None
-            delivery = self._conclude(headers, body)
+            delivery = self._parse_delivery(headers, body)
         except DeliveryError as error:
-            return refused(error)
+            return reject(error)
         try:
             await dispatch(self._router, delivery)
-        except Exception as error:  # noqa: BLE001 - logged, and answered
-            return failed(delivery, error)
-        return HANDLED
-
-
-def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    values = (value.decode("latin-1") for name, value in headers if name == b"content-length")
-    return next(values, None)
-
-
-async def _read(receive: Receive, body: IncomingBody) -> bool:
-    """Read a body to its end; False if the client left before that."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return False
-        body.feed(message.get("body", b""))
-        more = message.get("more_body", False)
-    return True
+        except Exception as error:  # noqa: BLE001 - logged, and reported as 500
+            return handler_failed(delivery, error)
+        return SUCCESS
 
 
 async def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
-    """Run the handler of a delivery, if there is one: for an async view of your own.
+    """Run the handler for a delivery, if there is one, in your own async view.
 
     A sync handler runs in a worker thread.
 
     Args:
-        router: Who handles what.
-        delivery: What has been delivered.
+        router: The handlers.
+        delivery: The delivery to handle.
 
     Raises:
-        Exception: What the handler raises.
+        Exception: Whatever the handler raises.
     """
     handler = find_handler(router, delivery)
     if handler is None:
@@ -113,20 +105,37 @@ async def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
         await handler(delivery)
         return
     result = await to_thread.run_sync(handler, delivery)
-    # Of a lambda, say, or an object whose __call__ is async: they do not look async.
+    # Not every async callable is a coroutine function: a lambda, or an object with async __call__.
     if isawaitable(result):
         await result
 
 
-async def _send(reply: Reply, send: Send) -> None:
-    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    values = (value.decode("latin-1") for name, value in headers if name == b"content-length")
+    return next(values, None)
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    ended = False
-    while not ended:
+async def _read_body(receive: Receive, body: BodyBuffer) -> bool:
+    """Read the body into a buffer; return False if the client disconnected."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        body.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return True
+
+
+async def _send_response(response: AppResponse, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
+    shut_down = False
+    while not shut_down:
         event = (await receive())["type"]
         await send({"type": f"{event}.complete"})
-        ended = event == "lifespan.shutdown"
+        shut_down = event == "lifespan.shutdown"

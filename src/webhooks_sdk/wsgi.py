@@ -1,4 +1,4 @@
-"""Deliveries for WSGI applications (Flask, Django and others)."""
+"""Receive deliveries in WSGI applications (Flask, Django and others)."""
 
 from __future__ import annotations
 
@@ -9,92 +9,113 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from webhooks_sdk._receiving.responder import HANDLED, Receiver, failed, find_handler, refused
+from webhooks_sdk._receiving.app import (
+    SUCCESS,
+    BaseDeliveryApp,
+    find_handler,
+    handler_failed,
+    reject,
+)
 from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from webhooks_sdk._receiving.app import AppResponse, BodyBuffer
     from webhooks_sdk._receiving.delivery import Delivery
-    from webhooks_sdk._receiving.responder import IncomingBody, Reply
     from webhooks_sdk._receiving.router import DeliveryRouter
 
 __all__ = ["DeliveryApp", "dispatch"]
 
-_CHUNK = 65_536
+_CHUNK_BYTES = 65_536
 
 
-class DeliveryApp(Receiver):
-    """A WSGI application that receives deliveries, at whichever path it is mounted.
+class DeliveryApp(BaseDeliveryApp):
+    """A WSGI application that receives deliveries, at any path.
 
-    It answers 204 where a handler has run or there is none; 500 where the handler raised, so that
-    the service tries again; 405, 413, 401 and 400 to what is no delivery to be taken. An async
-    handler runs in an asyncio event loop of its own, one for each delivery.
+    It responds 204 if the handler returned or there is none; 500 if the handler raised, so that
+    the service retries; and 400, 401, 405 or 413 if the request is not an acceptable delivery. An
+    async handler runs in a new asyncio event loop for each delivery.
 
     Args:
-        router: Who handles what.
-        secret: The subscription's secret; several while one is being replaced; None if the
-            subscription has no secret.
-        allow_unsigned: Take deliveries without a signature although there is a secret: for the
-            moment when a live subscription is given one. A signature that is there must hold.
-        max_body_bytes: How large a body may be; no more is read.
+        router: The handlers.
+        secret: The subscription's secret; several during a rotation; None if the subscription has
+            no secret.
+        allow_unsigned: Accept deliveries without a signature although there is a secret, while a
+            secret is being added to a live subscription. A signature that is present must still be
+            valid.
+        max_body_bytes: Maximum size of a body in bytes; no more is read.
 
     Raises:
-        ConfigurationError: There is no secret in `secret`, or one that is empty or no UTF-8 text.
+        ConfigurationError: `max_body_bytes` is less than 1; or `secret` holds no secret, an empty
+            one, or one that cannot be encoded as UTF-8.
     """
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request, as WSGI has it."""
-        reply = self._reply(environ)
-        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", reply.headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else reply.body]
+        """Serve one WSGI request."""
+        response = self._respond(environ)
+        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", response.headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
-    def _reply(self, environ: WSGIEnvironment) -> Reply:
+    def _respond(self, environ: WSGIEnvironment) -> AppResponse:
+        """Return the response to a request."""
         try:
-            # Absent and empty mean the same (PEP 3333).
-            body = self._begin(environ["REQUEST_METHOD"], environ.get("CONTENT_LENGTH") or None)
-            _read(environ, body)
-            delivery = self._conclude(environ, body)
+            body = self._start_body(environ["REQUEST_METHOD"], _content_length(environ))
+            _read_body(environ, body)
+            delivery = self._parse_delivery(environ, body)
         except DeliveryError as error:
-            return refused(error)
+            return reject(error)
         try:
             dispatch(self._router, delivery)
-        # Nobody cancels a WSGI application: what is cancelled is a task of the handler's own.
-        except (Exception, CancelledError) as error:  # noqa: BLE001 - logged, and answered
-            return failed(delivery, error)
-        return HANDLED
-
-
-def _read(environ: WSGIEnvironment, body: IncomingBody) -> None:
-    if not environ.get("CONTENT_LENGTH") and not environ.get("wsgi.input_terminated"):
-        # Such a server may block where the body ends, for it does not know where that is.
-        raise DeliveryError("The request has no Content-Length, which this server needs.")
-    try:
-        while chunk := environ["wsgi.input"].read(min(body.wanted, _CHUNK)):
-            body.feed(chunk)
-    except OSError:
-        raise DeliveryError("The request was broken off.") from None
+        # Under WSGI nothing cancels a request: the handler cancelled one of its own tasks.
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - logged, and reported as 500
+            return handler_failed(delivery, error)
+        return SUCCESS
 
 
 def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
-    """Run the handler of a delivery, if there is one: for a sync view of your own.
+    """Run the handler for a delivery, if there is one, in your own sync view.
 
-    An async handler runs in an asyncio event loop of its own, so this is not for a thread in which
-    one runs already.
+    An async handler runs in a new asyncio event loop, so do not call this in a thread that already
+    runs one.
 
     Args:
-        router: Who handles what.
-        delivery: What has been delivered.
+        router: The handlers.
+        delivery: The delivery to handle.
 
     Raises:
-        Exception: What the handler raises.
+        Exception: Whatever the handler raises.
     """
     handler = find_handler(router, delivery)
-    result = None if handler is None else handler(delivery)
+    if handler is None:
+        return
+    result = handler(delivery)
     if isawaitable(result):
-        anyio.run(_wait, result)
+        anyio.run(_await, result)
 
 
-async def _wait(result: Awaitable[object]) -> None:
+def _content_length(environ: WSGIEnvironment) -> str | None:
+    # An empty value means the same as no value (PEP 3333).
+    return environ.get("CONTENT_LENGTH") or None
+
+
+def _read_body(environ: WSGIEnvironment, body: BodyBuffer) -> None:
+    """Read the body into a buffer.
+
+    Raises:
+        DeliveryError: The end of the body is unknown, or the client disconnected.
+        DeliveryTooLargeError: The body is larger than the limit.
+    """
+    if _content_length(environ) is None and not environ.get("wsgi.input_terminated"):
+        # The server does not know where the body ends, so reading may block indefinitely.
+        raise DeliveryError("The request has no Content-Length, which this server requires.")
+    try:
+        while chunk := environ["wsgi.input"].read(min(body.remaining, _CHUNK_BYTES)):
+            body.append(chunk)
+    except OSError:
+        raise DeliveryError("The connection was lost before the end of the body.") from None
+
+
+async def _await(result: Awaitable[object]) -> None:
     await result

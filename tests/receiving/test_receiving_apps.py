@@ -1,4 +1,4 @@
-"""What the ASGI and the WSGI application have in common: one suite for both, over real sockets."""
+"""Behaviour shared by the ASGI and WSGI applications, over real sockets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import httpx
 import pytest
 from support.receiving_helpers import (
     BODY,
+    DELIVERY_ID,
     EVENT,
-    ID,
     PRIVATE,
     SECRET,
     delivery_headers,
-    serving_asgi,
-    serving_strict_wsgi,
-    serving_wsgi,
+    serve_asgi,
+    serve_validated_wsgi,
+    serve_wsgi,
 )
 
 from webhooks_sdk import ConfigurationError, Delivery, DeliveryRouter, asgi, sign, wsgi
@@ -30,40 +30,40 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 App: TypeAlias = type[asgi.DeliveryApp] | type[wsgi.DeliveryApp]
-Serving: TypeAlias = "Callable[[Any], AbstractContextManager[str]]"
+Serve: TypeAlias = "Callable[[Any], AbstractContextManager[str]]"
 LIMIT = 1000
-KINDS: dict[str, tuple[App, Serving]] = {
-    "ASGI": (asgi.DeliveryApp, lambda app: serving_asgi(app, "on")),
-    "WSGI": (wsgi.DeliveryApp, serving_wsgi),
-    "WSGI, checked": (wsgi.DeliveryApp, serving_strict_wsgi),
+INTERFACES: dict[str, tuple[App, Serve]] = {
+    "ASGI": (asgi.DeliveryApp, lambda app: serve_asgi(app, "on")),
+    "WSGI": (wsgi.DeliveryApp, serve_wsgi),
+    "WSGI, validated": (wsgi.DeliveryApp, serve_validated_wsgi),
 }
 
 
 class Handlers:
-    """A router, and what its handlers were given."""
+    """A router whose handlers record their deliveries."""
 
     def __init__(self) -> None:
         self.router = DeliveryRouter()
         self.deliveries: list[Delivery] = []
         self.threads: list[int] = []
-        self.router.on("application_form:quoted")(self.take)
-        self.router.on("application_form")(self.take_async)
-        self.router.on("carrier")(TakesLater(self))
-        self.router.on("question_set")(self.take_soon)
+        self.router.on("application_form:quoted")(self.record)
+        self.router.on("application_form")(self.record_async)
+        self.router.on("carrier")(AsyncCallable(self))
+        self.router.on("question_set")(self.record_awaitable)
         self.router.on("quote_request")(self.fail)
         self.router.on("quote_request:failed")(self.fail_async)
 
-    def take(self, delivery: Delivery) -> str:
+    def record(self, delivery: Delivery) -> str:
         self.deliveries.append(delivery)
         self.threads.append(threading.get_ident())
-        return "not looked at"
+        return "ignored"
 
-    async def take_async(self, delivery: Delivery) -> None:
+    async def record_async(self, delivery: Delivery) -> None:
         await anyio.lowlevel.checkpoint()
-        self.take(delivery)
+        self.record(delivery)
 
-    def take_soon(self, delivery: Delivery) -> Awaitable[None]:
-        return self.take_async(delivery)
+    def record_awaitable(self, delivery: Delivery) -> Awaitable[None]:
+        return self.record_async(delivery)
 
     def fail(self, delivery: Delivery) -> None:
         raise LookupError(str(delivery.payload))
@@ -73,14 +73,14 @@ class Handlers:
         raise LookupError(str(delivery.payload))
 
 
-class TakesLater:
-    """A handler that does not look async."""
+class AsyncCallable:
+    """An async handler that is not a coroutine function."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
 
     async def __call__(self, delivery: Delivery) -> None:
-        await self._handlers.take_async(delivery)
+        await self._handlers.record_async(delivery)
 
 
 @pytest.fixture
@@ -88,16 +88,16 @@ def handlers() -> Handlers:
     return Handlers()
 
 
-@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> tuple[App, Serving]:
-    param: tuple[App, Serving] = request.param
+@pytest.fixture(params=INTERFACES.values(), ids=list(INTERFACES))
+def interface(request: pytest.FixtureRequest) -> tuple[App, Serve]:
+    param: tuple[App, Serve] = request.param
     return param
 
 
 @pytest.fixture
-def url(kind: tuple[App, Serving], handlers: Handlers) -> Iterator[str]:
-    app, serving = kind
-    with serving(app(handlers.router, secret=SECRET, max_body_bytes=LIMIT)) as url:
+def url(interface: tuple[App, Serve], handlers: Handlers) -> Iterator[str]:
+    app, serve = interface
+    with serve(app(handlers.router, secret=SECRET, max_body_bytes=LIMIT)) as url:
         yield url
 
 
@@ -106,18 +106,18 @@ def post(url: str, body: bytes = BODY, headers: Mapping[str, str] | None = None)
     return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=30)
 
 
-def say(url: str, *parts: bytes, leave: bool = False) -> bytes:
-    """Send bytes, and return all that comes back until the server hangs up."""
+def send_raw(url: str, *parts: bytes, close_early: bool = False) -> bytes:
+    """Send bytes, and return everything received until the server closes the connection."""
     parsed = urlsplit(url)
     with socket.create_connection((parsed.hostname, parsed.port or 0), timeout=30) as connection:
         for part in parts:
             connection.sendall(part)
-        if leave:
+        if close_early:
             connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def head(**fields: str) -> bytes:
+def request_head(**fields: str) -> bytes:
     headers = {"Host": "localhost", "Connection": "close"} | delivery_headers()
     headers |= {name.replace("_", "-"): value for name, value in fields.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -127,13 +127,11 @@ def head(**fields: str) -> bytes:
 @pytest.mark.parametrize(
     "event", [EVENT, "application_form:inactive", "carrier", "question_set:completed"]
 )
-def test_the_handler_has_run_when_the_answer_comes(
-    url: str, handlers: Handlers, event: str
-) -> None:
-    answer = post(url, headers=delivery_headers(event=event))
-    assert (answer.status_code, answer.content) == (204, b"")
+def test_the_handler_runs_before_the_response(url: str, handlers: Handlers, event: str) -> None:
+    response = post(url, headers=delivery_headers(event=event))
+    assert (response.status_code, response.content) == (204, b"")
     (delivery,) = handlers.deliveries
-    assert (delivery.event, str(delivery.delivery_id)) == (event, ID)
+    assert (delivery.event, str(delivery.delivery_id)) == (event, DELIVERY_ID)
     assert delivery.payload["application_form_id"] == 4711
     assert delivery.signature_verified
 
@@ -143,23 +141,25 @@ def test_any_path_is_served(url: str, handlers: Handlers) -> None:
     assert len(handlers.deliveries) == 1
 
 
-def test_an_event_that_nobody_handles_is_a_success(url: str, handlers: Handlers) -> None:
+def test_an_event_without_a_handler_returns_204(url: str, handlers: Handlers) -> None:
     assert post(url, headers=delivery_headers(event="new:thing")).status_code == 204
     assert handlers.deliveries == []
 
 
 @pytest.mark.parametrize("event", ["quote_request:completed", "quote_request:failed"])
-def test_a_handler_that_raises_is_answered_500_and_logged_without_the_payload(
+def test_a_failing_handler_returns_500_and_is_logged_without_the_payload(
     url: str, event: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = post(url, headers=delivery_headers(event=event))
-    assert (answer.status_code, answer.text) == (500, "The handler failed.\n")
+    response = post(url, headers=delivery_headers(event=event))
+    assert (response.status_code, response.text) == (500, "The handler failed.\n")
     (record,) = [record for record in caplog.records if record.name == "webhooks_sdk"]
     assert record.levelno == logging.ERROR
     assert record.exc_info is None
-    said = record.getMessage()
-    assert said.startswith(f"the handler of {event}, delivery {ID}, raised LookupError\n")
-    assert ", in fail" in said
+    message = record.getMessage()
+    assert message.startswith(
+        f"the handler for {event}, delivery {DELIVERY_ID}, raised LookupError\n"
+    )
+    assert ", in fail" in message
     assert PRIVATE not in caplog.text
     assert SECRET not in caplog.text
 
@@ -177,48 +177,54 @@ def test_a_handler_that_raises_is_answered_500_and_logged_without_the_payload(
         ({"X-Signature": sign(b"", SECRET)}, b"", 400),
     ],
 )
-def test_what_is_no_delivery_is_refused_with_the_reason_alone(
+def test_an_invalid_delivery_is_rejected_with_only_the_reason(
     url: str, change: dict[str, str], body: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = post(url, body, delivery_headers() | change)
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    response = post(url, body, delivery_headers() | change)
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     (record,) = [record for record in caplog.records if record.name == "webhooks_sdk"]
     assert record.levelno == logging.WARNING
-    assert record.getMessage() == f"refused a delivery with {status}: {answer.text.strip()}"
-    for hidden in (PRIVATE, SECRET, sign(BODY, SECRET)):
-        assert hidden not in answer.text + caplog.text
+    reason = response.text.strip()
+    assert record.getMessage() == f"rejected a delivery with status {status}: {reason}"
+    for private in (PRIVATE, SECRET, sign(BODY, SECRET)):
+        assert private not in response.text + caplog.text
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods_are_not_allowed(url: str, method: str) -> None:
-    answer = httpx.request(method, url, trust_env=False, timeout=30)
-    assert answer.status_code == 405
-    assert answer.headers["Allow"] == "POST"
+    response = httpx.request(method, url, trust_env=False, timeout=30)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
 
 
-def test_a_length_over_the_limit_is_refused_before_a_byte_is_read(url: str) -> None:
-    assert b" 413 " in say(url, head(Content_Length=str(LIMIT + 1))).partition(b"\r\n")[0]
-    assert b" 413 " in say(url, head(Content_Length="9" * 18)).partition(b"\r\n")[0]
+def test_a_content_length_over_the_limit_is_rejected_before_the_body_is_read(url: str) -> None:
+    for length in (str(LIMIT + 1), "9" * 18):
+        received = send_raw(url, request_head(Content_Length=length))
+        assert b" 413 " in received.partition(b"\r\n")[0]
 
 
-def test_a_body_of_exactly_the_limit_is_taken(url: str) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(url: str) -> None:
     body = BODY + b" " * (LIMIT - len(BODY))
     assert post(url, body).status_code == 204
     assert post(url, body + b" ").status_code == 413
 
 
-def test_a_body_that_breaks_off_is_not_handled(url: str, handlers: Handlers) -> None:
-    # Even if what came is a valid delivery.
-    said = say(url, head(Content_Length=str(len(BODY) + 1)), BODY, leave=True)
-    assert not said.startswith(b"HTTP/1.1 2")
-    assert not said.startswith(b"HTTP/1.0 2")
+def test_an_incomplete_body_is_not_handled(url: str, handlers: Handlers) -> None:
+    # The bytes that arrived are a valid delivery.
+    received = send_raw(
+        url, request_head(Content_Length=str(len(BODY) + 1)), BODY, close_early=True
+    )
+    assert not received.startswith(b"HTTP/1.1 2")
+    assert not received.startswith(b"HTTP/1.0 2")
     assert handlers.deliveries == []
     assert post(url).status_code == 204
 
 
-# The server of the standard library knows no chunks.
-@pytest.mark.parametrize("kind", [KINDS["ASGI"], KINDS["WSGI"]], ids=["ASGI", "WSGI"])
+# wsgiref does not support chunked bodies.
+@pytest.mark.parametrize(
+    "interface", [INTERFACES["ASGI"], INTERFACES["WSGI"]], ids=["ASGI", "WSGI"]
+)
 @pytest.mark.parametrize(
     ("chunks", "status"),
     [
@@ -230,34 +236,34 @@ def test_a_body_that_breaks_off_is_not_handled(url: str, handlers: Handlers) -> 
         ([b" " * 600, b" " * 600], 413),
     ],
 )
-def test_a_body_in_chunks_has_the_same_limit(url: str, chunks: list[bytes], status: int) -> None:
+def test_a_chunked_body_has_the_same_limit(url: str, chunks: list[bytes], status: int) -> None:
     framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    said = say(url, head(Transfer_Encoding="chunked") + framed + b"0\r\n\r\n")
-    assert said.split(b" ", 2)[1] == str(status).encode()
+    received = send_raw(url, request_head(Transfer_Encoding="chunked") + framed + b"0\r\n\r\n")
+    assert received.split(b" ", 2)[1] == str(status).encode()
 
 
 @pytest.mark.parametrize("app", [asgi.DeliveryApp, wsgi.DeliveryApp])
 @pytest.mark.parametrize("secret", ["", b"", [], [SECRET, ""]])
-def test_an_empty_secret_is_noticed_when_the_app_is_made(app: App, secret: str) -> None:
+def test_an_empty_secret_is_rejected_when_the_app_is_created(app: App, secret: str) -> None:
     with pytest.raises(ConfigurationError):
         app(DeliveryRouter(), secret=secret)
 
 
 @pytest.mark.parametrize("app", [asgi.DeliveryApp, wsgi.DeliveryApp])
-def test_an_app_does_not_show_its_secret(app: App) -> None:
+def test_the_repr_of_an_app_does_not_show_its_secret(app: App) -> None:
     assert SECRET not in repr(app(DeliveryRouter(), secret=SECRET))
 
 
-def test_introducing_and_replacing_a_secret(kind: tuple[App, Serving], handlers: Handlers) -> None:
-    app, serving = kind
+def test_adding_and_rotating_a_secret(interface: tuple[App, Serve], handlers: Handlers) -> None:
+    app, serve = interface
     unsigned = delivery_headers(secret=None)
-    # An iterator: it has to last for more than one delivery.
-    with serving(app(handlers.router, secret=iter(["new", SECRET]), allow_unsigned=True)) as url:
+    # The app must keep the secrets of an iterator for more than one delivery.
+    with serve(app(handlers.router, secret=iter(["new", SECRET]), allow_unsigned=True)) as url:
         assert post(url, headers=unsigned).status_code == 204
         assert post(url, headers=delivery_headers(secret="new")).status_code == 204
         assert post(url, headers=delivery_headers()).status_code == 204
         assert post(url, headers=delivery_headers(secret="third")).status_code == 401
-    with serving(app(handlers.router, secret=None)) as url:
+    with serve(app(handlers.router, secret=None)) as url:
         assert post(url, headers=unsigned).status_code == 204
         assert post(url).status_code == 401
     verified = [delivery.signature_verified for delivery in handlers.deliveries]

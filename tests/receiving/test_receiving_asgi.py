@@ -1,4 +1,4 @@
-"""The ASGI application as ASGI has it: messages in and out, on asyncio and on trio."""
+"""The ASGI application at the level of ASGI messages, on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from support.receiving_helpers import BODY, SECRET, byte_pairs_of, delivery_headers
+from support.receiving_helpers import BODY, SECRET, delivery_headers, to_byte_pairs
 
 from webhooks_sdk import Delivery, DeliveryRouter
 from webhooks_sdk.asgi import DeliveryApp
@@ -24,106 +24,110 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def talk(app: DeliveryApp, scope: Message, said: Sequence[Message], backend: str) -> list[Message]:
-    """Say something to an application, and return what it answers; it must not ask for more."""
-    incoming = iter(said)
-    answers: list[Message] = []
+def exchange(
+    app: DeliveryApp, scope: Message, messages: Sequence[Message], backend: str
+) -> list[Message]:
+    """Run an application, and return what it sends; it must not receive more than the messages."""
+    incoming = iter(messages)
+    sent: list[Message] = []
 
     async def receive() -> Message:
         return next(incoming)
 
     async def send(message: Any) -> None:
-        answers.append(dict(message))
+        sent.append(dict(message))
 
     async def run() -> None:
         await app(dict(scope), receive, send)
 
     anyio.run(run, backend=backend)
-    return answers
+    return sent
 
 
 def request(**changes: object) -> Message:
-    return HTTP | {"headers": byte_pairs_of(delivery_headers())} | changes
+    return HTTP | {"headers": to_byte_pairs(delivery_headers())} | changes
 
 
 def part(body: bytes, *, more: bool = False) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def test_async_handlers_run_on_the_loop_and_sync_ones_beside_it(backend: str) -> None:
+def test_async_handlers_run_in_the_event_loop_and_sync_ones_in_a_worker_thread(
+    backend: str,
+) -> None:
     router = DeliveryRouter()
     threads: dict[str, int] = {}
 
     @router.on("application_form")
-    async def on_the_loop(_: Delivery) -> None:
+    async def async_handler(_: Delivery) -> None:
         await anyio.lowlevel.checkpoint()
         threads["async"] = threading.get_ident()
 
     @router.on("carrier")
-    def beside_it(_: Delivery) -> None:
+    def sync_handler(_: Delivery) -> None:
         threads["sync"] = threading.get_ident()
 
     app = DeliveryApp(router, secret=SECRET)
     for event in ("application_form:quoted", "carrier"):
-        headers = byte_pairs_of(delivery_headers(event=event))
-        answers = talk(app, request(headers=headers), [part(BODY)], backend)
-        assert answers == [
+        headers = to_byte_pairs(delivery_headers(event=event))
+        sent = exchange(app, request(headers=headers), [part(BODY)], backend)
+        assert sent == [
             {"type": "http.response.start", "status": 204, "headers": []},
             {"type": "http.response.body", "body": b""},
         ]
     assert threads["async"] == threading.get_ident() != threads["sync"]
 
 
-def test_even_a_stop_iteration_is_a_failure(backend: str) -> None:
+def test_a_stop_iteration_in_a_sync_handler_is_a_failure(backend: str) -> None:
     router = DeliveryRouter()
 
     @router.on("*")
     def handle(_: Delivery) -> None:
         raise StopIteration
 
-    start, _ = talk(DeliveryApp(router, secret=SECRET), request(), [part(BODY)], backend)
+    start, _ = exchange(DeliveryApp(router, secret=SECRET), request(), [part(BODY)], backend)
     assert start["status"] == 500
 
 
-def test_a_body_may_come_in_parts(backend: str) -> None:
+def test_a_body_may_arrive_in_parts(backend: str) -> None:
     router = DeliveryRouter()
-    taken: list[Delivery] = []
-    router.on("*")(taken.append)
+    deliveries: list[Delivery] = []
+    router.on("*")(deliveries.append)
     parts = [part(BODY[:5], more=True), {"type": "http.request", "more_body": True}, part(BODY[5:])]
-    start, _ = talk(DeliveryApp(router, secret=SECRET), request(), parts, backend)
+    start, _ = exchange(DeliveryApp(router, secret=SECRET), request(), parts, backend)
     assert start["status"] == 204
-    assert taken[0].payload["application_form_id"] == 4711
+    assert deliveries[0].payload["application_form_id"] == 4711
 
 
-def test_a_client_that_leaves_is_not_answered(backend: str) -> None:
+def test_a_client_that_disconnects_gets_no_response(backend: str) -> None:
     router = DeliveryRouter()
-    taken: list[Delivery] = []
-    router.on("*")(taken.append)
+    deliveries: list[Delivery] = []
+    router.on("*")(deliveries.append)
     messages = [part(BODY, more=True), {"type": "http.disconnect"}]
-    assert talk(DeliveryApp(router, secret=SECRET), request(), messages, backend) == []
-    assert taken == []
+    assert exchange(DeliveryApp(router, secret=SECRET), request(), messages, backend) == []
+    assert deliveries == []
 
 
-def test_nothing_is_read_after_the_limit(backend: str) -> None:
+def test_no_more_than_the_limit_is_read(backend: str) -> None:
     app = DeliveryApp(DeliveryRouter(), secret=SECRET, max_body_bytes=10)
-    start, body = talk(app, request(), [part(b"x" * 6, more=True)] * 2, backend)
+    start, body = exchange(app, request(), [part(b"x" * 6, more=True)] * 2, backend)
     assert start["status"] == 413
     assert body["body"] == b"The body is larger than max_body_bytes (10 bytes).\n"
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "", "1" * 19, "٣"])
-def test_a_length_that_is_no_number_is_refused(backend: str, length: str) -> None:
-    headers = [(b"content-length", length.encode()), *byte_pairs_of(delivery_headers())]
+def test_a_content_length_that_is_not_a_number_is_rejected(backend: str, length: str) -> None:
+    headers = [(b"content-length", length.encode()), *to_byte_pairs(delivery_headers())]
     app = DeliveryApp(DeliveryRouter(), secret=SECRET)
-    start, _ = talk(app, request(headers=headers), [], backend)
+    start, _ = exchange(app, request(headers=headers), [], backend)
     assert start["status"] == 400
 
 
-def test_its_lifespan_is_that_of_the_server(backend: str) -> None:
+def test_the_lifespan_protocol_is_supported(backend: str) -> None:
     app = DeliveryApp(DeliveryRouter(), secret=SECRET)
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    answers = talk(app, {"type": "lifespan"}, messages, backend)
-    assert [answer["type"] for answer in answers] == [
+    sent = exchange(app, {"type": "lifespan"}, messages, backend)
+    assert [message["type"] for message in sent] == [
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
@@ -131,17 +135,17 @@ def test_its_lifespan_is_that_of_the_server(backend: str) -> None:
 
 def test_a_websocket_is_closed(backend: str) -> None:
     app = DeliveryApp(DeliveryRouter(), secret=SECRET)
-    answers = talk(app, {"type": "websocket"}, [{"type": "websocket.connect"}], backend)
-    assert answers == [{"type": "websocket.close", "code": 1008}]
+    sent = exchange(app, {"type": "websocket"}, [{"type": "websocket.connect"}], backend)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-def test_what_asgi_may_have_one_day_is_an_error(backend: str) -> None:
+def test_an_unknown_scope_type_is_an_error(backend: str) -> None:
     app = DeliveryApp(DeliveryRouter(), secret=SECRET)
-    with pytest.raises(ValueError, match="speaks http, not webtransport"):
-        talk(app, {"type": "webtransport"}, [], backend)
+    with pytest.raises(ValueError, match="HTTP only, got the scope type 'webtransport'"):
+        exchange(app, {"type": "webtransport"}, [], backend)
 
 
-def test_who_cancels_the_request_cancels_the_handler(backend: str) -> None:
+def test_cancelling_the_request_cancels_the_handler(backend: str) -> None:
     router = DeliveryRouter()
     app = DeliveryApp(router, secret=SECRET)
     ended: list[bool] = []

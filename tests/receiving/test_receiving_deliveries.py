@@ -1,4 +1,4 @@
-"""From a request to a delivery, without any server."""
+"""`Delivery.from_http`: verifying and parsing a request, without a server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import werkzeug.datastructures
 from attrs.exceptions import FrozenInstanceError
 from support.receiving_helpers import (
     BODY,
+    DELIVERY_ID,
     EVENT,
-    ID,
     PRIVATE,
     SECRET,
-    byte_pairs_of,
     delivery_headers,
-    environ_of,
+    to_byte_pairs,
+    to_environ,
 )
 
 from webhooks_sdk import (
@@ -41,47 +41,49 @@ if TYPE_CHECKING:
     from webhooks_sdk._receiving.delivery import HeadersLike
 
 
-def message_of(headers: dict[str, str]) -> http.client.HTTPMessage:
+def to_http_message(headers: dict[str, str]) -> http.client.HTTPMessage:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return http.client.parse_headers(io.BytesIO(f"{lines}\r\n".encode()))
 
 
-SHAPES: dict[str, Callable[[dict[str, str]], HeadersLike]] = {
+CONVERSIONS: dict[str, Callable[[dict[str, str]], HeadersLike]] = {
     "dict": dict,
     "lower case": lambda headers: {name.lower(): value for name, value in headers.items()},
     "upper case": lambda headers: {name.upper(): value for name, value in headers.items()},
-    "bytes": lambda headers: dict(byte_pairs_of(headers)),
+    "bytes": lambda headers: dict(to_byte_pairs(headers)),
     "httpx": httpx.Headers,
     "webhooks_sdk": lambda headers: Headers(headers.items()),
     "Starlette": starlette.datastructures.Headers,
     "Werkzeug": werkzeug.datastructures.Headers,
-    "Flask": lambda headers: werkzeug.datastructures.EnvironHeaders(environ_of(headers)),
-    "http.server": message_of,
-    "WSGI environ": lambda headers: {"wsgi.input": io.BytesIO(), **environ_of(headers)},
-    "ASGI pairs": byte_pairs_of,
+    "Flask": lambda headers: werkzeug.datastructures.EnvironHeaders(to_environ(headers)),
+    "http.server": to_http_message,
+    "WSGI environ": lambda headers: {"wsgi.input": io.BytesIO(), **to_environ(headers)},
+    "ASGI pairs": to_byte_pairs,
     "pairs": lambda headers: list(headers.items()),
     "an iterator": lambda headers: iter(headers.items()),
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_headers_may_come_in_any_shape(shape: Callable[[dict[str, str]], HeadersLike]) -> None:
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+def test_headers_may_have_any_supported_type(
+    convert: Callable[[dict[str, str]], HeadersLike],
+) -> None:
     headers = {"Host": "localhost", "Accept": "a, b"} | delivery_headers()
-    delivery = Delivery.from_http(shape(headers), BODY, secret=SECRET)
+    delivery = Delivery.from_http(convert(headers), BODY, secret=SECRET)
     assert delivery == Delivery(
-        delivery_id=UUID(ID),
+        delivery_id=UUID(DELIVERY_ID),
         event=EVENT,
         payload={"application_form_id": 4711, "owner": {"email": PRIVATE}},
         signature_verified=True,
     )
 
 
-def repeated(name: str, shape: Callable[[list[tuple[str, str]]], HeadersLike]) -> HeadersLike:
+def repeated(name: str, convert: Callable[[list[tuple[str, str]]], HeadersLike]) -> HeadersLike:
     headers = delivery_headers()
-    return shape([*headers.items(), (name.lower(), headers[name])])
+    return convert([*headers.items(), (name.lower(), headers[name])])
 
 
-REPEATING: list[Callable[[list[tuple[str, str]]], HeadersLike]] = [
+REPEATING_CONVERSIONS: list[Callable[[list[tuple[str, str]]], HeadersLike]] = [
     lambda pairs: pairs,
     httpx.Headers,
     Headers,
@@ -90,18 +92,18 @@ REPEATING: list[Callable[[list[tuple[str, str]]], HeadersLike]] = [
         raw=[(name.lower().encode(), value.encode()) for name, value in pairs]
     ),
     lambda pairs: [(name.encode(), value.encode()) for name, value in pairs],
-    # As the servers of WSGI join them.
-    lambda pairs: environ_of({name: f"{value},{value}" for name, value in pairs}),
+    # WSGI servers join repeated headers.
+    lambda pairs: to_environ({name: f"{value},{value}" for name, value in pairs}),
 ]
 
 
 @pytest.mark.parametrize("name", delivery_headers())
-@pytest.mark.parametrize("shape", REPEATING)
-def test_a_repeated_header_is_refused(
-    name: str, shape: Callable[[list[tuple[str, str]]], HeadersLike]
+@pytest.mark.parametrize("convert", REPEATING_CONVERSIONS)
+def test_a_repeated_header_is_rejected(
+    name: str, convert: Callable[[list[tuple[str, str]]], HeadersLike]
 ) -> None:
-    with pytest.raises(DeliveryError, match=r"The X-[\w-]+ header came more than once") as caught:
-        Delivery.from_http(repeated(name, shape), BODY, secret=SECRET)
+    with pytest.raises(DeliveryError, match=r"The X-[\w-]+ header is repeated") as caught:
+        Delivery.from_http(repeated(name, convert), BODY, secret=SECRET)
     assert caught.value.status == 400
 
 
@@ -114,7 +116,7 @@ def test_a_repeated_header_is_refused(
         ("carrier:", "carrier", None),
     ],
 )
-def test_an_event_has_a_subject_and_perhaps_an_action(
+def test_an_event_has_a_subject_and_an_optional_action(
     event: str, subject: str, action: str | None
 ) -> None:
     delivery = Delivery.from_http(delivery_headers(event=event), BODY, secret=SECRET)
@@ -122,23 +124,25 @@ def test_an_event_has_a_subject_and_perhaps_an_action(
 
 
 @pytest.mark.parametrize("event", ["", " ", "a b", "a:\x00", "é", "a\r\nb"])
-def test_an_event_has_a_name(event: str) -> None:
-    with pytest.raises(DeliveryError, match="no name of an event"):
+def test_an_invalid_event_name_is_rejected(event: str) -> None:
+    with pytest.raises(DeliveryError, match="not a valid event name"):
         Delivery.from_http(delivery_headers(event=event), BODY, secret=SECRET)
 
 
 @pytest.mark.parametrize("name", ["X-Emperor-Event", "X-Emperor-Delivery"])
-def test_a_header_that_is_missing_is_named(name: str) -> None:
+def test_the_error_names_a_missing_header(name: str) -> None:
     headers = delivery_headers()
     del headers[name]
     with pytest.raises(DeliveryError, match=f"no {name} header"):
         Delivery.from_http(headers, BODY, secret=SECRET)
 
 
-@pytest.mark.parametrize("value", ["", "17", f"{ID}0", f"{{{ID}}}", f"urn:uuid:{ID}", PRIVATE])
-def test_a_delivery_id_is_a_uuid(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["", "17", f"{DELIVERY_ID}0", f"{{{DELIVERY_ID}}}", f"urn:uuid:{DELIVERY_ID}", PRIVATE]
+)
+def test_a_delivery_id_that_is_not_a_uuid_is_rejected(value: str) -> None:
     headers = delivery_headers() | {"X-Emperor-Delivery": value}
-    with pytest.raises(DeliveryError, match=r"^The X-Emperor-Delivery header is no UUID\.$"):
+    with pytest.raises(DeliveryError, match=r"^The X-Emperor-Delivery header is not a UUID\.$"):
         Delivery.from_http(headers, BODY, secret=SECRET)
 
 
@@ -155,20 +159,20 @@ def test_a_delivery_id_is_a_uuid(value: str) -> None:
         b'{"a": ' + b"1" * 5000 + b"}",
     ],
 )
-def test_a_body_that_is_no_json_is_refused_and_not_quoted(body: bytes) -> None:
-    with pytest.raises(DeliveryError, match="The body cannot be read: expected JSON") as caught:
+def test_a_body_that_is_not_json_is_rejected_and_not_quoted(body: bytes) -> None:
+    with pytest.raises(DeliveryError, match="The body cannot be decoded: expected JSON") as caught:
         Delivery.from_http(delivery_headers(body), body, secret=SECRET)
     assert caught.value.status == 400
     assert "zoe" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"zoe@example.com"', b"true"])
-def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
-    with pytest.raises(DeliveryError, match=r"^The body is JSON, but no object\.$"):
+def test_a_body_that_is_not_an_object_is_rejected(body: bytes) -> None:
+    with pytest.raises(DeliveryError, match=r"^The body is not a JSON object\.$"):
         Delivery.from_http(delivery_headers(body), body, secret=SECRET)
 
 
-def test_a_body_has_a_limit() -> None:
+def test_a_body_over_the_limit_is_rejected() -> None:
     body = b'{"a":"' + b"x" * (5 * 1024 * 1024 - 8) + b'"}'
     Delivery.from_http(delivery_headers(body), body, secret=SECRET)
     with pytest.raises(DeliveryTooLargeError, match="5,242,880 bytes") as caught:
@@ -181,12 +185,12 @@ def test_a_body_has_a_limit() -> None:
 
 def test_the_signature_is_checked_before_anything_is_parsed() -> None:
     with pytest.raises(SignatureVerificationError):
-        Delivery.from_http({"X-Signature": "0" * 64}, b"no JSON", secret=SECRET)
+        Delivery.from_http({"X-Signature": "0" * 64}, b"not JSON", secret=SECRET)
     with pytest.raises(SignatureVerificationError):
-        Delivery.from_http({}, b"no JSON", secret=SECRET)
+        Delivery.from_http({}, b"not JSON", secret=SECRET)
 
 
-def test_a_delivery_without_signature_needs_leave() -> None:
+def test_an_unsigned_delivery_is_accepted_only_if_allowed() -> None:
     unsigned = delivery_headers(secret=None)
     with pytest.raises(SignatureVerificationError, match="no X-Signature header"):
         Delivery.from_http(unsigned, BODY, secret=SECRET)
@@ -195,7 +199,7 @@ def test_a_delivery_without_signature_needs_leave() -> None:
     assert not Delivery.from_http(unsigned, BODY, secret=None).signature_verified
 
 
-def test_a_signature_that_is_there_must_hold_all_the_same() -> None:
+def test_a_wrong_signature_is_rejected_even_if_unsigned_deliveries_are_allowed() -> None:
     signed = delivery_headers()
     delivery = Delivery.from_http(signed, BODY, secret=SECRET, allow_unsigned=True)
     assert delivery.signature_verified
@@ -207,7 +211,7 @@ def test_a_signature_that_is_there_must_hold_all_the_same() -> None:
 
 @pytest.mark.parametrize("allow_unsigned", [False, True])
 @pytest.mark.parametrize("signature", ["", "0" * 64, sign(BODY, SECRET)])
-def test_a_signed_delivery_needs_a_secret_to_check_it_with(
+def test_a_signed_delivery_is_rejected_without_a_secret(
     signature: str, *, allow_unsigned: bool
 ) -> None:
     headers = delivery_headers() | {"X-Signature": signature}
@@ -215,22 +219,22 @@ def test_a_signed_delivery_needs_a_secret_to_check_it_with(
         Delivery.from_http(headers, BODY, secret=None, allow_unsigned=allow_unsigned)
 
 
-def test_no_secret_must_be_written() -> None:
+def test_secret_is_a_required_argument() -> None:
     with pytest.raises(TypeError, match="secret"):
-        Delivery.from_http(delivery_headers(), BODY)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - it must
+        Delivery.from_http(delivery_headers(), BODY)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - the test
 
 
 @pytest.mark.parametrize("allow_unsigned", [False, True])
-def test_an_empty_secret_is_a_mistake(*, allow_unsigned: bool) -> None:
+def test_an_empty_secret_is_rejected(*, allow_unsigned: bool) -> None:
     for headers in (delivery_headers(), delivery_headers(secret=None)):
         with pytest.raises(ConfigurationError):
             Delivery.from_http(headers, BODY, secret="", allow_unsigned=allow_unsigned)
 
 
-def test_a_delivery_keeps_its_payload_to_itself_and_stays_as_it_is() -> None:
+def test_a_delivery_is_immutable_and_its_repr_omits_the_payload() -> None:
     delivery = Delivery.from_http(delivery_headers(), BODY, secret=SECRET)
     assert repr(delivery) == (
-        f"Delivery(delivery_id=UUID('{ID}'), event='{EVENT}', signature_verified=True)"
+        f"Delivery(delivery_id=UUID('{DELIVERY_ID}'), event='{EVENT}', signature_verified=True)"
     )
     assert not hasattr(delivery, "__dict__")
     with pytest.raises(FrozenInstanceError):
@@ -239,7 +243,7 @@ def test_a_delivery_keeps_its_payload_to_itself_and_stays_as_it_is() -> None:
     assert pickle.loads(pickle.dumps(delivery)) == delivery  # noqa: S301 - our own
 
 
-def test_values_of_an_environ_that_are_none_do_no_harm() -> None:
-    environ: dict[str, Any] = environ_of(delivery_headers()) | {"HTTP_X_EMPEROR_DELIVERY": None}
+def test_an_environ_value_of_none_is_a_missing_header() -> None:
+    environ: dict[str, Any] = to_environ(delivery_headers()) | {"HTTP_X_EMPEROR_DELIVERY": None}
     with pytest.raises(DeliveryError, match="no X-Emperor-Delivery"):
         Delivery.from_http(environ, BODY, secret=SECRET)

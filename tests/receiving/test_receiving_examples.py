@@ -1,4 +1,4 @@
-"""The examples of docs/receiving.md: served for real, and hit by the sandbox's deliveries."""
+"""The examples of docs/receiving.md, served over HTTP, with deliveries from the sandbox."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import httpx
 import pytest
 from support.receiving_helpers import (
     BODY,
-    ID,
+    DELIVERY_ID,
     PRIVATE,
     SECRET,
     deliver,
     delivery_headers,
-    serving_asgi,
-    serving_strict_wsgi,
-    serving_wsgi,
+    serve_asgi,
+    serve_validated_wsgi,
+    serve_wsgi,
 )
 
 from webhooks_sdk import Delivery, DeliveryRouter
@@ -46,10 +46,10 @@ class Example(NamedTuple):
     block: str
     path: str
     application: str = "app"
-    serving: Callable[[Any], AbstractContextManager[str]] = serving_asgi
-    # An app refuses by the declared length alone; a view has read the body before.
+    serve: Callable[[Any], AbstractContextManager[str]] = serve_asgi
+    # An app rejects by Content-Length alone; a view has already read the body.
     is_view: bool = False
-    most: int = LIMIT
+    max_bytes: int = LIMIT
     too_large: int = 413
 
 
@@ -58,14 +58,14 @@ EXAMPLES = {
     "FastAPI, a view": Example("fastapi-view", "/webhooks", is_view=True),
     "Starlette": Example("starlette", "/webhooks"),
     "no framework": Example("starlette", "/", "receive"),
-    "Flask": Example("flask", "/webhooks", serving=serving_wsgi),
-    "Flask, a view": Example("flask-view", "/webhooks", serving=serving_wsgi, is_view=True),
-    "WSGI, no framework": Example("flask", "/", "receive", serving_strict_wsgi),
+    "Flask": Example("flask", "/webhooks", serve=serve_wsgi),
+    "Flask, a view": Example("flask-view", "/webhooks", serve=serve_wsgi, is_view=True),
+    "WSGI, no framework": Example("flask", "/", "receive", serve_validated_wsgi),
     "Django, WSGI": Example(
-        "django", "/webhooks", "wsgi", serving_wsgi, is_view=True, most=2_621_440, too_large=400
+        "django", "/webhooks", "wsgi", serve_wsgi, is_view=True, max_bytes=2_621_440, too_large=400
     ),
     "Django, ASGI": Example(
-        "django", "/webhooks", "asgi", is_view=True, most=2_621_440, too_large=400
+        "django", "/webhooks", "asgi", is_view=True, max_bytes=2_621_440, too_large=400
     ),
 }
 
@@ -88,12 +88,12 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Example, str]]:
             application = django_application(example.application)
         else:
             application = getattr(module, example.application)
-        with example.serving(application) as url:
+        with example.serve(application) as url:
             yield example, url + example.path
 
 
 def django_application(interface: str) -> object:
-    # By name: Django has no types of its own.
+    # Import by name: Django is not typed.
     settings = import_module("django.conf").settings
     if not settings.configured:
         settings.configure(ROOT_URLCONF="receiving_django", ALLOWED_HOSTS=["127.0.0.1"])
@@ -106,7 +106,7 @@ def url(served: tuple[Example, str]) -> str:
     return served[1]
 
 
-def test_every_example_is_tried() -> None:
+def test_every_example_is_tested() -> None:
     assert {example.block for example in EXAMPLES.values()} == set(APPLICATIONS)
 
 
@@ -125,59 +125,59 @@ def test_a_large_delivery_is_handled(
     assert capsys.readouterr().out == "quoted: 1\n"
 
 
-def test_an_event_that_nobody_handles_is_answered_all_the_same(sandbox: Sandbox, url: str) -> None:
+def test_an_event_without_a_handler_returns_204(sandbox: Sandbox, url: str) -> None:
     assert deliver(sandbox, url, {}, event="quote_request:failed") == 204
 
 
 @pytest.mark.parametrize("secret", ["another secret", None])
-def test_who_does_not_know_the_secret_gets_nothing_done(
+def test_a_delivery_without_the_right_secret_is_not_handled(
     sandbox: Sandbox, url: str, secret: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert deliver(sandbox, url, {"application_form_id": 1}, secret=secret) == 401
     assert "quoted" not in capsys.readouterr().out
 
 
-def test_a_handler_that_raises_has_the_service_try_again(sandbox: Sandbox, url: str) -> None:
+def test_a_failing_handler_returns_500(sandbox: Sandbox, url: str) -> None:
     assert deliver(sandbox, url, {"no": "application_form_id"}) == 500
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_only_post_is_allowed(url: str, method: str) -> None:
-    answer = httpx.request(method, url, trust_env=False, timeout=30)
-    assert answer.status_code == 405
-    assert "POST" in answer.headers["Allow"]
+    response = httpx.request(method, url, trust_env=False, timeout=30)
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
 
 
-def test_what_is_no_delivery_is_answered_400_and_not_echoed(url: str) -> None:
+def test_an_invalid_delivery_returns_400_and_is_not_quoted(url: str) -> None:
     headers = delivery_headers() | {"X-Emperor-Delivery": PRIVATE}
-    answer = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
-    assert answer.status_code == 400
-    assert answer.text.strip() == "The X-Emperor-Delivery header is no UUID."
+    response = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
+    assert response.status_code == 400
+    assert response.text.strip() == "The X-Emperor-Delivery header is not a UUID."
 
 
-def test_a_body_over_the_limit_is_refused(served: tuple[Example, str]) -> None:
+def test_a_body_over_the_limit_is_rejected(served: tuple[Example, str]) -> None:
     example, url = served
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
-    size = example.most + 1
+    size = example.max_bytes + 1
     connection.putrequest("POST", parts.path)
     for name, value in (delivery_headers() | {"Content-Length": str(size)}).items():
         connection.putheader(name, value)
     connection.endheaders(b" " * size if example.is_view and example.block != "flask-view" else b"")
-    answer = connection.getresponse()
-    assert answer.status == example.too_large
-    answer.read()
+    response = connection.getresponse()
+    assert response.status == example.too_large
+    response.read()
     connection.close()
 
 
-def test_the_redirect_of_a_mount_is_what_the_page_warns_of() -> None:
+def test_a_mount_without_a_trailing_slash_redirects_as_documented() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WEBHOOKS_SIGNING_SECRET", SECRET)
         names: dict[str, Any] = {}
         exec(compile(APPLICATIONS["fastapi"], "receiving.md", "exec"), names)  # noqa: S102
-    with serving_asgi(names["app"]) as url:
-        answer = httpx.post(f"{url}/webhooks", content=BODY, trust_env=False, timeout=30)
-    assert answer.status_code == 307
+    with serve_asgi(names["app"]) as url:
+        response = httpx.post(f"{url}/webhooks", content=BODY, trust_env=False, timeout=30)
+    assert response.status_code == 307
 
 
 def test_the_snippets_run(
@@ -189,17 +189,17 @@ def test_the_snippets_run(
     exec(compile(first, "receiving.md", "exec"), names)  # noqa: S102
     assert "application_form:quoted application_form quoted" in capsys.readouterr().out
     assert isinstance(names["delivery"], Delivery)
-    assert str(names["delivery"].delivery_id) == ID
+    assert str(names["delivery"].delivery_id) == DELIVERY_ID
     exec(compile(first, "receiving.md", "exec"), names | {"secret": "another"})  # noqa: S102
     assert capsys.readouterr().out.startswith("401 ")
     for snippet in others:
         exec(compile(snippet, "receiving.md", "exec"), names)  # noqa: S102
     router = DeliveryRouter()
     router.on("application_form:quoted")(names["quoted"])
-    # In the threads of a real server too, which another connection to the database serves.
-    with serving_asgi(DeliveryApp(router, secret=SECRET)) as url:
+    # A real server runs the handler in another thread.
+    with serve_asgi(DeliveryApp(router, secret=SECRET)) as url:
         headers = delivery_headers()
-        answer = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
-        assert answer.status_code == 204
+        response = httpx.post(url, content=BODY, headers=headers, trust_env=False, timeout=30)
+        assert response.status_code == 204
     with closing(sqlite3.connect(names["PATH"])) as database:
         assert database.execute("SELECT count(*) FROM seen").fetchone() == (1,)

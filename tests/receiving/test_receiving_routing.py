@@ -1,4 +1,4 @@
-"""Which handler runs."""
+"""The choice of the handler for an event."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import pytest
 from webhooks_sdk import ConfigurationError, Delivery, DeliveryRouter
 
 
-def full_router() -> tuple[DeliveryRouter, dict[str, object]]:
+def router_with_handlers() -> tuple[DeliveryRouter, dict[str, object]]:
     router = DeliveryRouter()
     handlers: dict[str, object] = {}
 
-    for key in ("application_form:quoted", "application_form", "carrier", "*"):
+    for pattern in ("application_form:quoted", "application_form", "carrier", "*"):
 
-        @router.on(key)
+        @router.on(pattern)
         def handle(_: Delivery, /) -> None: ...
 
-        handlers[key] = handle
+        handlers[pattern] = handle
     return router, handlers
 
 
 @pytest.mark.parametrize(
-    ("event", "key"),
+    ("event", "pattern"),
     [
         ("application_form:quoted", "application_form:quoted"),
         ("application_form:inactive", "application_form"),
@@ -36,12 +36,12 @@ def full_router() -> tuple[DeliveryRouter, dict[str, object]]:
         ("*", "*"),
     ],
 )
-def test_the_most_specific_handler_is_chosen(event: str, key: str) -> None:
-    router, handlers = full_router()
-    assert router.handler_for(event) is handlers[key]
+def test_the_most_specific_handler_is_chosen(event: str, pattern: str) -> None:
+    router, handlers = router_with_handlers()
+    assert router.handler_for(event) is handlers[pattern]
 
 
-def test_nobody_may_handle_an_event() -> None:
+def test_an_event_may_have_no_handler() -> None:
     router = DeliveryRouter()
     router.on("carrier:bridged")(print)
     assert router.handler_for("carrier") is None
@@ -49,7 +49,7 @@ def test_nobody_may_handle_an_event() -> None:
     assert router.handler_for("carrier:bridged") is print
 
 
-def test_a_function_stays_what_it_is_and_can_handle_several_events() -> None:
+def test_the_decorator_returns_the_function_and_can_be_stacked() -> None:
     router = DeliveryRouter()
 
     @router.on("question_set")
@@ -60,18 +60,19 @@ def test_a_function_stays_what_it_is_and_can_handle_several_events() -> None:
     assert router.handler_for("carrier") is router.handler_for("question_set:completed") is handle
 
 
-@pytest.mark.parametrize("key", ["*", "carrier", "carrier:bridged"])
-def test_two_handlers_for_one_key_are_a_mistake(key: str) -> None:
+@pytest.mark.parametrize("pattern", ["*", "carrier", "carrier:bridged"])
+def test_a_second_handler_for_a_pattern_is_rejected(pattern: str) -> None:
     router = DeliveryRouter()
-    router.on(key)(print)
+    router.on(pattern)(print)
     with pytest.raises(ConfigurationError, match="already"):
-        router.on(key)(repr)
-    assert router.handler_for(key) is print
+        router.on(pattern)(repr)
+    assert router.handler_for(pattern) is print
 
 
 @pytest.mark.parametrize(
-    "key", ["", " ", ":", "carrier:", ":bridged", "carrier:*", "a b", "a,b", "a:b:c", "a\n", "**"]
+    "pattern",
+    ["", " ", ":", "carrier:", ":bridged", "carrier:*", "a b", "a,b", "a:b:c", "a\n", "**"],
 )
-def test_a_key_that_is_no_name_of_an_event_is_a_mistake(key: str) -> None:
+def test_an_invalid_pattern_is_rejected(pattern: str) -> None:
     with pytest.raises(ConfigurationError, match=r"a subject, a subject:action, or \*"):
-        DeliveryRouter().on(key)
+        DeliveryRouter().on(pattern)

@@ -1,4 +1,4 @@
-"""Signatures: those that OpenSSL made, and all that is none."""
+"""Signatures: those made by OpenSSL, and invalid ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_openssl_makes_the_same_signature(body: Path) -> None:
     verify_signature(body.read_bytes(), signature, secret.decode())
 
 
-def test_there_are_samples() -> None:
+def test_all_samples_are_found() -> None:
     assert len(list(SAMPLES.glob("*.json"))) == len(list(SAMPLES.glob("*.signature"))) == 3
 
 
@@ -56,7 +56,7 @@ def test_there_are_samples() -> None:
         sign(BODY + b" ", SECRET),
     ],
 )
-def test_what_is_no_signature_is_refused(signature: str | None) -> None:
+def test_an_invalid_signature_is_rejected(signature: str | None) -> None:
     with pytest.raises(SignatureVerificationError, match="X-Signature") as caught:
         verify_signature(BODY, signature, SECRET)
     assert caught.value.status == 401
@@ -64,20 +64,20 @@ def test_what_is_no_signature_is_refused(signature: str | None) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_bytes_are_no_signature_either() -> None:
+def test_a_signature_in_bytes_is_rejected() -> None:
     with pytest.raises(SignatureVerificationError):
-        verify_signature(BODY, SIGNATURE.encode(), SECRET)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - as a careless caller does
+        verify_signature(BODY, SIGNATURE.encode(), SECRET)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the test
 
 
 @pytest.mark.parametrize("secrets", [["new", SECRET], (SECRET, b"old"), {"a", "b", SECRET}])
-def test_while_a_secret_is_replaced_any_of_several_matches(secrets: list[str | bytes]) -> None:
+def test_any_of_several_secrets_may_match(secrets: list[str | bytes]) -> None:
     verify_signature(BODY, SIGNATURE, secrets)
     verify_signature(BODY, SIGNATURE, iter(secrets))
     with pytest.raises(SignatureVerificationError, match="any of the secrets"):
         verify_signature(BODY, sign(BODY, "a third"), secrets)
 
 
-def test_every_secret_is_tried_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_secret_is_compared_even_after_a_match(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
 
     def compare(first: str, second: str) -> bool:
@@ -90,14 +90,14 @@ def test_every_secret_is_tried_in_constant_time(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("secret", ["", b"", [], [SECRET, ""], "\udcff"])
-def test_a_secret_that_is_none_protects_nobody(secret: str) -> None:
+def test_verifying_with_an_invalid_secret_is_an_error(secret: str) -> None:
     with pytest.raises(ConfigurationError, match="secret"):
         verify_signature(BODY, SIGNATURE, secret)
 
 
 @pytest.mark.parametrize("secret", ["", b"", "\udcff"])
-def test_nothing_is_signed_with_no_secret(secret: str) -> None:
+def test_signing_with_an_invalid_secret_is_an_error(secret: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         sign(BODY, secret)
-    # The error of the codec would have the secret in it.
+    # The UnicodeEncodeError contains the secret.
     assert caught.value.__context__ is None

@@ -1,4 +1,4 @@
-"""The pytest plugin, as the tests of its users see it."""
+"""The pytest plugin, in the test suite of a user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-# What users' tests have in common: a subscription at the sandbox.
+# A user's conftest.py.
 CONFTEST = """
 import pytest
 from webhooks_sdk import Client, ClientCredentials
@@ -35,24 +35,26 @@ def subscription(client, webhooks_subscriber):
 
 
 @pytest.fixture
-def users(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A folder of a user's tests."""
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A directory with the tests of a user."""
     pytester.makeini("[pytest]\nfilterwarnings = error")
     pytester.makeconftest(CONFTEST)
     return pytester
 
 
-def run(users: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return users.runpytest_subprocess("-p", "no:cacheprovider", *options, timeout=120)
+def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return project.runpytest_subprocess("-p", "no:cacheprovider", *options, timeout=120)
 
 
-def test_both_fixtures_work_here(webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber) -> None:
+def test_the_fixtures_work_in_this_process(
+    webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
+) -> None:
     assert webhooks_sandbox.attempts == ()
     assert webhooks_subscriber.deliveries == ()
 
 
-def test_a_users_test_passes_and_leaves_nothing_behind(users: pytest.Pytester) -> None:
-    users.makepyfile("""
+def test_the_fixtures_work_and_emit_no_warnings(project: pytest.Pytester) -> None:
+    project.makepyfile("""
         def test_redelivery(webhooks_sandbox, webhooks_subscriber, client, subscription):
             webhooks_subscriber.fail(503)
             (missed,) = webhooks_sandbox.publish("application_form:quoted", {"id": 1})
@@ -60,11 +62,11 @@ def test_a_users_test_passes_and_leaves_nothing_behind(users: pytest.Pytester) -
             assert client.hooks.redeliver(subscription.id, missed.event_id).delivered
             assert [one.json() for one in webhooks_subscriber.deliveries] == [{"id": 1}] * 2
     """)
-    run(users).assert_outcomes(passed=1)
+    run(project).assert_outcomes(passed=1)
 
 
-def test_each_test_has_a_tenant_and_a_subscriber_of_its_own(users: pytest.Pytester) -> None:
-    users.makepyfile("""
+def test_each_test_has_its_own_tenant_and_subscriber(project: pytest.Pytester) -> None:
+    project.makepyfile("""
         import httpx
         import pytest
 
@@ -85,7 +87,7 @@ def test_each_test_has_a_tenant_and_a_subscriber_of_its_own(users: pytest.Pytest
             }).json()["access_token"]
             seen.append((webhooks_sandbox.base_url, webhooks_sandbox.tenant_id, token))
 
-        def test_there_was_one_server_for_all_and_nothing_of_them_is_left(webhooks_sandbox):
+        def test_one_server_served_all_and_their_tenants_are_removed(webhooks_sandbox):
             base_urls, tenants, tokens = (set(column) for column in zip(*seen))
             assert base_urls == {webhooks_sandbox.base_url}
             assert len({*tenants, webhooks_sandbox.tenant_id}) == 4
@@ -94,11 +96,11 @@ def test_each_test_has_a_tenant_and_a_subscriber_of_its_own(users: pytest.Pytest
                 hooks = httpx.get(f"{webhooks_sandbox.base_url}/hooks", headers=bearer)
                 assert hooks.status_code == 401
     """)
-    run(users).assert_outcomes(passed=4)
+    run(project).assert_outcomes(passed=4)
 
 
-def test_each_worker_of_xdist_has_a_server_of_its_own(users: pytest.Pytester) -> None:
-    users.makepyfile("""
+def test_each_xdist_worker_has_its_own_server(project: pytest.Pytester) -> None:
+    project.makepyfile("""
         import os
         import pathlib
         import time
@@ -109,16 +111,16 @@ def test_each_worker_of_xdist_has_a_server_of_its_own(users: pytest.Pytester) ->
             webhooks_sandbox.publish("application_form", {"turn": turn})
             assert [one.json() for one in webhooks_subscriber.deliveries] == [{"turn": turn}]
             pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).write_text(webhooks_sandbox.base_url)
-            # One worker cannot take both: each waits for the other.
+            # Each test waits for the other, so they must run in two workers.
             while len(urls := [path.read_text() for path in pathlib.Path().glob("gw*")]) < 2:
                 time.sleep(0.01)
             assert len(set(urls)) == 2
     """)
-    run(users, "-n2", "--dist=load").assert_outcomes(passed=2)
+    run(project, "-n2", "--dist=load").assert_outcomes(passed=2)
 
 
-def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Pytester) -> None:
-    users.makepyfile("""
+def test_a_sandbox_failure_is_an_error_of_the_test_that_caused_it(project: pytest.Pytester) -> None:
+    project.makepyfile("""
         import pytest
         from webhooks_sdk import InternalServerError, RetryPolicy
         from webhooks_sdk.sandbox._http import api
@@ -134,14 +136,14 @@ def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Py
         def test_after(webhooks_sandbox, client):
             assert client.hooks.list() == []
     """)
-    result = run(users)
+    result = run(project)
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_cause*", "*own server failed*"])
     result.stdout.no_fnmatch_line("*ERROR at teardown of test_after*")
 
 
-def test_a_hanging_subscriber_does_not_hold_up_the_end(users: pytest.Pytester) -> None:
-    users.makepyfile("""
+def test_a_hanging_subscriber_does_not_block_teardown(project: pytest.Pytester) -> None:
+    project.makepyfile("""
         import threading
 
         def test_hang(webhooks_sandbox, webhooks_subscriber, subscription):
@@ -152,23 +154,23 @@ def test_a_hanging_subscriber_does_not_hold_up_the_end(users: pytest.Pytester) -
         def publish(sandbox):
             try:
                 sandbox.publish("application_form:quoted", {})
-            except RuntimeError:  # the sandbox ended first
+            except RuntimeError:  # the sandbox was closed first
                 pass
     """)
-    run(users).assert_outcomes(passed=1)
+    run(project).assert_outcomes(passed=1)
 
 
-def test_what_is_under_way_at_the_end_of_a_test_disturbs_no_other(
-    users: pytest.Pytester,
+def test_requests_in_flight_at_the_end_of_a_test_do_not_affect_the_next(
+    project: pytest.Pytester,
 ) -> None:
-    users.makepyfile("""
+    project.makepyfile("""
         import threading
 
         import attrs
         import pytest
         from webhooks_sdk import APIError, RetryPolicy
 
-        # Torn down in this order: either is the first to go.
+        # Both orders of setup, and thus of teardown.
         BOTH = [
             ["webhooks_sandbox", "webhooks_subscriber"],
             ["webhooks_subscriber", "webhooks_sandbox"],
@@ -179,7 +181,7 @@ def test_what_is_under_way_at_the_end_of_a_test_disturbs_no_other(
             return {name: request.getfixturevalue(name) for name in request.param}
 
         @pytest.mark.parametrize("redelivery", ["waits", "answers_early"])
-        def test_cut_off(both, redelivery, client, webhooks_sandbox, webhooks_subscriber):
+        def test_interrupted(both, redelivery, client, webhooks_sandbox, webhooks_subscriber):
             hook = client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
             (attempt,) = webhooks_sandbox.publish("application_form", {})
             webhooks_sandbox.variants = attrs.evolve(
@@ -193,56 +195,59 @@ def test_what_is_under_way_at_the_end_of_a_test_disturbs_no_other(
                 assert redelivery == "waits"
             webhooks_subscriber.wait_for(2)
 
-        def test_quiet(webhooks_sandbox, webhooks_subscriber, subscription):
+        def test_next(webhooks_sandbox, webhooks_subscriber, subscription):
             webhooks_sandbox.publish("application_form", {})
             assert len(webhooks_sandbox.attempts) == len(webhooks_subscriber.deliveries) == 1
     """)
-    run(users).assert_outcomes(passed=5)
+    run(project).assert_outcomes(passed=5)
 
 
 @pytest.mark.parametrize("fixture", ["webhooks_sandbox", "webhooks_subscriber"])
-def test_a_missing_extra_is_explained_where_it_is_needed(
-    users: pytest.Pytester, fixture: str
+def test_a_missing_extra_is_explained_when_a_fixture_is_used(
+    project: pytest.Pytester, fixture: str
 ) -> None:
-    users.makeconftest("import sys; sys.modules['uvicorn'] = None")
-    users.makepyfile(f"""
+    project.makeconftest("import sys; sys.modules['uvicorn'] = None")
+    project.makepyfile(f"""
         def test_without():
             pass
 
         def test_with({fixture}):
             pass
     """)
-    result = run(users)
+    result = run(project)
     result.assert_outcomes(passed=1, errors=1)
-    said = "webhooks_sdk.sandbox needs uvicorn: pip install 'webhooks-sdk[[]sandbox]'"
-    result.stdout.fnmatch_lines([said])
+    message = "webhooks_sdk.sandbox needs uvicorn: pip install 'webhooks-sdk[[]sandbox]'"
+    result.stdout.fnmatch_lines([message])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_another_failure_to_import_is_told_in_full(users: pytest.Pytester) -> None:
-    users.makeconftest("import sys; sys.modules['anyio'] = None")
-    users.makepyfile("def test_with(webhooks_sandbox): pass")
-    result = run(users, "-p", "no:anyio", "-p", "no:schemathesis")
+def test_another_import_error_keeps_its_traceback(project: pytest.Pytester) -> None:
+    project.makeconftest("import sys; sys.modules['anyio'] = None")
+    project.makepyfile("def test_with(webhooks_sandbox): pass")
+    result = run(project, "-p", "no:anyio", "-p", "no:schemathesis")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*import anyio*", "*ModuleNotFoundError*"])
 
 
-def loaded(folder: Path, *options: str) -> set[str]:
-    """Return what pytest has loaded when it runs a test that uses no fixture."""
-    (folder / "test_loaded.py").write_text("import sys\ndef test(): print('LOADED', *sys.modules)")
-    ended = subprocess.run(  # noqa: S603 - this interpreter
+def loaded_modules(directory: Path, *options: str) -> set[str]:
+    """Return the modules loaded by a pytest run whose test uses no fixture."""
+    (directory / "test_loaded.py").write_text(
+        "import sys\ndef test(): print('LOADED', *sys.modules)"
+    )
+    completed = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-m", "pytest", "-qs", "-p", "no:cacheprovider", *options],
-        cwd=folder,
+        cwd=directory,
         env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    (line,) = (line for line in ended.stdout.splitlines() if "LOADED" in line)
+    (line,) = (line for line in completed.stdout.splitlines() if "LOADED" in line)
     return set(line.split())
 
 
-def test_it_imports_nothing_until_a_fixture_is_used(tmp_path: Path) -> None:
-    more = loaded(tmp_path, "-p", "pytest_webhooks_sdk") - loaded(tmp_path)
-    assert more == {"pytest_webhooks_sdk"}
+def test_the_plugin_imports_nothing_until_a_fixture_is_used(tmp_path: Path) -> None:
+    without_plugin = loaded_modules(tmp_path)
+    with_plugin = loaded_modules(tmp_path, "-p", "pytest_webhooks_sdk")
+    assert with_plugin - without_plugin == {"pytest_webhooks_sdk"}

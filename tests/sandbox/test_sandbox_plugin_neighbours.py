@@ -1,4 +1,4 @@
-"""The pytest plugin beside pytest-httpx, which patches httpx, and freezegun, which stops clocks."""
+"""The pytest plugin with pytest-httpx, which patches httpx, and freezegun, which freezes clocks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 
-def client_of(sandbox: Tenant) -> Client:
+def create_client(sandbox: Tenant) -> Client:
     credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
     return Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url)
 
 
-def test_deliveries_do_not_go_through_a_patched_httpx(
+def test_pytest_httpx_does_not_affect_deliveries(
     httpx_mock: HTTPXMock, webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
     subscribe_without_httpx(webhooks_sandbox, webhooks_subscriber.url)
@@ -43,35 +43,35 @@ def subscribe_without_httpx(sandbox: Tenant, url: str) -> None:
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
     }
-    with urlopen(sandbox.token_url, urlencode(form).encode()) as answer:
-        token = json.load(answer)["access_token"]
+    with urlopen(sandbox.token_url, urlencode(form).encode()) as response:
+        token = json.load(response)["access_token"]
     body = json.dumps({"url": url, "events": ["*"], "active": True}).encode()
     bearer = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    with urlopen(Request(f"{sandbox.base_url}/hooks", body, bearer)) as answer:
-        assert answer.status in {200, 201}
+    with urlopen(Request(f"{sandbox.base_url}/hooks", body, bearer)) as response:
+        assert response.status in {200, 201}
 
 
-def test_unless_told_otherwise_pytest_httpx_mocks_the_client_too(
+def test_pytest_httpx_mocks_requests_of_the_client_by_default(
     httpx_mock: HTTPXMock, webhooks_sandbox: Tenant
 ) -> None:
     token = {"access_token": "a", "token_type": "bearer", "expires_in": 60}
     httpx_mock.add_response(url=webhooks_sandbox.token_url, json=token)
     httpx_mock.add_response(url=f"{webhooks_sandbox.base_url}/hooks", json=[])
-    with client_of(webhooks_sandbox) as client:
+    with create_client(webhooks_sandbox) as client:
         assert client.hooks.list() == []
     assert webhooks_sandbox.requests == ()
 
 
-def goes_elsewhere(request: httpx.Request) -> bool:
+def is_not_local(request: httpx.Request) -> bool:
     return request.url.host != "127.0.0.1"
 
 
-@pytest.mark.httpx_mock(should_mock=goes_elsewhere)
-def test_with_should_mock_the_client_reaches_the_sandbox(
+@pytest.mark.httpx_mock(should_mock=is_not_local)
+def test_should_mock_lets_requests_of_the_client_through(
     httpx_mock: HTTPXMock, webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
     httpx_mock.add_response(url="https://example.com/", text="mocked")
-    with client_of(webhooks_sandbox) as client:
+    with create_client(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         (attempt,) = webhooks_sandbox.publish(EVENT, {"id": 1})
         assert client.hooks.redeliver(attempt.hook_id, attempt.event_id).delivered
@@ -80,26 +80,26 @@ def test_with_should_mock_the_client_reaches_the_sandbox(
 
 
 @freeze_time("2001-02-03 04:05:06")
-def test_a_stopped_clock_stops_no_delay_of_the_subscriber(
+def test_freezegun_does_not_affect_the_delay_of_the_subscriber(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
-    with client_of(webhooks_sandbox) as client:
+    with create_client(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         webhooks_subscriber.delay = 0.01
         (attempt,) = webhooks_sandbox.publish(EVENT, {})
     assert attempt.delivered
     assert attempt.duration_ms is not None
     assert attempt.duration_ms >= 10
-    # Not of the frozen year, nor of the time zone that freezegun pretends.
+    # The real time, not the frozen one.
     assert attempt.started_at.year > 2001
 
 
 @freeze_time("2001-02-03 04:05:06")
-def test_a_stopped_clock_stops_no_timeout_of_the_sandbox(
+def test_freezegun_does_not_affect_timeouts_of_the_sandbox(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
     webhooks_sandbox.answer_timeout = 0.05
-    with client_of(webhooks_sandbox) as client:
+    with create_client(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         webhooks_subscriber.hang()
         (attempt,) = webhooks_sandbox.publish(EVENT, {})
@@ -107,7 +107,7 @@ def test_a_stopped_clock_stops_no_timeout_of_the_sandbox(
     assert "within 0.05 s" in (attempt.error or "")
 
 
-def test_the_clock_can_be_stopped_before_anything_is_imported(pytester: pytest.Pytester) -> None:
+def test_the_clock_may_be_frozen_before_the_sdk_is_imported(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nfilterwarnings = error")
     pytester.makepyfile("""
         import sys
@@ -153,7 +153,7 @@ def test_the_clock_can_be_stopped_before_anything_is_imported(pytester: pytest.P
             assert datetime.now().year > 2001
             use(webhooks_sandbox, webhooks_subscriber)
     """)
-    # schemathesis would import what shall be imported later.
+    # schemathesis would import the SDK's dependencies before the clock is frozen.
     options = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
-    ran = pytester.runpytest_subprocess(*options, timeout=120)
-    ran.assert_outcomes(passed=2)
+    result = pytester.runpytest_subprocess(*options, timeout=120)
+    result.assert_outcomes(passed=2)

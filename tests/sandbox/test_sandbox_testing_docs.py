@@ -1,4 +1,4 @@
-"""The examples of docs/testing.md: one project of a user, whose tests are run."""
+"""The examples of docs/testing.md, run as the tests of one project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r"```python ?([\w.]*)\n(.*?)```", PAGE, re.DOTALL))
 
 
-def test_every_example_is_a_file() -> None:
+def test_every_example_has_a_file_name() -> None:
     assert all(name.endswith(".py") for name in BLOCKS)
     assert PAGE.count("```python") == len(BLOCKS)
 
@@ -26,18 +26,18 @@ def test_the_examples_pass(pytester: pytest.Pytester, name: str) -> None:
     pytester.makeini("[pytest]\nfilterwarnings = error")
     for file in {name, *(other for other in BLOCKS if not other.startswith("test_"))}:
         (pytester.path / file).write_text(BLOCKS[file], encoding="utf-8")
-    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
     cases = len(Variants.names()) if name == "test_variants.py" else 1
-    ran.assert_outcomes(passed=BLOCKS[name].count("def test_") * cases)
+    result.assert_outcomes(passed=BLOCKS[name].count("def test_") * cases)
 
 
-def test_the_example_of_the_readme_passes(pytester: pytest.Pytester) -> None:
+def test_the_readme_example_passes(pytester: pytest.Pytester) -> None:
     (block,) = re.findall(r"```python\n([^`]*def test_[^`]*)```", README)
     pytester.makepyfile(block)
-    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
-    ran.assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
+    result.assert_outcomes(passed=1)
 
 
-def test_the_first_example_is_ten_lines() -> None:
+def test_the_first_example_has_at_most_ten_lines() -> None:
     _, _, body = BLOCKS["test_recovery.py"].partition("def test_")
     assert len(body.strip().splitlines()) <= 11

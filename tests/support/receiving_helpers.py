@@ -1,4 +1,4 @@
-"""What these tests share: requests that are deliveries, and servers for applications."""
+"""Requests that are valid deliveries, and servers for applications."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "deliveries"
 EVENT = "application_form:quoted"
-ID = "2f2611b4-9f41-4dd2-81b2-3c74eb6a79b8"
+DELIVERY_ID = "2f2611b4-9f41-4dd2-81b2-3c74eb6a79b8"
 SECRET = "the key that both sides know"
 PRIVATE = "zoe@example.com"
 BODY = b'{"application_form_id": 4711, "owner": {"email": "zoe@example.com"}}'
@@ -33,15 +33,15 @@ BODY = b'{"application_form_id": 4711, "owner": {"email": "zoe@example.com"}}'
 def delivery_headers(
     body: bytes = BODY, *, event: str = EVENT, secret: str | None = SECRET
 ) -> dict[str, str]:
-    headers = {"X-Emperor-Event": event, "X-Emperor-Delivery": ID}
+    headers = {"X-Emperor-Event": event, "X-Emperor-Delivery": DELIVERY_ID}
     return headers if secret is None else headers | {"X-Signature": sign(body, secret)}
 
 
-def environ_of(headers: dict[str, str]) -> dict[str, Any]:
+def to_environ(headers: dict[str, str]) -> dict[str, Any]:
     return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
 
 
-def byte_pairs_of(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def to_byte_pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
@@ -53,7 +53,7 @@ def deliver(
     event: str = EVENT,
     secret: str | None = SECRET,
 ) -> int | None:
-    """Have the sandbox deliver an event to a URL, and return the status of the answer."""
+    """Deliver an event to a URL from the sandbox, and return the status of the response."""
     credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
     with Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
         hook = client.hooks.create(url=url, events=["*"], active=True, secret=secret)
@@ -63,8 +63,8 @@ def deliver(
     return attempt.status
 
 
-class AnnouncingServer(uvicorn.Server):
-    """Says when it listens, so that nobody has to poll."""
+class ReadyServer(uvicorn.Server):
+    """Sets an event once it listens, so that callers need not poll."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -76,11 +76,9 @@ class AnnouncingServer(uvicorn.Server):
 
 
 @contextmanager
-def serving_asgi(
-    app: Callable[..., Any], lifespan: Literal["on", "auto"] = "auto"
-) -> Generator[str]:
+def serve_asgi(app: Callable[..., Any], lifespan: Literal["on", "auto"] = "auto") -> Generator[str]:
     """Serve an application with uvicorn, and yield its URL."""
-    server = AnnouncingServer(uvicorn.Config(app, port=0, lifespan=lifespan, log_config=None))
+    server = ReadyServer(uvicorn.Config(app, port=0, lifespan=lifespan, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -93,29 +91,33 @@ def serving_asgi(
 
 
 @contextmanager
-def serving_wsgi(app: WSGIApplication) -> Generator[str]:
+def serve_wsgi(app: WSGIApplication) -> Generator[str]:
     """Serve an application with Werkzeug's server, and yield its URL."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = werkzeug.serving.make_server("127.0.0.1", 0, app, threaded=True)
-    with running(lambda: server.serve_forever(0.01), server.shutdown, server.server_close):
+    with running_in_thread(
+        lambda: server.serve_forever(0.01), server.shutdown, server.server_close
+    ):
         yield f"http://127.0.0.1:{server.port}"
 
 
 @contextmanager
-def serving_strict_wsgi(app: WSGIApplication) -> Generator[str]:
-    """Serve an application with the plain server of the standard library, which checks it."""
+def serve_validated_wsgi(app: WSGIApplication) -> Generator[str]:
+    """Serve an application with wsgiref, and validate its use of WSGI."""
 
-    class Quiet(WSGIRequestHandler):
+    class SilentHandler(WSGIRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
             pass
 
-    server = make_server("127.0.0.1", 0, validator(app), handler_class=Quiet)
-    with running(lambda: server.serve_forever(0.01), server.shutdown, server.server_close):
+    server = make_server("127.0.0.1", 0, validator(app), handler_class=SilentHandler)
+    with running_in_thread(
+        lambda: server.serve_forever(0.01), server.shutdown, server.server_close
+    ):
         yield f"http://127.0.0.1:{server.server_port}"
 
 
 @contextmanager
-def running(
+def running_in_thread(
     serve: Callable[[], None], stop: Callable[[], None], close: Callable[[], None]
 ) -> Generator[None]:
     thread = threading.Thread(target=serve)

@@ -1,1 +1,1 @@
-"""From a raw HTTP request to a verified, typed delivery, as pure code."""
+"""Verifying, parsing and routing of incoming deliveries, without I/O."""

@@ -1,4 +1,4 @@
-"""From a raw request to a verified, typed delivery."""
+"""The `Delivery` model: verifies and parses a raw HTTP request."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from webhooks_sdk._receiving.signing import (
     EVENT_HEADER,
     SIGNATURE_HEADER,
     Secrets,
-    read_keys,
+    parse_secrets,
     verify_signature,
 )
 from webhooks_sdk.errors import (
@@ -28,45 +28,45 @@ from webhooks_sdk.errors import (
 
 DEFAULT_MAX_BODY_BYTES = 5 * 1024 * 1024
 
-_is_event = re.compile("[!-~]+").fullmatch
+_is_event_name = re.compile("[!-~]+").fullmatch
 
-_OURS = (EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER)
-_NAMES = {name.lower(): name for name in _OURS}
-# As a WSGI environ or Django's META has them, and only so: a header of a request can have any name.
-_ENVIRON_NAMES = {f"HTTP_{name.upper().replace('-', '_')}": name for name in _OURS}
+_HEADER_NAMES = (EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER)
+_BY_LOWER_CASE_NAME = {name.lower(): name for name in _HEADER_NAMES}
+# WSGI environ and Django's META. Case-sensitive: a request may have a header named like this.
+_BY_ENVIRON_NAME = {f"HTTP_{name.upper().replace('-', '_')}": name for name in _HEADER_NAMES}
 
 
 @runtime_checkable
-class HasItems(Protocol):
-    """A mapping, or what is like one."""
+class SupportsItems(Protocol):
+    """An object with an `items` method, such as a mapping."""
 
     def items(self) -> Iterable[tuple[str | bytes, object]]:
-        """Return names and values."""
+        """Return pairs of names and values."""
         ...
 
 
-HeadersLike: TypeAlias = HasItems | Iterable[tuple[str | bytes, str | bytes]]
+HeadersLike: TypeAlias = SupportsItems | Iterable[tuple[str | bytes, str | bytes]]
 
 
 @frozen(kw_only=True)
 class Delivery(HasEvent):
-    """One event as it was delivered to a subscriber. `repr` leaves out the payload.
+    """An event as delivered to a subscriber. `repr` omits the payload.
 
-    The signature covers the body alone, and has no date: `event` and `delivery_id` are as
-    trustworthy as the connection, and who has seen a delivery once can send its body again.
+    The signature covers the body only, and has no timestamp: `event` and `delivery_id` are only as
+    trustworthy as the connection, and a captured delivery can be sent again.
 
-    `delivery_id` is no idempotency key: it differs from attempt to attempt, also of one event. The
-    same event can arrive more than once, in any order, and no header says which event it is. Use
-    what your payloads themselves say: the ids of the things they are about, together with the name
-    of the event that your handler is for. `docs/receiving.md` weighs this against other keys.
+    `delivery_id` is not an idempotency key: each attempt to deliver an event has a new one. The
+    same event can arrive more than once, in any order, and no header identifies it. Use the ids in
+    the payload together with the name of the event that the handler is registered for.
+    `docs/receiving.md` compares this with other keys.
 
     Attributes:
         delivery_id: This delivery attempt: the `delivery_id` of a `WebhookEvent`.
-        event: What happened, as `subject:action`, such as `"application_form:quoted"`, or only as
-            `subject`.
-        payload: The body: parsed JSON, of which the documentation says little. It holds personal
+        event: The event's name, `subject:action`, such as `"application_form:quoted"`, or
+            `subject` alone.
+        payload: The parsed JSON body, whose fields are largely undocumented. It holds personal
             data. Not part of the hash.
-        signature_verified: Whether the delivery was signed, and its signature was checked.
+        signature_verified: Whether the delivery was signed and its signature verified.
     """
 
     delivery_id: UUID
@@ -84,69 +84,72 @@ class Delivery(HasEvent):
         allow_unsigned: bool = False,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> Self:
-        """Verify a request, then parse it.
+        """Verify a request and parse it.
 
         Args:
             headers: The request's headers, names in any case: a mapping (a `dict`, the headers of
                 httpx, Starlette, Django or Flask, a WSGI environ, Django's `META`), or pairs of
-                names and values, as text or bytes (those of an ASGI scope).
-            body: The raw body, byte for byte as it was received.
-            secret: The subscription's secret; several while one is being replaced; None if the
-                subscription has no secret.
-            allow_unsigned: Take deliveries without a signature although there is a secret: for the
-                moment when a live subscription is given one. A signature that is there must hold,
-                and anybody can leave it out.
-            max_body_bytes: How large the body may be.
+                names and values, as text or bytes (as in an ASGI scope).
+            body: The raw body, byte for byte as received.
+            secret: The subscription's secret; several during a rotation; None if the subscription
+                has no secret.
+            allow_unsigned: Accept deliveries without a signature although there is a secret, while
+                a secret is being added to a live subscription. A signature that is present must
+                still be valid, but anyone can omit it.
+            max_body_bytes: Maximum size of the body in bytes.
 
         Raises:
-            SignatureVerificationError: The signature is missing or wrong, or there is one and no
-                secret to check it with.
+            SignatureVerificationError: The signature is missing or wrong, or the request is signed
+                and `secret` is None.
             DeliveryTooLargeError: The body is larger than `max_body_bytes`.
-            DeliveryError: Anything else is wrong with the request: a header is missing, malformed
-                or repeated, or the body is no JSON object.
-            ConfigurationError: There is no secret in `secret`, or one that is empty or no UTF-8
-                text.
+            DeliveryError: The request is invalid in another way: a header is missing, malformed or
+                repeated, or the body is not a JSON object.
+            ConfigurationError: `secret` holds no secret, an empty one, or one that cannot be
+                encoded as UTF-8.
             TypeError: `body` is not bytes.
         """
         if not isinstance(cast("object", body), bytes | bytearray):
-            raise TypeError(f"body must be the raw bytes, not {type(body).__name__}.")
-        check_size(len(body), max_body_bytes)
-        found = _read_headers(headers)
-        verified = _verify(body, found.get(SIGNATURE_HEADER), secret, allow_unsigned=allow_unsigned)
+            raise TypeError(f"body must be the raw bytes, got {type(body).__name__}.")
+        check_body_size(len(body), max_body_bytes)
+        delivery_headers = _select_headers(headers)
+        verified = _verify(
+            body, delivery_headers.get(SIGNATURE_HEADER), secret, allow_unsigned=allow_unsigned
+        )
         return cls(
-            delivery_id=_read_delivery_id(found),
-            event=_read_event(found),
-            payload=_read_payload(body),
+            delivery_id=_parse_delivery_id(delivery_headers),
+            event=_parse_event(delivery_headers),
+            payload=_parse_payload(body),
             signature_verified=verified,
         )
 
 
-def check_size(size: int, limit: int) -> None:
-    """Refuse a body that is larger than the limit.
+def check_body_size(size: int, limit: int) -> None:
+    """Raise an error if a body is larger than the limit, both in bytes.
 
     Raises:
-        DeliveryTooLargeError: It is.
+        DeliveryTooLargeError: The body is too large.
     """
     if size > limit:
         raise DeliveryTooLargeError(f"The body is larger than max_body_bytes ({limit:,} bytes).")
 
 
-def _read_headers(headers: HeadersLike) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, HasItems) else headers
-    found: dict[str, str] = {}
+def _select_headers(headers: HeadersLike) -> dict[str, str]:
+    """Return the values of the delivery headers by their canonical names."""
+    pairs = headers.items() if isinstance(headers, SupportsItems) else headers
+    selected: dict[str, str] = {}
     for raw_name, raw_value in pairs:
-        as_given = raw_name.decode("latin-1") if isinstance(raw_name, bytes) else raw_name
-        name = _ENVIRON_NAMES.get(as_given) or _NAMES.get(as_given.lower())
+        text_name = raw_name.decode("latin-1") if isinstance(raw_name, bytes) else raw_name
+        name = _BY_ENVIRON_NAME.get(text_name) or _BY_LOWER_CASE_NAME.get(text_name.lower())
         if name is None or raw_value is None:
             continue
         value = raw_value.decode("latin-1") if isinstance(raw_value, bytes) else raw_value
         if not isinstance(value, str):
-            raise DeliveryError(f"The {name} header is no text.")
-        # Many mappings join the values of a repeated header; none of these three has a comma.
-        if name in found or "," in value:
-            raise DeliveryError(f"The {name} header came more than once.")
-        found[name] = value
-    return found
+            raise DeliveryError(f"The {name} header must be text or bytes.")
+        # Many mappings join repeated headers with a comma, which no valid value contains.
+        if name in selected or "," in value:
+            raise DeliveryError(f"The {name} header is repeated.")
+        selected[name] = value
+    return selected
 
 
 def _verify(
@@ -155,43 +158,43 @@ def _verify(
     if secret is None:
         if signature is not None:
             raise SignatureVerificationError(
-                "The delivery is signed, and secret=None: give the subscription's secret."
+                "The delivery is signed, but secret=None: pass the subscription's secret."
             )
         return False
-    keys = read_keys(secret)
+    keys = parse_secrets(secret)
     if signature is None and allow_unsigned:
         return False
     verify_signature(body, signature, keys)
     return True
 
 
-def _read_event(found: dict[str, str]) -> str:
-    event = _required(found, EVENT_HEADER)
-    if not _is_event(event):
-        raise DeliveryError(f"The {EVENT_HEADER} header is no name of an event.")
+def _parse_event(headers: dict[str, str]) -> str:
+    event = _required(headers, EVENT_HEADER)
+    if not _is_event_name(event):
+        raise DeliveryError(f"The {EVENT_HEADER} header is not a valid event name.")
     return event
 
 
-def _read_delivery_id(found: dict[str, str]) -> UUID:
-    text = _required(found, DELIVERY_HEADER)
-    # Raised outside of the except block: what it caught quotes the header.
+def _parse_delivery_id(headers: dict[str, str]) -> UUID:
+    text = _required(headers, DELIVERY_HEADER)
+    # Raise outside the except block, so that the context does not quote the header.
     with suppress(InvalidArgumentError):
         return parse_id(text, DELIVERY_HEADER)
-    raise DeliveryError(f"The {DELIVERY_HEADER} header is no UUID.")
+    raise DeliveryError(f"The {DELIVERY_HEADER} header is not a UUID.")
 
 
-def _required(found: dict[str, str], name: str) -> str:
+def _required(headers: dict[str, str], name: str) -> str:
     try:
-        return found[name]
+        return headers[name]
     except KeyError:
-        raise DeliveryError(f"The request has no {name} header: it is no delivery.") from None
+        raise DeliveryError(f"The request has no {name} header, so it is not a delivery.") from None
 
 
-def _read_payload(body: bytes) -> JSONObject:
+def _parse_payload(body: bytes) -> JSONObject:
     try:
         payload = parse_json(body)
     except DecodeError as error:
-        raise DeliveryError(f"The body cannot be read: {error}.") from None
+        raise DeliveryError(f"The body cannot be decoded: {error}.") from None
     if not isinstance(payload, dict):
-        raise DeliveryError("The body is JSON, but no object.")
+        raise DeliveryError("The body is not a JSON object.")
     return cast("JSONObject", payload)

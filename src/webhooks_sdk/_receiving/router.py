@@ -1,4 +1,4 @@
-"""Which handler a delivery is for."""
+"""Routing of deliveries to handlers."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from webhooks_sdk._receiving.delivery import Delivery
 from webhooks_sdk.errors import ConfigurationError
 
 DeliveryHandler: TypeAlias = Callable[[Delivery], object]
-H = TypeVar("H", bound=DeliveryHandler)
+HandlerT = TypeVar("HandlerT", bound=DeliveryHandler)
 
-_EVERYTHING = "*"
-_is_key = re.compile(r"[^\s,:*]+(?::[^\s,:*]+)?|\*").fullmatch
+_WILDCARD = "*"
+_is_pattern = re.compile(r"[^\s,:*]+(?::[^\s,:*]+)?|\*").fullmatch
 
 
 class DeliveryRouter:
-    """Handlers for deliveries, by event: for a `DeliveryApp`, or for a view of your own.
+    """Routes deliveries to handlers by event, in a `DeliveryApp` or your own view.
 
-    Exactly one handler runs for a delivery, the most specific: that for its `subject:action`, else
-    that for its `subject`, else that for `*`.
+    Exactly one handler runs for each delivery, the most specific: the one for its
+    `subject:action`, then for its `subject`, then for `*`.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[str, DeliveryHandler] = {}
 
-    def on(self, event: str) -> Callable[[H], H]:
-        """Register the decorated function, sync or async, for an event.
+    def on(self, event: str) -> Callable[[HandlerT], HandlerT]:
+        """Register the decorated function, sync or async, as the handler for an event.
 
-        It is called with the `Delivery`; what it returns is not looked at. Decorate it several
-        times to have it handle several events.
+        The function is called with the `Delivery`; its return value is ignored. Stack decorators
+        to handle several events.
 
         Args:
-            event: A `subject:action`, a `subject` (all its actions), or `*` (whatever nobody else
-                handles).
+            event: A `subject:action`, a `subject` (for all its actions), or `*` (for every event
+                without another handler).
 
         Raises:
-            ConfigurationError: `event` is none of these, or has a handler already; or what is
-                decorated is no function, or a generator.
+            ConfigurationError: `event` is invalid or already has a handler, or the decorated
+                object is not callable or is a generator function.
         """
-        if not isinstance(cast("object", event), str) or not _is_key(event):
+        if not isinstance(cast("object", event), str) or not _is_pattern(event):
             raise ConfigurationError(
-                f"A handler is for a subject, a subject:action, or *, not for {event!r}."
+                f"event must be a subject, a subject:action, or *, got {event!r}."
             )
 
-        def register(handler: H) -> H:
+        def register(handler: HandlerT) -> HandlerT:
             is_callable = callable(cast("object", handler))
             if not is_callable or isgeneratorfunction(handler) or isasyncgenfunction(handler):
                 raise ConfigurationError(
-                    f"The handler for {event!r} must be a function, and must not yield: calling a"
-                    " generator runs nothing of it."
+                    f"The handler for {event!r} must be a function and must not yield: calling a"
+                    " generator function does not run it."
                 )
             if event in self._handlers:
-                raise ConfigurationError(f"There is a handler for {event!r} already.")
+                raise ConfigurationError(f"{event!r} already has a handler.")
             self._handlers[event] = handler
             return handler
 
         return register
 
     def handler_for(self, event: str) -> DeliveryHandler | None:
-        """Return the handler for deliveries of an event, None if nobody handles it.
+        """Return the most specific handler for an event, or None.
 
-        To run it, use `dispatch` of `webhooks_sdk.wsgi` or `webhooks_sdk.asgi`, which know sync
-        handlers from async ones.
+        Run it with `dispatch` from `webhooks_sdk.asgi` or `webhooks_sdk.wsgi`, which handle both
+        sync and async handlers.
         """
-        for key in (event, event.partition(":")[0], _EVERYTHING):
-            if key in self._handlers:
-                return self._handlers[key]
+        for pattern in (event, event.partition(":")[0], _WILDCARD):
+            if pattern in self._handlers:
+                return self._handlers[pattern]
         return None

@@ -1,4 +1,4 @@
-"""What a delivery carries beside its body: the names of its headers, and its signature."""
+"""Delivery headers and signatures."""
 
 from __future__ import annotations
 
@@ -15,82 +15,84 @@ SIGNATURE_HEADER = "X-Signature"
 
 Secrets: TypeAlias = str | bytes | Iterable[str | bytes]
 
-_is_well_formed = re.compile("[0-9a-f]{64}").fullmatch
+_is_hex_digest = re.compile("[0-9a-f]{64}").fullmatch
 
 
 def sign(body: bytes, secret: str | bytes) -> str:
     """Return the signature of a delivery: HMAC-SHA256 in lower-case hexadecimal.
 
-    With it, tests of a subscriber can make valid deliveries.
+    Use it to build valid deliveries in the tests of a subscriber.
 
     Args:
-        body: The raw body, as it is sent or was received.
-        secret: The subscription's secret, the key; a string stands for its UTF-8 bytes.
+        body: The raw body, as sent or received.
+        secret: The subscription's secret, which is the key; text is encoded as UTF-8.
 
     Raises:
-        ConfigurationError: The secret is empty, or no text that UTF-8 can express.
+        ConfigurationError: The secret is empty, or cannot be encoded as UTF-8.
     """
-    return hmac.digest(_key(secret), body, "sha256").hex()
+    return hmac.digest(_parse_secret(secret), body, "sha256").hex()
 
 
 def verify_signature(body: bytes, signature: str | None, secret: Secrets) -> None:
-    """Check the signature of a delivery, in constant time.
+    """Verify the signature of a delivery in constant time.
 
     Args:
-        body: The raw body, byte for byte as it was received.
-        signature: The value of the signature's header, None if there was none.
-        secret: The subscription's secret; or several, any of which may have made the signature:
-            the new and the old one, while a secret is being replaced.
+        body: The raw body, byte for byte as received.
+        signature: The value of the signature header; None if the header is missing.
+        secret: The subscription's secret; during a rotation several, such as the old and the new
+            one, of which any may match.
 
     Raises:
         SignatureVerificationError: The signature is missing, is not 64 lower-case hexadecimal
-            digits, or was made with none of the secrets or for another body.
-        ConfigurationError: There is no secret, or one that is empty or no UTF-8 text.
+            digits, or does not match the body with any of the secrets.
+        ConfigurationError: `secret` holds no secret, an empty one, or one that cannot be encoded
+            as UTF-8.
     """
-    keys = read_keys(secret)
+    keys = parse_secrets(secret)
     if signature is None:
         raise SignatureVerificationError(f"The delivery has no {SIGNATURE_HEADER} header.")
-    # Who has no type checker may pass anything.
-    if not isinstance(cast("object", signature), str) or not _is_well_formed(signature):
+    # Callers without a type checker may pass anything.
+    if not isinstance(cast("object", signature), str) or not _is_hex_digest(signature):
         raise SignatureVerificationError(
             f"The {SIGNATURE_HEADER} header is not 64 lower-case hexadecimal digits."
         )
-    # A list, not a generator: which secret matched must not show in how long it took.
+    # A list, not a generator: the time taken must not reveal which secret matched.
     if not any([hmac.compare_digest(sign(body, key), signature) for key in keys]):  # noqa: C419
         raise SignatureVerificationError(
-            f"The {SIGNATURE_HEADER} header was not made for this body with"
+            f"The {SIGNATURE_HEADER} header does not match the body with"
             f" {'the secret' if len(keys) == 1 else 'any of the secrets'}."
         )
 
 
-def read_keys(secret: Secrets) -> tuple[bytes, ...]:
-    """Return the keys that one or several secrets stand for.
+def parse_secrets(secret: Secrets) -> tuple[bytes, ...]:
+    """Return one or several secrets as HMAC keys.
 
     Raises:
-        ConfigurationError: There is none, or one that is empty, no UTF-8 text, or no text at all.
+        ConfigurationError: There is no secret, or one is empty, not text or bytes, or cannot be
+            encoded as UTF-8.
     """
-    # Who has no type checker may pass anything, and the keys of a mapping are no secrets.
-    given = cast("object", secret)
-    if isinstance(given, str | bytes):
-        given = (given,)
-    if isinstance(given, Mapping | bytearray | memoryview) or not isinstance(given, Iterable):
+    # Callers without a type checker may pass anything; the keys of a mapping are not secrets.
+    secrets = cast("object", secret)
+    if isinstance(secrets, str | bytes):
+        secrets = (secrets,)
+    if isinstance(secrets, Mapping | bytearray | memoryview) or not isinstance(secrets, Iterable):
         raise ConfigurationError(
-            f"secret must be a string, bytes, or several of them, not {type(secret).__name__}."
+            f"secret must be text, bytes, or an iterable of them, got {type(secret).__name__}."
         )
-    keys = tuple(map(_key, cast("Iterable[str | bytes]", given)))
+    keys = tuple(map(_parse_secret, cast("Iterable[str | bytes]", secrets)))
     if not keys:
-        raise ConfigurationError("There is no secret in secret: give at least one.")
+        raise ConfigurationError("secret is empty: pass at least one secret.")
     return keys
 
 
-def _key(secret: str | bytes) -> bytes:
+def _parse_secret(secret: str | bytes) -> bytes:
     if not isinstance(cast("object", secret), str | bytes):
-        raise ConfigurationError(f"A secret must be str or bytes, not {type(secret).__name__}.")
+        raise ConfigurationError(f"A secret must be str or bytes, got {type(secret).__name__}.")
     try:
         key = secret.encode() if isinstance(secret, str) else secret
     except UnicodeEncodeError:
-        # Raised below: that error has the secret in it, and would be the context of this one.
+        # Raise below instead: this error contains the secret, and would become the context.
         key = b""
     if not key:
-        raise ConfigurationError("A secret must not be empty, and as text must be valid Unicode.")
+        raise ConfigurationError("A secret is empty, or cannot be encoded as UTF-8.")
     return key

@@ -295,7 +295,7 @@ def test_a_delivery_can_be_verified() -> None:
             with pytest.raises(SignatureVerificationError):
                 received.verified_with(wrong)
         httpx.post(subscriber.url, json={})
-        with pytest.raises(DeliveryError, match="it is no delivery"):
+        with pytest.raises(DeliveryError, match="it is not a delivery"):
             subscriber.deliveries[-1].verified_with(None)
 
 

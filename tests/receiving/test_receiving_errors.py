@@ -1,4 +1,4 @@
-"""What goes wrong in the code around: wrong settings, wrong bodies, handlers that are none."""
+"""Mistakes in the calling code: invalid settings, bodies, headers and handlers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import httpx
 import pytest
 from support.receiving_helpers import (
     BODY,
+    DELIVERY_ID,
     EVENT,
-    ID,
     PRIVATE,
     SECRET,
     delivery_headers,
-    environ_of,
-    serving_asgi,
-    serving_wsgi,
+    serve_asgi,
+    serve_wsgi,
+    to_environ,
 )
 
 from webhooks_sdk import (
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
-def a_delivery() -> Delivery:
-    return Delivery(delivery_id=UUID(ID), event=EVENT, payload={}, signature_verified=True)
+def make_delivery() -> Delivery:
+    return Delivery(delivery_id=UUID(DELIVERY_ID), event=EVENT, payload={}, signature_verified=True)
 
 
-# Views of one's own
+# dispatch
 
 
 def test_dispatch_runs_sync_and_async_handlers_and_only_the_most_specific() -> None:
@@ -58,16 +58,16 @@ def test_dispatch_runs_sync_and_async_handlers_and_only_the_most_specific() -> N
         await anyio.lowlevel.checkpoint()
         ran.append("most specific")
 
-    wsgi.dispatch(router, a_delivery())
+    wsgi.dispatch(router, make_delivery())
     assert ran == ["most specific"]
-    anyio.run(asgi.dispatch, router, a_delivery())
+    anyio.run(asgi.dispatch, router, make_delivery())
     assert ran == ["most specific"] * 2
     del less_specific, most_specific
 
 
-def test_dispatch_does_nothing_where_nobody_handles_the_event() -> None:
-    wsgi.dispatch(DeliveryRouter(), a_delivery())
-    anyio.run(asgi.dispatch, DeliveryRouter(), a_delivery())
+def test_dispatch_does_nothing_for_an_event_without_a_handler() -> None:
+    wsgi.dispatch(DeliveryRouter(), make_delivery())
+    anyio.run(asgi.dispatch, DeliveryRouter(), make_delivery())
     assert DeliveryRouter().handler_for(EVENT) is None
 
 
@@ -79,11 +79,11 @@ def test_dispatch_raises_what_the_handler_raises() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        wsgi.dispatch(router, a_delivery())
+        wsgi.dispatch(router, make_delivery())
     del handler
 
 
-# Handlers that are none
+# Invalid handlers
 
 
 def yielding(_: Delivery) -> Iterator[None]:
@@ -95,18 +95,18 @@ async def yielding_async(_: Delivery) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("handler", [yielding, yielding_async, 5, None])
-def test_what_would_run_nothing_is_refused(handler: Any) -> None:
+def test_an_invalid_handler_is_rejected(handler: Any) -> None:
     with pytest.raises(ConfigurationError, match="must not yield"):
         DeliveryRouter().on("*")(handler)
 
 
-def test_a_decorator_without_its_event_is_refused() -> None:
+def test_a_decorator_without_an_event_is_rejected() -> None:
     on: Any = DeliveryRouter().on
     with pytest.raises(ConfigurationError, match="subject"):
         on(yielding)
 
 
-# Secrets that are none
+# Invalid secrets and limits
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_decorator_without_its_event_is_refused() -> None:
     [{"new": SECRET}, [1], [[SECRET]], bytearray(b"abc"), memoryview(b"abc"), [None], 5, [b""]],
 )
 @pytest.mark.parametrize("app", [asgi.DeliveryApp, wsgi.DeliveryApp])
-def test_what_is_no_secret_is_refused_when_the_app_is_made(app: Any, secret: Any) -> None:
+def test_an_invalid_secret_is_rejected_when_the_app_is_created(app: Any, secret: Any) -> None:
     with pytest.raises(ConfigurationError, match="secret"):
         app(DeliveryRouter(), secret=secret)
     with pytest.raises(ConfigurationError, match="secret"):
@@ -122,7 +122,7 @@ def test_what_is_no_secret_is_refused_when_the_app_is_made(app: Any, secret: Any
 
 
 @pytest.mark.parametrize("limit", [0, -1, True])
-def test_a_limit_that_lets_nothing_in_is_refused(limit: int) -> None:
+def test_an_invalid_limit_is_rejected(limit: int) -> None:
     with pytest.raises(ConfigurationError, match="max_body_bytes"):
         asgi.DeliveryApp(DeliveryRouter(), secret=SECRET, max_body_bytes=limit)
 
@@ -130,32 +130,32 @@ def test_a_limit_that_lets_nothing_in_is_refused(limit: int) -> None:
 # Headers and bodies
 
 
-def test_a_header_that_is_none_is_absent() -> None:
+def test_a_header_value_of_none_is_a_missing_header() -> None:
     headers: dict[str, Any] = {**delivery_headers(), "X-Signature": None}
-    taken = Delivery.from_http(headers, BODY, secret=SECRET, allow_unsigned=True)
-    assert not taken.signature_verified
+    delivery = Delivery.from_http(headers, BODY, secret=SECRET, allow_unsigned=True)
+    assert not delivery.signature_verified
     with pytest.raises(DeliveryError, match="no X-Emperor-Event"):
         Delivery.from_http({**headers, "X-Emperor-Event": None}, BODY, secret=None)
 
 
 @pytest.mark.parametrize("value", [0, ["carrier"], object()])
-def test_a_header_that_is_no_text_is_refused(value: object) -> None:
+def test_a_header_that_is_not_text_is_rejected(value: object) -> None:
     headers: dict[str, Any] = {**delivery_headers(), "X-Emperor-Event": value}
-    with pytest.raises(DeliveryError, match="is no text"):
+    with pytest.raises(DeliveryError, match="must be text or bytes"):
         Delivery.from_http(headers, BODY, secret=SECRET)
 
 
-def test_a_header_that_is_called_like_one_of_an_environ_is_another() -> None:
+def test_a_header_named_like_an_environ_key_is_ignored() -> None:
     headers = delivery_headers()
     event = headers.pop("X-Emperor-Event")
     with pytest.raises(DeliveryError, match="no X-Emperor-Event"):
         Delivery.from_http({**headers, "http_x_emperor_event": event}, BODY, secret=SECRET)
-    environ = environ_of(delivery_headers())
+    environ = to_environ(delivery_headers())
     assert Delivery.from_http(environ, BODY, secret=SECRET).event == event
 
 
 @pytest.mark.parametrize("body", ["{}", memoryview(b"{}"), {"a": 1}, None])
-def test_a_body_that_is_not_raw_bytes_says_so(body: Any) -> None:
+def test_a_body_that_is_not_bytes_is_a_type_error(body: Any) -> None:
     with pytest.raises(TypeError, match="raw bytes"):
         Delivery.from_http(delivery_headers(), body, secret=None)
 
@@ -169,7 +169,7 @@ def test_a_body_that_is_not_raw_bytes_says_so(body: Any) -> None:
         ({"X-Emperor-Delivery": PRIVATE}, b"{}"),
     ],
 )
-def test_no_error_holds_a_part_of_the_request(headers: dict[str, str], body: bytes) -> None:
+def test_no_error_quotes_the_request(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(DeliveryError) as caught:
         Delivery.from_http(delivery_headers(body) | headers, body, secret=SECRET)
     link: BaseException | None = caught.value
@@ -179,10 +179,10 @@ def test_no_error_holds_a_part_of_the_request(headers: dict[str, str], body: byt
         link = link.__cause__ or link.__context__
 
 
-# Handlers that fail in their own ways
+# Failing handlers
 
 
-def test_what_led_to_a_failure_is_logged_by_type_and_place(
+def test_the_causes_of_a_failure_are_logged_by_type_and_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     router = DeliveryRouter()
@@ -195,9 +195,9 @@ def test_what_led_to_a_failure_is_logged_by_type_and_place(
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.to_thread(deep))
 
-    with serving_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
-        answer = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
-    assert answer.status_code == 500
+    with serve_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
+        response = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
+    assert response.status_code == 500
     assert "LookupError" in caplog.text
     assert "in deep" in caplog.text
     assert PRIVATE not in caplog.text
@@ -215,30 +215,30 @@ def test_a_cancelled_task_of_a_handler_is_a_failure_under_wsgi(
         task.cancel(PRIVATE)
         await task
 
-    with serving_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
-        answer = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
-    assert answer.status_code == 500
+    with serve_wsgi(wsgi.DeliveryApp(router, secret=SECRET)) as url:
+        response = httpx.post(url, content=BODY, headers=delivery_headers(), trust_env=False)
+    assert response.status_code == 500
     assert PRIVATE not in caplog.text
     del handler
 
 
-def test_another_method_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_method_is_logged_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.DEBUG, "webhooks_sdk"),
-        serving_asgi(asgi.DeliveryApp(DeliveryRouter(), secret=SECRET)) as url,
+        serve_asgi(asgi.DeliveryApp(DeliveryRouter(), secret=SECRET)) as url,
     ):
         assert httpx.get(url, trust_env=False).status_code == 405
     levels = {record.levelname for record in caplog.records if record.name == "webhooks_sdk"}
     assert levels == {"DEBUG"}
 
 
-def test_an_answer_to_head_has_no_body() -> None:
-    started: list[str] = []
+def test_a_response_to_head_has_no_body() -> None:
+    statuses: list[str] = []
     app = wsgi.DeliveryApp(DeliveryRouter(), secret=SECRET)
-    environ = environ_of({}) | {"REQUEST_METHOD": "HEAD"}
+    environ = to_environ({}) | {"REQUEST_METHOD": "HEAD"}
 
     def start(status: str, *_: object) -> Any:
-        started.append(status)
+        statuses.append(status)
 
     assert b"".join(app(environ, start)) == b""
-    assert started == ["405 Method Not Allowed"]
+    assert statuses == ["405 Method Not Allowed"]

@@ -1,4 +1,4 @@
-"""The calls that are compared: all POST to the same server, without a body, and read its answer."""
+"""The calls compared: each sends a POST without a body to the same server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.report import BASELINE, SDK
 from webhooks_sdk import AsyncClient, Client
 
 if TYPE_CHECKING:
-    from benchmarks.rounds import Contender
+    from benchmarks.rounds import Benchmark
 
 Call: TypeAlias = Callable[[], object]
 AsyncCall: TypeAlias = Callable[[], Awaitable[object]]
 
-TOKEN = "an-access-token"  # noqa: S105 - the server takes any
+TOKEN = "an-access-token"  # noqa: S105 - the server accepts any
 PATH = f"/hooks/{HOOK_ID}/requests/{REQUEST_ID}/redeliver"
-RIVALS = ("svix", "openai")
+OTHER_SDKS = ("svix", "openai")
 
 
 def importable(name: str) -> bool:
@@ -36,68 +36,68 @@ def importable(name: str) -> bool:
 
 
 @contextmanager
-def sync_contenders(
-    base_url: str, rivals: Sequence[str], calls: int
-) -> Generator[Mapping[str, Contender]]:
-    with httpx.Client() as plain, Client(TOKEN, base_url=base_url) as client:
-        contenders: dict[str, Call] = {
-            BASELINE: lambda: post_by_hand(plain, base_url),
+def sync_benchmarks(
+    base_url: str, other_sdks: Sequence[str], calls: int
+) -> Generator[Mapping[str, Benchmark]]:
+    with httpx.Client() as httpx_client, Client(TOKEN, base_url=base_url) as client:
+        named_calls: dict[str, Call] = {
+            BASELINE: lambda: post_with_httpx(httpx_client, base_url),
             SDK: lambda: client.hooks.redeliver(HOOK_ID, REQUEST_ID),
-            **{name: RIVAL_CALLS[name](base_url) for name in rivals},
+            **{name: OTHER_SDK_CALLS[name](base_url) for name in other_sdks},
         }
-        yield {name: partial(batch, call, calls) for name, call in contenders.items()}
+        yield {name: partial(time_batch, call, calls) for name, call in named_calls.items()}
 
 
 @contextmanager
-def async_contenders(
-    base_url: str, rivals: Sequence[str], calls: int
-) -> Generator[Mapping[str, Contender]]:
+def async_benchmarks(
+    base_url: str, other_sdks: Sequence[str], calls: int
+) -> Generator[Mapping[str, Benchmark]]:
     with asyncio.Runner() as runner:
-        plain, client = httpx.AsyncClient(), AsyncClient(TOKEN, base_url=base_url)
-        contenders: dict[str, AsyncCall] = {
-            BASELINE: lambda: post_by_hand_async(plain, base_url),
+        httpx_client, client = httpx.AsyncClient(), AsyncClient(TOKEN, base_url=base_url)
+        named_calls: dict[str, AsyncCall] = {
+            BASELINE: lambda: post_with_httpx_async(httpx_client, base_url),
             SDK: lambda: client.hooks.redeliver(HOOK_ID, REQUEST_ID),
-            **{name: ASYNC_RIVAL_CALLS[name](base_url) for name in rivals},
+            **{name: ASYNC_OTHER_SDK_CALLS[name](base_url) for name in other_sdks},
         }
         try:
             yield {
                 name: partial(run_async_batch, runner, call, calls)
-                for name, call in contenders.items()
+                for name, call in named_calls.items()
             }
         finally:
-            runner.run(plain.aclose())
+            runner.run(httpx_client.aclose())
             runner.run(client.aclose())
 
 
-def batch(call: Call, calls: int) -> float:
-    began = time.process_time()
+def time_batch(call: Call, calls: int) -> float:
+    started = time.process_time()
     for _ in range(calls):
         call()
-    return (time.process_time() - began) / calls
+    return (time.process_time() - started) / calls
 
 
 def run_async_batch(runner: asyncio.Runner, call: AsyncCall, calls: int) -> float:
-    return runner.run(async_batch(call, calls))
+    return runner.run(time_async_batch(call, calls))
 
 
-async def async_batch(call: AsyncCall, calls: int) -> float:
-    began = time.process_time()
+async def time_async_batch(call: AsyncCall, calls: int) -> float:
+    started = time.process_time()
     for _ in range(calls):
         await call()
-    return (time.process_time() - began) / calls
+    return (time.process_time() - started) / calls
 
 
-def post_by_hand(client: httpx.Client, base_url: str) -> object:
-    """Do what an application does that has no SDK."""
+def post_with_httpx(client: httpx.Client, base_url: str) -> object:
+    """Make the call without an SDK."""
     return client.post(f"{base_url}{PATH}", headers={"Authorization": f"Bearer {TOKEN}"}).json()
 
 
-async def post_by_hand_async(client: httpx.AsyncClient, base_url: str) -> object:
+async def post_with_httpx_async(client: httpx.AsyncClient, base_url: str) -> object:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     return (await client.post(f"{base_url}{PATH}", headers=headers)).json()
 
 
-# The rivals are imported by name: the benchmarks run, and type-check, where they are not installed.
+# Imported by name, so that the benchmarks run and type-check without the other SDKs.
 
 
 def svix_call(base_url: str) -> Call:
@@ -122,8 +122,8 @@ def openai_async_call(base_url: str) -> AsyncCall:
     return lambda: client.post(PATH, cast_to=object)
 
 
-RIVAL_CALLS: Mapping[str, Callable[[str], Call]] = {"svix": svix_call, "openai": openai_call}
-ASYNC_RIVAL_CALLS: Mapping[str, Callable[[str], AsyncCall]] = {
+OTHER_SDK_CALLS: Mapping[str, Callable[[str], Call]] = {"svix": svix_call, "openai": openai_call}
+ASYNC_OTHER_SDK_CALLS: Mapping[str, Callable[[str], AsyncCall]] = {
     "svix": svix_async_call,
     "openai": openai_async_call,
 }
