@@ -172,7 +172,7 @@ def test_importing_the_package_loads_what_one_call_needs() -> None:
     )
     loaded = set(done.stdout.split())
     assert PACKAGE in loaded
-    unneeded = ("replay", "sandbox", "asgi", "wsgi", "_receiving.responder", "_transport.retrying")
+    unneeded = ("replay", "sandbox", "asgi", "wsgi", "_receiving.app", "_transport.retrying")
     prefixes = tuple(f"{PACKAGE}.{name}" for name in unneeded)
     assert {name for name in loaded if name.startswith(prefixes)} == set()
     assert loaded & {"starlette", "uvicorn", "tenacity", "cattrs", "sqlite3"} == set()

@@ -1,4 +1,4 @@
-"""The public API as a type checker sees it: checked with mypy and pyright, here and for the wheel."""
+"""The public API for type checkers: checked with mypy and pyright, here and for the wheel."""
 
 from __future__ import annotations
 
