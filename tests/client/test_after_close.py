@@ -178,7 +178,7 @@ def test_closing_ends_who_waits_for_a_connection_and_lets_who_has_one_end(
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
         waiting: Future[object] = pool.submit(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
-        wait_for_thread_in("_wait_for_place", "sync_pool.py")
+        wait_for_thread_in("_wait_for_slot", "sync_pool.py")
         client.close()
         waited = waiting.exception(30)
         go.set()

@@ -128,7 +128,7 @@ def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
 ) -> None:
     set_proxy(monkeypatch, name, url)
     client = harness.client("token", base_url="http://service.example", allow_insecure_http=True)
-    with pytest.raises(ConfigurationError, match="proxy that the environment names") as caught:
+    with pytest.raises(ConfigurationError, match="proxy named by the environment") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert "proxy.example" not in str(caught.value)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
