@@ -92,7 +92,7 @@ AMBIGUOUS = (
     Row("504", respond(504), InternalServerError),
     Row("599", respond(599), InternalServerError),
     Row("500 truncated", fs.truncated(500), InternalServerError),
-    Row("never answered", fs.never_respond(), APITimeoutError, timeout=SHORT),
+    Row("no response", fs.never_respond(), APITimeoutError, timeout=SHORT),
     Row("reset before reading", fs.reset_on_connect(), APIConnectionError, received=False),
     Row("closed before reading", fs.close_on_connect(), APIConnectionError, received=False),
     Row("read and closed", fs.close_after_request(), APIConnectionError),
@@ -218,7 +218,7 @@ def callers(harness: ClientHarness) -> Iterator[list[Caller]]:
 
 
 def attempts_of(caller: Caller, number: int) -> int:
-    # `attempts` counts those of the operation, without those of its token request.
+    # `attempts` excludes those of the token request.
     return 1 if caller.called == "token" else number
 
 

@@ -92,13 +92,13 @@ def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Reques
     Raises:
         APIConnectionError: Always.
     """
-    own = _concerns(request, error)
+    own_request = _concerns(request, error)
     raise call.connection_lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
-        transport_fault=own and isinstance(error, _TRANSPORT_FAULTS),
+        transport_fault=own_request and isinstance(error, _TRANSPORT_FAULTS),
         # A transport raises httpx's errors. Any other may come from an event hook.
-        provable=own and isinstance(error, httpx.RequestError),
+        provable=own_request and isinstance(error, httpx.RequestError),
     ) from call.clean_cause(error)
 
 

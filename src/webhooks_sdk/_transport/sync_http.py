@@ -157,8 +157,8 @@ class PerProcessHTTP:
 
 
 def _close_inherited(http: ProcessHTTP) -> None:
-    # This closes only the child's copies; the parent's sockets stay open. It runs in a thread that
-    # blocks forever if one of httpcore's locks was held at the time of the fork.
+    # This closes only the child's copies; the parent's sockets stay open. A daemon thread does it,
+    # as it blocks forever if one of httpcore's locks was held at the time of the fork.
     threading.Thread(
         target=http.close_inherited, name="webhooks-sdk-after-fork", daemon=True
     ).start()
