@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def tls_authority() -> trustme.CA:
-    """Whom every client of the tests trusts for TLS, and nobody else."""
+    """The only certificate authority that the clients of the tests trust."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
-def trusted(tls_authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file that says so."""
+def ca_file(tls_authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of that authority, as a PEM file."""
     file = tmp_path_factory.mktemp("tls") / "authority.pem"
     tls_authority.cert_pem.write_to_path(file)
     return file
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, trusted: Path) -> None:
-    """Keep proxies, certificates and credentials of the machine out of the tests."""
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, ca_file: Path) -> None:
+    """Remove the proxies, certificates and credentials of the machine from the environment."""
     for name in os.environ:
         if name.lower().endswith("_proxy") or name.startswith(("WEBHOOKS_", "SSL_CERT_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
 
 
 @pytest.fixture(params=CLIENT_KINDS)
 def harness(request: pytest.FixtureRequest) -> Iterator[ClientHarness]:
-    """`Client`, `AsyncClient` on asyncio and on trio, all used alike."""
+    """A harness for `Client`, `AsyncClient` on asyncio, and `AsyncClient` on trio."""
     name: ClientKind = request.param
     with ClientHarness(name) as harness:
         yield harness
@@ -51,32 +51,32 @@ def harness(request: pytest.FixtureRequest) -> Iterator[ClientHarness]:
 
 @pytest.fixture(params=CLIENT_KINDS)
 def replay_harness(request: pytest.FixtureRequest) -> ReplayHarness:
-    """`Replay`, `AsyncReplay` on asyncio and on trio, all used alike."""
+    """A harness for `Replay`, `AsyncReplay` on asyncio, and `AsyncReplay` on trio."""
     return ReplayHarness(request.param)
 
 
 @pytest.fixture
 def service() -> Service:
-    """A service in memory, for replays."""
+    """An in-memory service for replays."""
     return Service()
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """The API, and unless there is a `token_server` the token endpoint, ready for a script."""
+    """A scripted server for the API, and for the token endpoint unless `token_server` is used."""
     with FaultServer() as server:
         yield server
 
 
 @pytest.fixture
 def token_server() -> Iterator[FaultServer]:
-    """A token endpoint of its own."""
+    """A scripted server for the token endpoint."""
     with FaultServer() as server:
         yield server
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a skipped test is a failure: nobody would look why it was skipped."""
+    """Fail the run in CI if a test was skipped, which would go unnoticed otherwise."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

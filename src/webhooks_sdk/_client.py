@@ -23,9 +23,9 @@ from webhooks_sdk._transport.settings import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
     Options,
-    read_policy,
-    read_settings,
-    read_timeouts,
+    build_settings,
+    check_retry,
+    resolve_timeouts,
 )
 from webhooks_sdk._transport.sync_driver import SyncDriver, SyncSingleAttemptSender
 from webhooks_sdk.errors import ConfigurationError
@@ -103,8 +103,8 @@ class _BaseClient(ABC, Generic[DriverT]):
         view = type(self).__new__(type(self))
         vars(view).update(vars(self))
         view._options = Options(  # noqa: SLF001 - same class
-            self._options.timeouts if isinstance(timeout, Unset) else read_timeouts(timeout),
-            self._options.retry if isinstance(retry, Unset) else read_policy(retry),
+            self._options.timeouts if isinstance(timeout, Unset) else resolve_timeouts(timeout),
+            self._options.retry if isinstance(retry, Unset) else check_retry(retry),
         )
         view._is_view = True  # noqa: SLF001 - same class
         view._attach_hooks()  # noqa: SLF001 - same class
@@ -180,9 +180,9 @@ class Client(_BaseClient[SyncDriver]):
             raise ConfigurationError(
                 "auth is an async function: use AsyncClient, or pass a plain function."
             )
-        self._options = Options(read_timeouts(timeout), read_policy(retry))
+        self._options = Options(resolve_timeouts(timeout), check_retry(retry))
         self._driver = SyncDriver(
-            read_settings(
+            build_settings(
                 auth,
                 environment=environment,
                 base_url=base_url,
@@ -316,9 +316,9 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         transport: httpx.AsyncBaseTransport | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        self._options = Options(read_timeouts(timeout), read_policy(retry))
+        self._options = Options(resolve_timeouts(timeout), check_retry(retry))
         self._driver = AsyncDriver(
-            read_settings(
+            build_settings(
                 auth,
                 environment=environment,
                 base_url=base_url,

@@ -1,4 +1,4 @@
-"""Closing while calls are under way: what waits sends nothing more, and no connection is opened."""
+"""Closing a client while calls are in flight: waiting calls send nothing more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 from attrs import evolve
 from support import fault_server as fs
-from support.fault_server import FaultServer, answer
+from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID
 
@@ -35,19 +35,21 @@ if TYPE_CHECKING:
     from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
-STUBBORN = evolve(FAST, resend_unknown=True)
-# Long enough for a task that was started before the wait to have run.
-IN_A_SECOND = [("Retry-After", "1")]
+RESEND_UNKNOWN = evolve(FAST, resend_unknown=True)
+# Long enough for a task started before the wait to run.
+RETRY_IN_A_SECOND = [("Retry-After", "1")]
 
 
 @pytest.mark.parametrize(
-    ("fault", "unknown"), [(answer(429), False), (answer(500), True)], ids=["429", "500"]
+    ("fault", "unknown"), [(respond(429), False), (respond(500), True)], ids=["429", "500"]
 )
-def test_a_call_that_waits_sends_nothing_after_close(
+def test_a_waiting_call_sends_nothing_after_close(
     fault: fs.Behaviour, unknown: bool, server: FaultServer
 ) -> None:
     server.add(fault)
-    client = Client("token", base_url=server.url, retry=STUBBORN, on_retry=lambda _: client.close())
+    client = Client(
+        "token", base_url=server.url, retry=RESEND_UNKNOWN, on_retry=lambda _: client.close()
+    )
     with pytest.raises(APIConnectionError, match="the client was closed") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown is unknown
@@ -57,10 +59,10 @@ def test_a_call_that_waits_sends_nothing_after_close(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("status", "unknown"), [(429, False), (500, True)])
-def test_a_task_that_waits_sends_nothing_after_aclose(
+def test_a_waiting_task_sends_nothing_after_aclose(
     backend: Backend, status: int, unknown: bool, server: FaultServer
 ) -> None:
-    server.add(answer(status, headers=IN_A_SECOND))
+    server.add(respond(status, headers=RETRY_IN_A_SECOND))
 
     errors: list[APIConnectionError] = []
 
@@ -69,7 +71,7 @@ def test_a_task_that_waits_sends_nothing_after_aclose(
             client = AsyncClient(
                 "token",
                 base_url=server.url,
-                retry=STUBBORN,
+                retry=RESEND_UNKNOWN,
                 on_retry=lambda _: group.start_soon(client.aclose),
             )
             with pytest.raises(APIConnectionError, match="the client was closed") as caught:
@@ -83,7 +85,7 @@ def test_a_task_that_waits_sends_nothing_after_aclose(
     assert len(server.requests) == server.connections == 1
 
 
-def test_a_client_that_its_auth_callable_closes_sends_nothing(server: FaultServer) -> None:
+def test_a_client_closed_by_its_token_provider_sends_nothing(server: FaultServer) -> None:
     def provide() -> str:
         client.close()
         return "token"
@@ -96,7 +98,7 @@ def test_a_client_that_its_auth_callable_closes_sends_nothing(server: FaultServe
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_async_client_that_its_auth_callable_closes_sends_nothing(
+def test_an_async_client_closed_by_its_token_provider_sends_nothing(
     backend: Backend, server: FaultServer
 ) -> None:
     async def main() -> APIConnectionError:
@@ -114,8 +116,8 @@ def test_an_async_client_that_its_auth_callable_closes_sends_nothing(
     assert error.attempts == server.connections == 0
 
 
-def test_a_request_for_a_token_that_waits_sends_nothing_after_close(server: FaultServer) -> None:
-    server.add(answer(503))
+def test_a_waiting_token_request_sends_nothing_after_close(server: FaultServer) -> None:
+    server.add(respond(503))
     client = Client(
         CREDENTIALS,
         base_url=server.url,
@@ -128,7 +130,7 @@ def test_a_request_for_a_token_that_waits_sends_nothing_after_close(server: Faul
     assert len(server.requests) == server.connections == 1
 
 
-@pytest.mark.parametrize("concurrency", [1, 200], ids=["in its room", "with more room"])
+@pytest.mark.parametrize("concurrency", [1, 200], ids=["shared connections", "extra connections"])
 def test_a_replay_sends_nothing_after_close(
     concurrency: int, harness: ClientHarness, server: FaultServer
 ) -> None:
@@ -151,70 +153,72 @@ def test_a_replay_sends_nothing_after_close(
 
 
 def wait_for_thread_in(function: str, file: str) -> None:
-    """Wait until a thread waits in this function."""
+    """Wait until a thread is executing this function."""
 
-    def waits() -> bool:
+    def found() -> bool:
         for frame in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]
-            link: FrameType | None = frame
-            while link is not None:
-                if link.f_code.co_name == function and link.f_code.co_filename.endswith(file):
+            caller: FrameType | None = frame
+            while caller is not None:
+                if caller.f_code.co_name == function and caller.f_code.co_filename.endswith(file):
                     return True
-                link = link.f_back
+                caller = caller.f_back
         return False
 
     end = time.monotonic() + 30
-    while not waits():
+    while not found():
         assert time.monotonic() < end
         time.sleep(0.001)
 
 
-def test_closing_ends_who_waits_for_a_connection_and_lets_who_has_one_end(
+def test_close_fails_calls_waiting_for_a_connection_and_lets_active_ones_finish(
     server: FaultServer,
 ) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, fs.as_service()))
-    client = Client("token", base_url=server.url, max_connections=1, retry=STUBBORN)
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, fs.default_response()))
+    client = Client("token", base_url=server.url, max_connections=1, retry=RESEND_UNKNOWN)
     with ThreadPoolExecutor(2) as pool:
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
         waiting: Future[object] = pool.submit(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
-        wait_for_thread_in("_wait_for_place", "sync_pool.py")
+        wait_for_thread_in("_wait_for_slot", "sync_pool.py")
         client.close()
-        waited = waiting.exception(30)
-        go.set()
+        error = waiting.exception(30)
+        release.set()
         assert holding.result(30)
-    assert isinstance(waited, APIConnectionError)
-    assert "the client was closed" in str(waited)
-    assert not waited.outcome_unknown
+    assert isinstance(error, APIConnectionError)
+    assert "the client was closed" in str(error)
+    assert not error.outcome_unknown
     assert len(server.requests) == 1
     server.wait_for_open_connections(0)
 
 
-# HTTP clients of the caller's own
+# Custom HTTP clients
 
 
-def test_a_closed_http_client_says_so(harness: ClientHarness, server: FaultServer) -> None:
-    own = harness.http_client()
-    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
+def test_a_closed_http_client_raises_client_closed_error(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    http_client = harness.http_client()
+    client = harness.client("token", base_url=server.url, http_client=http_client, retry=FAST)
     client.hooks.list()
-    harness.run(own.close if harness.name == "sync" else own.aclose)
+    harness.run(http_client.close if harness.name == "sync" else http_client.aclose)
     with pytest.raises(ClientClosedError, match="http_client is closed") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not isinstance(caught.value, APIError)
     assert len(server.requests) == 1
 
 
-def test_an_http_client_that_closes_during_a_wait_keeps_the_doubt(server: FaultServer) -> None:
-    server.add(answer(500))
-    own = httpx.Client()
+def test_an_http_client_closed_during_a_wait_keeps_outcome_unknown(server: FaultServer) -> None:
+    server.add(respond(500))
+    http_client = httpx.Client()
     policy = RetryPolicy(initial_backoff=0.001, max_backoff=0.002, resend_unknown=True)
     with (
         Client(
             "token",
             base_url=server.url,
-            http_client=own,
+            http_client=http_client,
             retry=policy,
-            on_retry=lambda _: own.close(),
+            on_retry=lambda _: http_client.close(),
         ) as client,
         pytest.raises(APIConnectionError, match="closed") as caught,
     ):

@@ -1,4 +1,4 @@
-"""Access tokens: how they are got, shared, renewed and given up, on three faces."""
+"""Access tokens: how all kinds of client fetch, share, renew and discard them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from support import fault_server as fs
-from support.fault_server import Behaviour, FaultServer, answer
+from support.fault_server import Behaviour, FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, subscription, token
 
@@ -57,7 +57,7 @@ def with_credentials(harness: ClientHarness, server: FaultServer, **options: Any
 
 
 def tokens_sent(server: FaultServer) -> list[str]:
-    """Return the token that each request to the API came with."""
+    """Return the token of each request to the API."""
     return [
         request.headers["authorization"].removeprefix("Bearer ")
         for request in server.requests
@@ -69,7 +69,7 @@ def token_requests(server: FaultServer) -> list[fs.Request]:
     return [request for request in server.requests if request.path.startswith("/token")]
 
 
-# How a token is asked for
+# Token requests
 
 
 def test_credentials_are_sent_as_a_form(harness: ClientHarness, server: FaultServer) -> None:
@@ -130,14 +130,14 @@ def test_one_token_serves_many_calls(client: Client, server: FaultServer) -> Non
 
 
 def test_only_the_token_is_required(client: Client, server: FaultServer) -> None:
-    server.add(answer(200, {"access_token": "a-bare-token"}))
+    server.add(respond(200, {"access_token": "a-bare-token"}))
     client.hooks.list()
     client.hooks.list()
     assert tokens_sent(server) == ["a-bare-token"] * 2
     assert len(token_requests(server)) == 1
 
 
-# A token, or a function for it
+# Static tokens and token providers
 
 
 def test_a_static_token_is_sent(harness: ClientHarness, server: FaultServer) -> None:
@@ -145,9 +145,11 @@ def test_a_static_token_is_sent(harness: ClientHarness, server: FaultServer) -> 
     assert tokens_sent(server) == ["static-token"]
 
 
-def test_a_function_is_called_for_each_attempt(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_token_provider_is_called_for_each_attempt(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     numbers = iter(range(10))
-    server.add(answer(500))
+    server.add(respond(500))
     client = harness.client(lambda: f"token-{next(numbers)}", base_url=server.url, retry=FAST)
     client.hooks.list()
     client.hooks.list()
@@ -155,7 +157,7 @@ def test_a_function_is_called_for_each_attempt(harness: ClientHarness, server: F
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_function_can_be_async(backend: Backend, server: FaultServer) -> None:
+def test_a_token_provider_can_be_async(backend: Backend, server: FaultServer) -> None:
     numbers = iter(range(10))
 
     async def provide() -> str:
@@ -166,12 +168,12 @@ def test_a_function_can_be_async(backend: Backend, server: FaultServer) -> None:
         async with AsyncClient(provide, base_url=server.url, retry=FAST) as client:
             await client.hooks.list()
 
-    server.add(answer(500), answer(401))
+    server.add(respond(500), respond(401))
     anyio.run(main, backend=backend)
     assert tokens_sent(server) == ["token-0", "token-1", "token-2"]
 
 
-def test_an_async_function_is_not_for_the_sync_client() -> None:
+def test_the_sync_client_rejects_an_async_token_provider() -> None:
     async def provide() -> str:
         raise AssertionError
 
@@ -179,7 +181,7 @@ def test_an_async_function_is_not_for_the_sync_client() -> None:
         Client(provide, base_url="http://127.0.0.1")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
-def test_an_awaitable_from_a_plain_function_is_not_for_the_sync_client(
+def test_the_sync_client_rejects_an_awaitable_token(
     server: FaultServer,
 ) -> None:
     class Later:
@@ -194,7 +196,9 @@ def test_an_awaitable_from_a_plain_function_is_not_for_the_sync_client(
     assert server.requests == []
 
 
-def test_what_a_function_raises_is_a_cause(harness: ClientHarness, server: FaultServer) -> None:
+def test_an_exception_of_a_token_provider_is_the_cause(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     problem = LookupError("the vault is sealed: s3cret")
 
     def provide() -> str:
@@ -211,7 +215,7 @@ def test_what_a_function_raises_is_a_cause(harness: ClientHarness, server: Fault
 
 
 @pytest.mark.parametrize("value", ["", "two words", "line\nend", "é", None, 7, b"bytes"])
-def test_what_a_function_returns_must_be_a_token(
+def test_a_token_provider_must_return_a_token(
     harness: ClientHarness, value: object, server: FaultServer
 ) -> None:
     client = harness.client(lambda: value, base_url=server.url)
@@ -225,12 +229,12 @@ def test_what_a_function_returns_must_be_a_token(
 
 
 @pytest.mark.parametrize("policy", [FAST, RetryPolicy.none()])
-def test_a_refused_token_is_renewed_once(
+def test_a_rejected_token_is_renewed_once(
     harness: ClientHarness, policy: RetryPolicy, server: FaultServer
 ) -> None:
     client = with_credentials(harness, server, retry=policy)
     client.hooks.list()
-    server.add(answer(401))
+    server.add(respond(401))
     response = client.send(operations.redeliver(HOOK_ID, REQUEST_ID))
     assert response.attempts == 2
     assert tokens_sent(server) == ["token-1", "token-1", "token-2"]
@@ -245,7 +249,7 @@ def test_a_second_401_ends_the_call(
 ) -> None:
     client = with_credentials(harness, server, retry=policy)
     client.hooks.list()
-    server.add(answer(401), fs.as_service(), answer(401))
+    server.add(respond(401), fs.default_response(), respond(401))
     with pytest.raises(AuthenticationError) as caught:
         client.hooks.list()
     assert caught.value.attempts == 2
@@ -260,16 +264,16 @@ def test_renewing_a_token_does_not_use_up_attempts(
 ) -> None:
     client = with_credentials(harness, server)
     client.hooks.list()
-    server.add(answer(500), answer(401), fs.as_service(), answer(500))
+    server.add(respond(500), respond(401), fs.default_response(), respond(500))
     response = client.send(operations.list())
     assert response.attempts == 4
     assert tokens_sent(server)[1:] == ["token-1", "token-1", "token-2", "token-2"]
 
 
-def test_a_401_leaves_nothing_unknown(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_401_does_not_set_outcome_unknown(harness: ClientHarness, server: FaultServer) -> None:
     client = with_credentials(harness, server)
     client.hooks.list()
-    server.add(answer(401), answer(400, {"error": "invalid_client"}))
+    server.add(respond(401), respond(400, {"error": "invalid_client"}))
     with pytest.raises(AuthenticationError, match="no access token") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not caught.value.outcome_unknown
@@ -277,16 +281,20 @@ def test_a_401_leaves_nothing_unknown(harness: ClientHarness, server: FaultServe
     assert caught.value.request_id == REQUEST_ID
 
 
-def test_a_static_token_is_not_sent_twice(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(answer(401))
+def test_a_rejected_static_token_is_not_sent_again(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    server.add(respond(401))
     with pytest.raises(AuthenticationError) as caught:
         harness.client("static-token", base_url=server.url, retry=FAST).hooks.list()
     assert caught.value.attempts == len(server.requests) == 1
 
 
-def test_a_function_is_asked_again_after_a_401(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_token_provider_is_called_again_after_a_401(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     numbers = iter(range(10))
-    server.add(answer(401), answer(401))
+    server.add(respond(401), respond(401))
     client = harness.client(
         lambda: f"token-{next(numbers)}", base_url=server.url, retry=RetryPolicy.none()
     )
@@ -301,15 +309,15 @@ def test_a_late_401_does_not_invalidate_a_newer_token(
 ) -> None:
     client = with_credentials(harness, server)
     client.hooks.list()
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, answer(401)))
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, respond(401)))
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(client.hooks.list)
         assert arrived.wait(30)
-        # Meanwhile another call has its token refused, and gets a newer one.
-        server.add(answer(401))
+        # In the meantime, the token of another call is rejected and renewed.
+        server.add(respond(401))
         client.hooks.list()
-        go.set()
+        release.set()
         late.result(30)
     assert len(token_requests(server)) == 2
     assert tokens_sent(server)[-1] == "token-2"
@@ -319,31 +327,31 @@ def test_a_late_401_does_not_invalidate_a_newer_token(
 
 
 @pytest.mark.parametrize("expires_in", [0, -5])
-def test_a_token_without_life_is_used_once(
+def test_an_expired_token_is_used_once(
     client: Client, expires_in: int, server: FaultServer
 ) -> None:
-    short = [answer(200, token(f"short-{i}", expires_in=expires_in)) for i in range(2)]
-    server.add(short[0], fs.as_service(), short[1])
+    short = [respond(200, token(f"short-{i}", expires_in=expires_in)) for i in range(2)]
+    server.add(short[0], fs.default_response(), short[1])
     client.hooks.list()
     client.hooks.list()
     assert tokens_sent(server) == ["short-0", "short-1"]
 
 
 @pytest.mark.parametrize("expires_in", [100, 43200, 10**400])
-def test_a_token_is_kept_while_it_lives(
+def test_a_token_is_reused_until_it_expires(
     client: Client, expires_in: int, server: FaultServer
 ) -> None:
-    server.add(answer(200, token("long", expires_in=expires_in)))
+    server.add(respond(200, token("long", expires_in=expires_in)))
     for _ in range(3):
         client.hooks.list()
     assert tokens_sent(server) == ["long"] * 3
 
 
-# Many at once
+# Concurrent calls
 
 
-def at_once(number: int, call: Callable[[], object]) -> list[object]:
-    """Call from as many threads, none before all of them are there; return values and errors."""
+def call_concurrently(number: int, call: Callable[[], object]) -> list[object]:
+    """Call from this many threads simultaneously and return the values and errors."""
     barrier = threading.Barrier(number)
 
     def one() -> object:
@@ -358,10 +366,10 @@ def at_once(number: int, call: Callable[[], object]) -> list[object]:
 
 
 def test_50_threads_cause_one_token_request(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(answer(200, token("expired", expires_in=0)))
+    server.add(respond(200, token("expired", expires_in=0)))
     client = with_credentials(harness, server, retry=RetryPolicy.none())
     client.hooks.list()
-    results = at_once(50, client.hooks.list)
+    results = call_concurrently(50, client.hooks.list)
     assert all(isinstance(result, list) for result in results), results
     assert len(token_requests(server)) == 2
     assert tokens_sent(server) == ["expired", *["token-1"] * 50]
@@ -369,7 +377,7 @@ def test_50_threads_cause_one_token_request(harness: ClientHarness, server: Faul
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_500_tasks_cause_one_token_request(backend: Backend, server: FaultServer) -> None:
-    server.add(answer(200, token("expired", expires_in=0)))
+    server.add(respond(200, token("expired", expires_in=0)))
 
     async def main() -> None:
         async with AsyncClient(
@@ -385,32 +393,32 @@ def test_500_tasks_cause_one_token_request(backend: Backend, server: FaultServer
     assert tokens_sent(server) == ["expired", *["token-1"] * 500]
 
 
-def test_tokens_refused_together_are_renewed_once(
+def test_concurrently_rejected_tokens_are_renewed_once(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     number = 10
     client = with_credentials(harness, server, retry=RetryPolicy.none())
     client.hooks.list()
-    everyone = threading.Barrier(number)
+    barrier = threading.Barrier(number)
 
-    def refuse_all(exchange: fs.Exchange) -> bool:
-        everyone.wait(30)
-        return answer(401).act(exchange)
+    def reject_all(exchange: fs.Exchange) -> bool:
+        barrier.wait(30)
+        return respond(401).run(exchange)
 
-    server.add(*[Behaviour(refuse_all)] * number)
-    results = at_once(number, client.hooks.list)
+    server.add(*[Behaviour(reject_all)] * number)
+    results = call_concurrently(number, client.hooks.list)
     assert all(isinstance(result, list) for result in results), results
     assert len(token_requests(server)) == 2
     assert sorted(tokens_sent(server)) == ["token-1"] * (1 + number) + ["token-2"] * number
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_failed_token_request_raises_in_all_who_wait(
+def test_a_failed_token_request_raises_in_all_waiting_tasks(
     backend: Backend, server: FaultServer
 ) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    refusal = answer(400, {"error": "invalid_client"})
-    server.add(fs.held(arrived, go, refusal))
+    arrived, release = threading.Event(), threading.Event()
+    rejection = respond(400, {"error": "invalid_client"})
+    server.add(fs.held(arrived, release, rejection))
     failures: list[AuthenticationError] = []
 
     async def main() -> None:
@@ -425,10 +433,10 @@ def test_a_failed_token_request_raises_in_all_who_wait(
             async with anyio.create_task_group() as group:
                 for _ in range(20):
                     group.start_soon(call)
-                # The one request has arrived; everybody else waits for it.
+                # The single token request has arrived; the other tasks wait for it.
                 await anyio.to_thread.run_sync(arrived.wait, 30)
                 await anyio.wait_all_tasks_blocked()
-                go.set()
+                release.set()
             await client.hooks.list()
 
     anyio.run(main, backend=backend)
@@ -440,7 +448,7 @@ def test_a_failed_token_request_raises_in_all_who_wait(
 
 
 def wait_for_waiting_threads(number: int) -> None:
-    """Wait until so many threads stand where a token is waited for."""
+    """Wait until this many threads are waiting for a token."""
 
     def waiting() -> int:
         frames = list(sys._current_frames().values())  # pyright: ignore[reportPrivateUsage]
@@ -452,20 +460,20 @@ def wait_for_waiting_threads(number: int) -> None:
         time.sleep(0.001)
 
 
-def test_a_failed_token_request_raises_in_all_threads_that_wait(server: FaultServer) -> None:
+def test_a_failed_token_request_raises_in_all_waiting_threads(server: FaultServer) -> None:
     number = 20
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, answer(400, {"error": "invalid_client"})))
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, respond(400, {"error": "invalid_client"})))
     with (
         Client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token") as client,
         ThreadPoolExecutor(number) as pool,
     ):
-        # The one that asks is held by the server; it goes on when all others wait for it.
+        # The server holds the token request until all other threads wait for it.
         calls = [pool.submit(client.hooks.list)]
         assert arrived.wait(30)
         calls += [pool.submit(client.hooks.list) for _ in range(number - 1)]
         wait_for_waiting_threads(number - 1)
-        go.set()
+        release.set()
         assert all(isinstance(call.exception(30), AuthenticationError) for call in calls)
         assert len(token_requests(server)) == 1
         client.hooks.list()
@@ -473,10 +481,10 @@ def test_a_failed_token_request_raises_in_all_threads_that_wait(server: FaultSer
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_waiter_takes_over_when_the_fetching_task_is_cancelled(
+def test_a_waiting_task_takes_over_when_the_fetching_task_is_cancelled(
     backend: Backend, server: FaultServer
 ) -> None:
-    server.add(fs.silence())
+    server.add(fs.never_respond())
     done: list[object] = []
 
     async def main() -> None:
@@ -506,46 +514,48 @@ def test_a_waiter_takes_over_when_the_fetching_task_is_cancelled(
     assert len(token_requests(server)) == 2
 
 
-def test_who_waits_for_a_token_has_a_deadline_too(
+def test_the_deadline_bounds_waiting_for_a_token(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, fs.as_service()))
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, fs.default_response()))
     client = with_credentials(harness, server)
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(client.hooks.list)
         assert arrived.wait(30)
-        hurried = client.with_options(retry=RetryPolicy(deadline=0.2))
+        with_short_deadline = client.with_options(retry=RetryPolicy(deadline=0.2))
         with pytest.raises(APITimeoutError) as caught:
-            hurried.hooks.redeliver(HOOK_ID, REQUEST_ID)
+            with_short_deadline.hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert not caught.value.outcome_unknown
         assert caught.value.attempts == 0
-        go.set()
+        release.set()
         assert fetching.result(30)
     assert len(token_requests(server)) == 1
 
 
-def test_who_runs_out_of_time_fails_alone(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(fs.silence())
+def test_a_passed_deadline_does_not_fail_other_calls(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    server.add(fs.never_respond())
     client = with_credentials(harness, server)
-    hurried = client.with_options(retry=RetryPolicy(deadline=0.3))
+    with_short_deadline = client.with_options(retry=RetryPolicy(deadline=0.3))
     with ThreadPoolExecutor(1) as pool:
-        failing = pool.submit(hurried.hooks.list)
+        failing = pool.submit(with_short_deadline.hooks.list)
         server.wait_for_requests(1)
         assert client.hooks.list()
         assert isinstance(failing.exception(30), APITimeoutError)
     assert len(token_requests(server)) == 2
 
 
-# Trouble with the token endpoint
+# Failures of the token endpoint
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-def test_a_refusal_says_what_the_token_endpoint_says(
+def test_a_rejected_token_request_has_the_details_of_the_response(
     harness: ClientHarness, status: int, server: FaultServer
 ) -> None:
     body = {"error": "invalid_client", "error_description": "who\n are you?"}
-    server.add(answer(status, body, [("X-Request-Id", "r-1")]))
+    server.add(respond(status, body, [("X-Request-Id", "r-1")]))
     client = with_credentials(harness, server)
     with pytest.raises(AuthenticationError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
@@ -563,13 +573,15 @@ def test_a_refusal_says_what_the_token_endpoint_says(
     assert "\n" not in str(error)
     assert "invalid_client" in str(error)
     assert len(server.requests) == 1
-    # The next call tries anew.
+    # The next call requests a token again.
     assert client.hooks.list()
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[1]", b'{"error": 5}', b'{"error": null}'])
-def test_a_refusal_need_not_be_oauth(client: Client, body: bytes, server: FaultServer) -> None:
-    server.add(answer(400, body))
+def test_an_error_response_without_oauth_fields_is_accepted(
+    client: Client, body: bytes, server: FaultServer
+) -> None:
+    server.add(respond(400, body))
     with pytest.raises(AuthenticationError) as caught:
         client.hooks.list()
     assert caught.value.error is None
@@ -580,18 +592,16 @@ def test_a_refusal_need_not_be_oauth(client: Client, body: bytes, server: FaultS
 @pytest.mark.parametrize(
     "fault",
     [
-        answer(503),
-        answer(500),
-        answer(408),
-        answer(429),
-        fs.hang_up(),
-        fs.reset(),
+        respond(503),
+        respond(500),
+        respond(408),
+        respond(429),
+        fs.close_after_request(),
+        fs.reset_after_request(),
         fs.truncated(500),
     ],
 )
-def test_a_token_request_is_tried_again(
-    client: Client, fault: Behaviour, server: FaultServer
-) -> None:
+def test_a_token_request_is_retried(client: Client, fault: Behaviour, server: FaultServer) -> None:
     server.add(fault, fault)
     response = client.send(operations.redeliver(HOOK_ID, REQUEST_ID))
     assert response.attempts == 1
@@ -601,17 +611,17 @@ def test_a_token_request_is_tried_again(
 @pytest.mark.parametrize(
     ("fault", "kind", "requests"),
     [
-        (answer(503), InternalServerError, 3),
-        (answer(429), RateLimitError, 3),
-        (fs.hang_up(), APIConnectionError, 3),
-        (answer(200, b"<html>"), ResponseDecodeError, 1),
-        (answer(200, {"access_token": None}), ResponseDecodeError, 1),
-        (answer(200, {"access_token": "two words"}), ResponseDecodeError, 1),
-        (answer(200, {"access_token": "t", "expires_in": "60"}), ResponseDecodeError, 1),
-        (answer(200, {"token_type": "bearer"}), ResponseDecodeError, 1),
+        (respond(503), InternalServerError, 3),
+        (respond(429), RateLimitError, 3),
+        (fs.close_after_request(), APIConnectionError, 3),
+        (respond(200, b"<html>"), ResponseDecodeError, 1),
+        (respond(200, {"access_token": None}), ResponseDecodeError, 1),
+        (respond(200, {"access_token": "two words"}), ResponseDecodeError, 1),
+        (respond(200, {"access_token": "t", "expires_in": "60"}), ResponseDecodeError, 1),
+        (respond(200, {"token_type": "bearer"}), ResponseDecodeError, 1),
     ],
 )
-def test_trouble_with_tokens_never_leaves_an_outcome_unknown(
+def test_a_failed_token_request_never_sets_outcome_unknown(
     client: Client, fault: Behaviour, kind: type[APIError], requests: int, server: FaultServer
 ) -> None:
     server.add(*[fault] * 3)
@@ -623,10 +633,10 @@ def test_trouble_with_tokens_never_leaves_an_outcome_unknown(
     assert "two words" not in str(caught.value) + repr(caught.value.__dict__)
 
 
-def test_a_token_is_got_within_the_deadline_of_the_call(
+def test_a_token_request_shares_the_deadline_of_the_call(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(503, headers=[("Retry-After", "30")]))
+    server.add(respond(503, headers=[("Retry-After", "30")]))
     client = with_credentials(harness, server, retry=RetryPolicy(deadline=10))
     with pytest.raises(InternalServerError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
@@ -634,20 +644,20 @@ def test_a_token_is_got_within_the_deadline_of_the_call(
     assert len(server.requests) == 1
 
 
-def test_an_operation_is_not_repeated_because_its_token_failed(
+def test_a_failed_token_request_does_not_multiply_attempts(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    # The token request has used its own attempts: the call does not multiply them.
-    server.add(*[answer(500)] * 20)
+    # The token request is retried by itself: the call does not multiply its attempts.
+    server.add(*[respond(500)] * 20)
     with pytest.raises(InternalServerError):
         with_credentials(harness, server).hooks.list()
     assert len(server.requests) == 3
 
 
-def test_a_token_survives_a_404(client: Client, server: FaultServer) -> None:
-    server.add(fs.as_service(), answer(404))
+def test_a_404_keeps_the_token(client: Client, server: FaultServer) -> None:
+    server.add(fs.default_response(), respond(404))
     with pytest.raises(NotFoundError):
         client.hooks.get(HOOK_ID)
-    server.add(answer(200, subscription()))
+    server.add(respond(200, subscription()))
     client.hooks.get(HOOK_ID)
     assert len(token_requests(server)) == 1

@@ -1,4 +1,4 @@
-"""Settings, given to the constructor or by environment variables, on three faces."""
+"""Settings passed to the constructor or by environment variables, for all kinds of client."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ STAGING_TOKENS = "https://boldpenguin-auth-uat.beta.boldpenguin.com/auth/token"
 
 
 def sent_to(client: Client, httpx_mock: HTTPXMock) -> list[str]:
-    """Let a client make a call, and return where its requests went."""
+    """Make a call and return the URLs of its requests."""
     httpx_mock.add_response(method="GET", json=[subscription()])
     httpx_mock.add_response(method="POST", json={"access_token": "t"}, is_optional=True)
     client.hooks.list()
     return [str(request.url) for request in httpx_mock.get_requests()]
 
 
-# Where
+# Endpoints
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_environment_names_both_urls(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "seen"),
+    ("base_url", "expected"),
     [
         (BASE, BASE),
         (f"{BASE}/", BASE),
@@ -71,16 +71,16 @@ def test_an_environment_names_both_urls(
         ("http://localhost", "http://localhost"),
     ],
 )
-def test_a_base_url_is_kept_without_its_last_slash(
-    harness: ClientHarness, base_url: str, seen: str, httpx_mock: HTTPXMock
+def test_a_trailing_slash_of_the_base_url_is_removed(
+    harness: ClientHarness, base_url: str, expected: str, httpx_mock: HTTPXMock
 ) -> None:
     client = harness.client("token", base_url=base_url)
-    assert client.base_url == seen
-    assert seen in repr(client)
-    assert sent_to(client, httpx_mock) == [f"{seen}/hooks"]
+    assert client.base_url == expected
+    assert expected in repr(client)
+    assert sent_to(client, httpx_mock) == [f"{expected}/hooks"]
 
 
-WRONG: list[tuple[str, dict[str, Any]]] = [
+INVALID: list[tuple[str, dict[str, Any]]] = [
     ("no default", {}),
     ("either", {"environment": "staging", "base_url": BASE}),
     ("either", {"environment": "staging", "token_url": TOKEN_URL}),
@@ -127,22 +127,21 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
-@pytest.mark.parametrize(("named", "options"), WRONG)
-def test_what_is_wrong_is_named(
-    client_class: type[Client | AsyncClient], named: str, options: dict[str, Any]
+@pytest.mark.parametrize(("match", "options"), INVALID)
+def test_an_invalid_argument_is_named(
+    client_class: type[Client | AsyncClient], match: str, options: dict[str, Any]
 ) -> None:
     arguments: dict[str, Any] = {"auth": "token"} | options
-    with pytest.raises(ConfigurationError, match=named) as caught:
+    with pytest.raises(ConfigurationError, match=match) as caught:
         client_class(**arguments)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, WebhooksError)
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_http_client_of_the_other_kind_is_refused(harness: ClientHarness) -> None:
-    kind = "http_client"
+def test_the_http_client_of_the_other_kind_is_rejected(harness: ClientHarness) -> None:
     other = httpx.AsyncClient() if harness.client_class is Client else httpx.Client()
-    with pytest.raises(ConfigurationError, match=kind):
+    with pytest.raises(ConfigurationError, match="http_client"):
         harness.client("token", base_url=BASE, http_client=other)
     if isinstance(other, httpx.Client):
         other.close()
@@ -159,7 +158,7 @@ def test_the_http_client_of_the_other_kind_is_refused(harness: ClientHarness) ->
         ("https://HOOKSHOT.boldpenguin.com", TOKEN_URL),
     ],
 )
-def test_credentials_of_an_environment_go_to_no_other_host(
+def test_credentials_are_not_sent_outside_their_environment(
     harness: ClientHarness, base_url: str, token_url: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="no other host"):
@@ -180,9 +179,7 @@ def timeouts_sent(client: Client, httpx_mock: HTTPXMock) -> dict[str, float | No
     return timeouts
 
 
-def test_the_timeouts_leave_time_for_a_subscriber(
-    harness: ClientHarness, httpx_mock: HTTPXMock
-) -> None:
+def test_the_default_timeouts(harness: ClientHarness, httpx_mock: HTTPXMock) -> None:
     client = harness.client("token", base_url=BASE, retry=RetryPolicy(deadline=None))
     assert timeouts_sent(client, httpx_mock) == {
         "connect": 5.0,
@@ -203,7 +200,7 @@ def test_the_timeouts_leave_time_for_a_subscriber(
         ),
     ],
 )
-def test_a_timeout_is_that_of_an_attempt(
+def test_a_timeout_applies_to_each_step_of_an_attempt(
     harness: ClientHarness, timeout: Any, sent: dict[str, float | None], httpx_mock: HTTPXMock
 ) -> None:
     client = harness.client(
@@ -212,7 +209,9 @@ def test_a_timeout_is_that_of_an_attempt(
     assert timeouts_sent(client, httpx_mock) == sent
 
 
-def test_timeouts_are_cut_to_the_deadline(harness: ClientHarness, httpx_mock: HTTPXMock) -> None:
+def test_timeouts_are_limited_to_the_deadline(
+    harness: ClientHarness, httpx_mock: HTTPXMock
+) -> None:
     client = harness.client("token", base_url=BASE, retry=RetryPolicy(deadline=30))
     timeouts = timeouts_sent(client, httpx_mock)
     assert timeouts["connect"] == 5.0
@@ -252,7 +251,7 @@ ID_AND_SECRET = {"CLIENT_ID": "an-id", "CLIENT_SECRET": "s3cret"}
         ),
     ],
 )
-def test_a_client_from_the_environment(
+def test_from_env(
     harness: ClientHarness,
     variables: dict[str, str],
     urls: list[str],
@@ -264,7 +263,7 @@ def test_a_client_from_the_environment(
     assert httpx_mock.get_requests()[-1].headers["authorization"] == "Bearer t"
 
 
-def test_the_environment_is_read_when_a_client_is_made(
+def test_from_env_reads_the_environment_once(
     harness: ClientHarness, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(
@@ -278,7 +277,7 @@ def test_the_environment_is_read_when_a_client_is_made(
 
 
 @pytest.mark.parametrize(
-    ("named", "variables"),
+    ("names", "variables"),
     [
         (["ENVIRONMENT", "BASE_URL"], {}),
         (["ENVIRONMENT", "BASE_URL"], ID_AND_SECRET),
@@ -300,21 +299,21 @@ def test_the_environment_is_read_when_a_client_is_made(
         ),
     ],
 )
-def test_what_is_missing_or_contradictory_is_named(
+def test_missing_or_contradictory_variables_are_named(
     harness: ClientHarness,
-    named: list[str],
+    names: list[str],
     variables: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_variables(monkeypatch, variables)
     with pytest.raises(ConfigurationError) as caught:
         harness.client_from_env()
-    for name in named:
+    for name in names:
         assert f"WEBHOOKS_{name}" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_url_that_is_too_long_for_httpx_is_refused_at_once(harness: ClientHarness) -> None:
+def test_a_url_too_long_for_httpx_is_rejected_by_the_constructor(harness: ClientHarness) -> None:
     with pytest.raises(ConfigurationError, match="httpx") as caught:
         harness.client("token", base_url="https://host.example/" + "a" * 70_000)
     assert isinstance(caught.value.__cause__, httpx.InvalidURL)

@@ -1,4 +1,4 @@
-"""What a deadline bounds, and what is known of a call that it ended."""
+"""What a deadline bounds, and whether the outcome is unknown after it has passed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 from anyio import get_cancelled_exc_class
 from support import fault_server as fs
-from support.fault_server import CloggedPort, FaultServer
+from support.fault_server import FaultServer, FullBacklogPort
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from support.harness import Backend, ClientHarness
 
 SHORT = 0.5
-BRISK = RetryPolicy(deadline=SHORT, initial_backoff=0.001, max_backoff=0.001)
+RETRIED = RetryPolicy(deadline=SHORT, initial_backoff=0.001, max_backoff=0.001)
 ONCE = RetryPolicy(deadline=SHORT, max_attempts=1)
 
 
@@ -48,9 +48,9 @@ def tls(tls_authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("policy", [ONCE, BRISK], ids=["once", "retried"])
+@pytest.mark.parametrize("policy", [ONCE, RETRIED], ids=["once", "retried"])
 @pytest.mark.parametrize("called", ["create", "redeliver", "update"])
-def test_a_deadline_that_passes_in_the_handshake_leaves_nothing_unknown(
+def test_a_deadline_during_the_handshake_does_not_set_outcome_unknown(
     harness: ClientHarness, called: str, policy: RetryPolicy, tls: ssl.SSLContext
 ) -> None:
     with FaultServer(*[fs.never_read()] * 3, tls=tls) as server:
@@ -62,58 +62,58 @@ def test_a_deadline_that_passes_in_the_handshake_leaves_nothing_unknown(
     assert not caught.value.outcome_unknown
 
 
-@pytest.mark.parametrize("policy", [ONCE, BRISK], ids=["once", "retried"])
-def test_a_deadline_that_passes_while_connecting_leaves_nothing_unknown(
+@pytest.mark.parametrize("policy", [ONCE, RETRIED], ids=["once", "retried"])
+def test_a_deadline_while_connecting_does_not_set_outcome_unknown(
     harness: ClientHarness, policy: RetryPolicy
 ) -> None:
-    with CloggedPort() as url:
+    with FullBacklogPort() as url:
         client = harness.client("token", base_url=url, retry=policy)
         with pytest.raises(APITimeoutError) as caught:
             client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not caught.value.outcome_unknown
 
 
-def test_a_deadline_that_passes_after_sending_leaves_it_unknown(
+def test_a_deadline_after_sending_sets_outcome_unknown(
     harness: ClientHarness, tls: ssl.SSLContext
 ) -> None:
-    with FaultServer(fs.silence(), tls=tls) as server:
-        client = harness.client("token", base_url=server.url, retry=BRISK)
+    with FaultServer(fs.never_respond(), tls=tls) as server:
+        client = harness.client("token", base_url=server.url, retry=RETRIED)
         with pytest.raises(APITimeoutError) as caught:
             client.hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert len(server.requests) == caught.value.attempts == 1
     assert caught.value.outcome_unknown
 
 
-# All steps of one attempt together
+# All steps of one attempt
 
 
 def test_waiting_for_a_connection_and_reading_share_one_deadline(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, fs.as_service()), fs.silence())
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, fs.default_response()), fs.never_respond())
     client = harness.client("token", base_url=server.url, max_connections=1, retry=FAST)
-    hurried = client.with_options(retry=RetryPolicy(deadline=1))
+    with_short_deadline = client.with_options(retry=RetryPolicy(deadline=1))
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
-        timer = threading.Timer(0.9, go.set)
+        timer = threading.Timer(0.9, release.set)
         timer.start()
         began = time.monotonic()
         with pytest.raises(APITimeoutError):
-            hurried.hooks.redeliver(HOOK_ID, REQUEST_ID)
-        took = time.monotonic() - began
+            with_short_deadline.hooks.redeliver(HOOK_ID, REQUEST_ID)
+        elapsed = time.monotonic() - began
         timer.join()
         assert holding.result(30)
     # 0.9 s to wait and then 1 s to read would be 1.9 s.
-    assert took < 1.7
+    assert elapsed < 1.7
 
 
-# Streams of somebody else's
+# Custom streams
 
 
 class Endless(httpx.AsyncByteStream):
-    """Yields more than is taken, and then neither yields nor ends until it is cancelled."""
+    """Yields more than max_response_bytes, then blocks until it is cancelled."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
@@ -123,7 +123,7 @@ class Endless(httpx.AsyncByteStream):
         try:
             with anyio.move_on_after(20):
                 await anyio.sleep_forever()
-            self.ended.append("of itself")
+            self.ended.append("by itself")
         except get_cancelled_exc_class():
             self.ended.append("cancelled")
             raise
@@ -158,11 +158,11 @@ def test_a_stream_that_never_ends_does_not_outlast_the_deadline(backend: Backend
     assert transport.stream.ended == ["cancelled"]
 
 
-# A refusal that has begun
+# Error responses in progress
 
 
 @pytest.mark.parametrize("called", ["redeliver", "delete", "update"])
-def test_a_404_whose_body_drips_past_the_deadline_is_not_found(
+def test_a_404_with_a_slow_body_raises_not_found(
     harness: ClientHarness, called: str, server: FaultServer
 ) -> None:
     server.add(
@@ -177,19 +177,19 @@ def test_a_404_whose_body_drips_past_the_deadline_is_not_found(
     assert len(server.requests) == 1
 
 
-def test_a_sync_read_that_begins_late_has_less_time() -> None:
-    """The timeouts that a transport asks for at each step are what is left by then."""
-    asked: list[float] = []
+def test_each_step_reads_the_time_left_until_the_deadline() -> None:
+    """A transport that reads a timeout gets the time left at that moment."""
+    timeouts_read: list[float] = []
 
-    def look(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx.Request) -> httpx.Response:
         timeouts = request.extensions["timeout"]
-        asked.append(timeouts.get("read"))
-        while (left := timeouts.get("read")) == asked[0]:
+        timeouts_read.append(timeouts.get("read"))
+        while (left := timeouts.get("read")) == timeouts_read[0]:
             pass
-        asked.append(left)
+        timeouts_read.append(left)
         return httpx.Response(200, json=[])
 
-    transport = httpx.MockTransport(look)
+    transport = httpx.MockTransport(handle)
     with Client("token", base_url="https://service.example", transport=transport) as client:
         client.with_options(retry=RetryPolicy(deadline=30)).hooks.list()
-    assert 0 < asked[1] < asked[0] <= 30
+    assert 0 < timeouts_read[1] < timeouts_read[0] <= 30

@@ -1,4 +1,4 @@
-"""The seven operations on three faces: what is sent, what comes back, and which error is which."""
+"""The seven operations of all kinds of client: requests, responses and errors."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_list(client: Client, httpx_mock: HTTPXMock, base_url: str) -> None:
     assert request.content == b""
 
 
-def test_list_of_nothing(client: Client, httpx_mock: HTTPXMock) -> None:
+def test_list_without_subscriptions(client: Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(json=[])
     assert client.hooks.list() == []
 
@@ -142,7 +142,7 @@ def test_create_with_defaults(client: Client, httpx_mock: HTTPXMock) -> None:
         ({"secret": "k", "events": ("a", "b:c")}, {"secret": "k", "events": ["a", "b:c"]}),
     ],
 )
-def test_update_sends_only_what_is_given(
+def test_update_sends_only_the_given_fields(
     client: Client,
     httpx_mock: HTTPXMock,
     base_url: str,
@@ -198,7 +198,9 @@ def test_redeliver(client: Client, httpx_mock: HTTPXMock, base_url: str) -> None
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_request_says_who_sends_it(client: Client, httpx_mock: HTTPXMock, name: str) -> None:
+def test_every_request_has_the_common_headers(
+    client: Client, httpx_mock: HTTPXMock, name: str
+) -> None:
     httpx_mock.add_response(404)
     with pytest.raises(NotFoundError):
         client.send(OPERATIONS[name]())
@@ -209,11 +211,11 @@ def test_every_request_says_who_sends_it(client: Client, httpx_mock: HTTPXMock, 
     assert all(part in headers["user-agent"] for part in ("webhooks-sdk/", "python/", "httpx/"))
 
 
-# What is undocumented
+# Undocumented responses
 
 
 @pytest.mark.parametrize("values", [{"response_status": None, "response_duration_ms": None}, {}])
-def test_an_attempt_without_an_answer_has_none(
+def test_an_attempt_without_a_response_has_none(
     client: Client, httpx_mock: HTTPXMock, values: dict[str, None]
 ) -> None:
     data = event()
@@ -248,7 +250,7 @@ def test_unknown_fields_are_kept_at_each_level(client: Client, httpx_mock: HTTPX
         ({"event": None}, r"\$\.event"),
     ],
 )
-def test_nothing_is_coerced(
+def test_values_are_not_coerced(
     client: Client, httpx_mock: HTTPXMock, changes: dict[str, Any], path: str
 ) -> None:
     httpx_mock.add_response(json=event(**changes))
@@ -289,7 +291,9 @@ ERRORS: dict[int, type[APIStatusError]] = {
 
 
 @pytest.mark.parametrize("status", ERRORS)
-def test_an_error_has_all_that_is_known(client: Client, httpx_mock: HTTPXMock, status: int) -> None:
+def test_a_status_error_has_the_details_of_the_response(
+    client: Client, httpx_mock: HTTPXMock, status: int
+) -> None:
     httpx_mock.add_response(
         status,
         json={"message": "because"},
@@ -321,7 +325,7 @@ def test_an_error_has_all_that_is_known(client: Client, httpx_mock: HTTPXMock, s
     assert again.__dict__ == error.__dict__
 
 
-def test_an_error_without_details_has_none(client: Client, httpx_mock: HTTPXMock) -> None:
+def test_a_status_error_without_details(client: Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(404)
     with pytest.raises(NotFoundError) as caught:
         client.hooks.list()
@@ -331,7 +335,7 @@ def test_an_error_without_details_has_none(client: Client, httpx_mock: HTTPXMock
     assert error.body == ""
 
 
-def test_a_404_says_what_to_check(client: Client, httpx_mock: HTTPXMock) -> None:
+def test_a_404_names_the_ids(client: Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(404)
     with pytest.raises(NotFoundError, match="exist in this environment") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
@@ -372,7 +376,7 @@ INVALID: list[Callable[[Client], object]] = [
 
 
 @pytest.mark.parametrize("call", INVALID)
-def test_what_the_api_cannot_take_is_not_sent(
+def test_invalid_arguments_are_not_sent(
     harness: ClientHarness, call: Callable[[Client], object], httpx_mock: HTTPXMock
 ) -> None:
     client = harness.client("a-token", base_url=BASE)
@@ -386,7 +390,7 @@ def test_what_the_api_cannot_take_is_not_sent(
 # send
 
 
-def test_send_returns_more_than_the_value(client: Client, httpx_mock: HTTPXMock) -> None:
+def test_send_returns_the_response_metadata(client: Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(201, json=subscription(), headers={"X-Request-Id": "r-1"})
     operation = operations.create(url="https://x.example")
     response = client.send(operation)

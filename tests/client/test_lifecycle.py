@@ -1,4 +1,4 @@
-"""What lives longer than a call: pools, loops, threads, processes, and what must not be shown."""
+"""Connection pools, event loops, threads, processes, proxies, and the masking of secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import httpx
 import pytest
 from anyio.lowlevel import checkpoint
 from support import fault_server as fs
-from support.fault_server import FaultServer, answer
+from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID, subscription, token
 
@@ -53,7 +53,9 @@ def credentials_for(server: FaultServer) -> dict[str, Any]:
 # Closing
 
 
-def test_a_closed_client_says_so(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_closed_client_raises_client_closed_error(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     with harness.client("token", base_url=server.url) as client:
         assert not client.closed
         client.hooks.list()
@@ -75,7 +77,9 @@ def test_a_client_can_be_closed_before_it_is_used(
         client.hooks.list()
 
 
-def test_a_view_closes_nothing(harness: ClientHarness, server: FaultServer) -> None:
+def test_closing_a_view_does_not_close_the_client(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     client = harness.client(**credentials_for(server), retry=FAST)
     with client.with_options(timeout=7) as view:
         view.hooks.list()
@@ -91,15 +95,15 @@ def test_a_view_closes_nothing(harness: ClientHarness, server: FaultServer) -> N
         view.hooks.list()
 
 
-def test_a_view_has_options_of_its_own(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_view_has_its_own_options(harness: ClientHarness, server: FaultServer) -> None:
     client = harness.client("token", base_url=server.url, retry=FAST)
     view = client.with_options(retry=RetryPolicy.none())
-    server.add(answer(429))
+    server.add(respond(429))
     with pytest.raises(APIStatusError):
         view.hooks.list()
-    server.add(answer(429))
+    server.add(respond(429))
     assert client.hooks.list()
-    server.add(fs.silence())
+    server.add(fs.never_respond())
     with pytest.raises(APITimeoutError):
         view.with_options(timeout=0.1).hooks.list()
     with pytest.raises(ConfigurationError):
@@ -108,23 +112,23 @@ def test_a_view_has_options_of_its_own(harness: ClientHarness, server: FaultServ
         client.with_options(retry=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
-def test_a_connection_that_the_server_closed_is_not_used_again(
+def test_a_connection_closed_by_the_server_is_not_reused(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     client = harness.client("token", base_url=server.url, retry=RetryPolicy.none())
-    server.add(fs.then_hang_up(fs.as_service()))
+    server.add(fs.then_close(fs.default_response()))
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     server.wait_for_open_connections(0)
     client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert server.connections == 2
 
 
-# Loops
+# Event loops
 
 
 @pytest.mark.parametrize("closing", [True, False], ids=["closed", "not closed"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_one_async_client_serves_several_loops(
+def test_one_async_client_serves_several_event_loops(
     backend: Backend, closing: bool, server: FaultServer
 ) -> None:
     client = AsyncClient(**credentials_for(server), retry=RetryPolicy.none())
@@ -141,14 +145,14 @@ def test_one_async_client_serves_several_loops(
         before = set(server.ports)
         anyio.run(main, number == 2, backend=backend)
         gc.collect()
-        # Nothing of a loop outlives it, and the next one shares no socket with it.
+        # No connection outlives its event loop, and the next loop opens its own.
         server.wait_for_open_connections(0)
         assert before < set(server.ports)
     assert len(server.received("POST", "/token")) == 1
     assert client.closed is closing
 
 
-def test_one_async_client_serves_loops_of_both_kinds(server: FaultServer) -> None:
+def test_one_async_client_serves_asyncio_and_trio(server: FaultServer) -> None:
     client = AsyncClient("token", base_url=server.url)
     for backend in (*BACKENDS, *BACKENDS):
         assert anyio.run(client.hooks.list, backend=backend)
@@ -157,9 +161,9 @@ def test_one_async_client_serves_loops_of_both_kinds(server: FaultServer) -> Non
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_failed_loop_leaks_nothing(backend: Backend, server: FaultServer) -> None:
+def test_a_failed_event_loop_leaks_no_connection(backend: Backend, server: FaultServer) -> None:
     client = AsyncClient("token", base_url=server.url, retry=RetryPolicy.none())
-    server.add(fs.silence())
+    server.add(fs.never_respond())
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
@@ -211,7 +215,7 @@ FORK = dedent(
 
     client = Client("token", base_url=sys.argv[1])
     client.hooks.list()
-    warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+    warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads
     child = os.fork()
     if child == 0:
         client.hooks.list()
@@ -227,19 +231,19 @@ FORK = dedent(
 
 def test_a_forked_child_shares_no_socket(server: FaultServer) -> None:
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", FORK, server.url]
-    done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)  # noqa: S603
-    assert (done.returncode, done.stderr) == (0, "")
+    child = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)  # noqa: S603
+    assert (child.returncode, child.stderr) == (0, "")
     before, in_child, again_in_child, after = server.ports
     assert in_child == again_in_child != before
     assert after == before
 
 
-# Cancelling
+# Cancellation
 
 
 @pytest.fixture
 def quick_collections() -> Iterator[None]:
-    """Let the garbage collector look only at what a test makes."""
+    """Limit garbage collection to the objects that the test creates."""
     gc.collect()
     gc.freeze()
     yield
@@ -249,9 +253,11 @@ def quick_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    "fault", [None, answer(500), answer(401), fs.hang_up()], ids=["", "500", "401", "lost"]
+    "fault",
+    [None, respond(500), respond(401), fs.close_after_request()],
+    ids=["", "500", "401", "lost"],
 )
-def test_cancelling_at_any_await_leaves_pool_and_token_usable(
+def test_cancelling_at_any_await_keeps_pool_and_token_usable(
     backend: Backend, fault: fs.Behaviour | None, server: FaultServer
 ) -> None:
     completed: list[bool] = []
@@ -267,8 +273,8 @@ def test_cancelling_at_any_await_leaves_pool_and_token_usable(
                 finished.set()
 
             if fault is not None:
-                # The first answer is a token, if it comes to that.
-                server.add(fs.as_service(), fault)
+                # The first response is to the token request.
+                server.add(fs.default_response(), fault)
             async with anyio.create_task_group() as group:
                 group.start_soon(call)
                 for _ in range(ticks):
@@ -276,7 +282,7 @@ def test_cancelling_at_any_await_leaves_pool_and_token_usable(
                 scope.cancel()
             completed.append(not scope.cancelled_caught)
             assert finished.is_set()
-            server.forget_script()
+            server.clear_script()
             with anyio.fail_after(20):
                 assert await client.hooks.list()
                 assert (await client.hooks.redeliver(HOOK_ID, REQUEST_ID)).delivered
@@ -288,7 +294,7 @@ def test_cancelling_at_any_await_leaves_pool_and_token_usable(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_cancelling_while_an_answer_is_read_leaves_the_pool_usable(
+def test_cancelling_while_reading_a_response_keeps_the_pool_usable(
     backend: Backend, server: FaultServer
 ) -> None:
     async def main() -> None:
@@ -304,8 +310,8 @@ def test_cancelling_while_an_answer_is_read_leaves_the_pool_usable(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_cancelled_call_is_cancelled_not_failed(backend: Backend, server: FaultServer) -> None:
-    server.add(fs.silence())
+def test_a_cancelled_call_raises_the_cancellation(backend: Backend, server: FaultServer) -> None:
+    server.add(fs.never_respond())
 
     async def main() -> None:
         async with AsyncClient("token", base_url=server.url) as client:
@@ -322,32 +328,32 @@ def test_a_cancelled_call_is_cancelled_not_failed(backend: Backend, server: Faul
 # Waiting for a connection
 
 
-def test_waiting_for_a_connection_until_the_deadline_leaves_nothing_unknown(
+def test_a_deadline_while_waiting_for_a_connection_does_not_set_outcome_unknown(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, fs.as_service()))
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, fs.default_response()))
     client = harness.client("token", base_url=server.url, max_connections=1)
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
-        hurried = client.with_options(retry=RetryPolicy(deadline=0.3))
+        with_short_deadline = client.with_options(retry=RetryPolicy(deadline=0.3))
         with pytest.raises(APITimeoutError) as caught:
-            hurried.hooks.redeliver(HOOK_ID, REQUEST_ID)
+            with_short_deadline.hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert not caught.value.outcome_unknown
-        go.set()
+        release.set()
         assert holding.result(30)
     assert len(server.requests) == 1
     assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
 
 
-# A large answer
+# Large responses
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("coding", [None, "gzip", "br"])
 @pytest.mark.parametrize("chunked", [True, False])
-def test_an_answer_that_is_too_large_leaks_no_generator(
+def test_a_too_large_response_leaks_no_generator(
     backend: Backend, coding: str | None, chunked: bool, server: FaultServer
 ) -> None:
     body = b"[" + b" " * 3_000_000 + b"]"
@@ -374,18 +380,20 @@ def test_an_answer_that_is_too_large_leaks_no_generator(
     gc.collect()
 
 
-def test_an_answer_may_have_max_response_bytes(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_response_may_have_max_response_bytes(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     client = harness.client("token", base_url=server.url, max_response_bytes=1000, retry=FAST)
-    server.add(answer(200, b"[" + b" " * 998 + b"]"))
+    server.add(respond(200, b"[" + b" " * 998 + b"]"))
     assert client.hooks.list() == []
-    server.add(answer(200, b"[" + b" " * 999 + b"]"))
+    server.add(respond(200, b"[" + b" " * 999 + b"]"))
     with pytest.raises(ResponseDecodeError, match="max_response_bytes"):
         client.hooks.list()
     assert client.hooks.get(HOOK_ID).id == HOOK_ID
 
 
-def test_a_large_error_is_cut(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(answer(400, b"x" * 200_000))
+def test_a_large_error_body_is_truncated(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(respond(400, b"x" * 200_000))
     client = harness.client("token", base_url=server.url, max_response_bytes=1000)
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
@@ -394,58 +402,62 @@ def test_a_large_error_is_cut(harness: ClientHarness, server: FaultServer) -> No
     assert len(caught.value.body) <= 8192
 
 
-# HTTP clients and transports of the caller's own
+# Custom HTTP clients and transports
 
 
-def test_an_http_client_of_ones_own_is_used_and_not_closed(
+def test_a_custom_http_client_is_used_and_not_closed(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     seen: list[str] = []
 
-    def note(request: httpx.Request) -> None:
+    def record(request: httpx.Request) -> None:
         seen.append(request.method)
         request.headers["X-Note"] = "noted"
 
-    own = harness.http_client(event_hooks={"request": [harness.hook(note)]})
-    with harness.client("token", base_url=server.url, http_client=own) as client:
+    http_client = harness.http_client(event_hooks={"request": [harness.event_hook(record)]})
+    with harness.client("token", base_url=server.url, http_client=http_client) as client:
         client.hooks.list()
-    assert not own.is_closed
+    assert not http_client.is_closed
     assert seen == ["GET"]
     assert server.requests[0].headers["x-note"] == "noted"
 
 
-def test_the_auth_redirects_and_timeout_of_ones_own_do_not_apply(
+def test_auth_redirects_and_timeout_of_a_custom_http_client_do_not_apply(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    own = harness.http_client(auth=("someone", "else"), follow_redirects=True, timeout=0.05)
-    go = threading.Event()
+    http_client = harness.http_client(auth=("someone", "else"), follow_redirects=True, timeout=0.05)
+    release = threading.Event()
     server.add(
-        answer(302, headers=[("Location", "/hooks")]),
-        fs.held(threading.Event(), go, fs.as_service()),
+        respond(302, headers=[("Location", "/hooks")]),
+        fs.held(threading.Event(), release, fs.default_response()),
     )
-    client = harness.client("token", base_url=server.url, http_client=own, retry=RetryPolicy.none())
+    client = harness.client(
+        "token", base_url=server.url, http_client=http_client, retry=RetryPolicy.none()
+    )
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
     assert caught.value.status == 302
-    timer = threading.Timer(0.3, go.set)
+    timer = threading.Timer(0.3, release.set)
     timer.start()
     assert client.hooks.list()
     timer.join()
     assert [r.headers["authorization"] for r in server.requests] == ["Bearer token"] * 2
 
 
-def test_the_timeout_applies_to_ones_own(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(fs.silence())
-    own = harness.http_client(timeout=None)
+def test_the_timeout_applies_to_a_custom_http_client(
+    harness: ClientHarness, server: FaultServer
+) -> None:
+    server.add(fs.never_respond())
+    http_client = harness.http_client(timeout=None)
     client = harness.client(
-        "token", base_url=server.url, http_client=own, timeout=0.1, retry=RetryPolicy.none()
+        "token", base_url=server.url, http_client=http_client, timeout=0.1, retry=RetryPolicy.none()
     )
     with pytest.raises(APITimeoutError):
         client.hooks.list()
 
 
 @pytest.mark.parametrize("kind", ["request", "response"])
-def test_what_an_event_hook_raises_is_a_cause(
+def test_an_exception_of_an_event_hook_is_the_cause(
     harness: ClientHarness, kind: str, server: FaultServer
 ) -> None:
     class HookError(Exception):
@@ -456,8 +468,8 @@ def test_what_an_event_hook_raises_is_a_cause(
     def fail(_: object) -> None:
         raise problem
 
-    own = harness.http_client(event_hooks={kind: [harness.hook(fail)]})
-    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
+    http_client = harness.http_client(event_hooks={kind: [harness.event_hook(fail)]})
+    client = harness.client("token", base_url=server.url, http_client=http_client, retry=FAST)
     with pytest.raises(APIError, match="HookError") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.__cause__ is problem
@@ -465,7 +477,7 @@ def test_what_an_event_hook_raises_is_a_cause(
     assert len(server.requests) == (kind == "response")
 
 
-def test_an_event_hook_may_read_the_answer(harness: ClientHarness, server: FaultServer) -> None:
+def test_an_event_hook_may_read_the_response(harness: ClientHarness, server: FaultServer) -> None:
     bodies: list[bytes] = []
 
     if harness.name == "sync":
@@ -480,10 +492,10 @@ def test_an_event_hook_may_read_the_answer(harness: ClientHarness, server: Fault
             bodies.append(await response.aread())
 
         hook = aread
-    own = harness.http_client(event_hooks={"response": [hook]})
-    client = harness.client("token", base_url=server.url, http_client=own)
+    http_client = harness.http_client(event_hooks={"response": [hook]})
+    client = harness.client("token", base_url=server.url, http_client=http_client)
     body = gzip.compress(b"[]")
-    server.add(answer(200, body, [("Content-Encoding", "gzip")]))
+    server.add(respond(200, body, [("Content-Encoding", "gzip")]))
     assert client.hooks.list() == []
     assert bodies == [b"[]"]
 
@@ -501,7 +513,7 @@ class RecordingTransport(httpx.MockTransport):
 
 
 @pytest.mark.parametrize("used", [True, False])
-def test_a_transport_of_ones_own_is_used_and_closed(harness: ClientHarness, used: bool) -> None:
+def test_a_custom_transport_is_used_and_closed(harness: ClientHarness, used: bool) -> None:
     transport = RecordingTransport(lambda _: httpx.Response(200, json=[subscription()]))
     client = harness.client("token", base_url="https://service.example/api", transport=transport)
     if used:
@@ -513,7 +525,7 @@ def test_a_transport_of_ones_own_is_used_and_closed(harness: ClientHarness, used
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_transport_of_ones_own_outlives_a_loop(backend: Backend) -> None:
+def test_a_custom_transport_outlives_an_event_loop(backend: Backend) -> None:
     transport = RecordingTransport(lambda _: httpx.Response(200, json=[]))
     client = AsyncClient("token", base_url="https://service.example", transport=transport)
     anyio.run(client.hooks.list, backend=backend)
@@ -524,19 +536,19 @@ def test_a_transport_of_ones_own_outlives_a_loop(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), httpx.ConnectError("no")], ids=repr)
-def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
+def test_only_a_refused_connection_proves_that_a_custom_transport_sent_nothing(
     harness: ClientHarness, error: Exception
 ) -> None:
     attempts: list[int] = []
 
-    def lose(request: httpx.Request) -> httpx.Response:
+    def fail(request: httpx.Request) -> httpx.Response:
         attempts.append(1)
         raise httpx.ConnectTimeout("lost", request=request) from error
 
     client = harness.client(
         "token",
         base_url="https://service.example",
-        transport=RecordingTransport(lose),
+        transport=RecordingTransport(fail),
         retry=FAST,
     )
     with pytest.raises(APITimeoutError) as caught:
@@ -546,14 +558,14 @@ def test_what_a_foreign_transport_raises_is_no_proof_but_a_refusal_is(
     assert len(attempts) == (3 if proven else 1)
 
 
-def test_one_cannot_have_both(harness: ClientHarness) -> None:
+def test_http_client_and_transport_cannot_be_combined(harness: ClientHarness) -> None:
     transport = RecordingTransport(lambda _: httpx.Response(200))
-    own = harness.http_client()
+    http_client = harness.http_client()
     with pytest.raises(ConfigurationError, match="either"):
         harness.client_class(
             "token",
             base_url="https://service.example",
-            http_client=own,
+            http_client=http_client,
             transport=transport,
         )
 
@@ -569,7 +581,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_plain_http_to_loopback_never_goes_through_a_proxy(
+def test_plain_http_to_loopback_bypasses_the_proxy(
     harness: ClientHarness, host: str, proxy: FaultServer
 ) -> None:
     with FaultServer() as service:
@@ -583,20 +595,22 @@ def test_plain_http_to_loopback_never_goes_through_a_proxy(
     assert proxy.connections == 0
 
 
-def test_plain_http_to_elsewhere_goes_through_a_proxy(
+def test_plain_http_to_another_host_goes_through_the_proxy(
     harness: ClientHarness, proxy: FaultServer
 ) -> None:
     client = harness.client(
         "token", base_url="http://service.invalid/api", allow_insecure_http=True, retry=FAST
     )
-    proxy.add(answer(200, [subscription()]))
+    proxy.add(respond(200, [subscription()]))
     assert client.hooks.list()
     assert [request.path for request in proxy.requests] == ["http://service.invalid/api/hooks"]
 
 
-def test_a_proxy_gets_no_token_over_tls(harness: ClientHarness, proxy: FaultServer) -> None:
+def test_a_proxy_does_not_see_the_token_over_tls(
+    harness: ClientHarness, proxy: FaultServer
+) -> None:
     client = harness.client("s3cret-token", base_url="https://service.invalid", retry=FAST)
-    proxy.add(*[answer(403, close=True)] * 3)
+    proxy.add(*[respond(403, close=True)] * 3)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert not caught.value.outcome_unknown
@@ -612,7 +626,7 @@ def test_redirects_are_not_followed(
     harness: ClientHarness, status: int, server: FaultServer
 ) -> None:
     with FaultServer() as elsewhere:
-        server.add(answer(status, headers=[("Location", f"{elsewhere.url}/hooks")]))
+        server.add(respond(status, headers=[("Location", f"{elsewhere.url}/hooks")]))
         with pytest.raises(APIStatusError, match="Redirects are not followed") as caught:
             harness.client("token", base_url=server.url).hooks.redeliver(HOOK_ID, REQUEST_ID)
         assert caught.value.status == status
@@ -623,7 +637,9 @@ def test_redirects_are_not_followed(
 # Secrets
 
 
-def test_clients_cannot_be_pickled_or_shown(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_client_cannot_be_pickled_and_its_repr_hides_credentials(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     client = harness.client(**credentials_for(server))
     client.hooks.list()
     for copied in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -636,7 +652,7 @@ def test_clients_cannot_be_pickled_or_shown(harness: ClientHarness, server: Faul
 
 
 TOKEN = "s3cret-token-0123456789"
-LEAKS = {
+ECHOES = {
     "body and header": fs.echo(400),
     "body and header of a 5xx": fs.echo(500),
     "success": fs.echo(200),
@@ -648,21 +664,21 @@ LEAKS = {
 }
 
 
-# Not in the line that raises, which a traceback quotes.
-HIDDEN: dict[str, Any] = {"secret": "s3cret-of-the-hook", "header": "X-Key: s3cret-of-the-header"}
+# Not in the raising line, which a traceback quotes.
+SECRETS: dict[str, Any] = {"secret": "s3cret-of-the-hook", "header": "X-Key: s3cret-of-the-header"}
 
 
 @pytest.mark.parametrize("called", ["create", "token-form", "token-multipart", "token-basic"])
-@pytest.mark.parametrize("leak", LEAKS)
-def test_what_a_server_echoes_is_masked(
+@pytest.mark.parametrize("echo_kind", ECHOES)
+def test_echoed_secrets_are_masked(
     harness: ClientHarness,
-    leak: str,
+    echo_kind: str,
     called: str,
     server: FaultServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
-    server.add(*[LEAKS[leak]] * 3)
+    server.add(*[ECHOES[echo_kind]] * 3)
     auth: Any = TOKEN
     options: dict[str, Any] = {}
     if called != "create":
@@ -671,7 +687,7 @@ def test_what_a_server_echoes_is_masked(
         options["token_url"] = f"{server.url}/token"
     client = harness.client(auth, base_url=server.url, retry=FAST, **options)
     with pytest.raises(APIError) as caught:
-        client.hooks.create(url="https://subscriber.example", **HIDDEN)
+        client.hooks.create(url="https://subscriber.example", **SECRETS)
     error = caught.value
     shown = [
         *traceback.format_exception(error),
@@ -686,7 +702,7 @@ def test_what_a_server_echoes_is_masked(
     assert server.requests
     text = "\n".join(shown)
     assert "s3cret" not in text
-    assert "czNjcmV0" not in text  # base64 of "s3cret", if it stood at the beginning
+    assert "czNjcmV0" not in text  # base64 of "s3cret" at the start of the value
     basic = [
         request.headers["authorization"].removeprefix("Basic ")
         for request in server.requests
@@ -696,11 +712,11 @@ def test_what_a_server_echoes_is_masked(
     assert pickle.loads(pickle.dumps(error)).args == error.args  # noqa: S301 - our own
 
 
-def test_a_token_that_the_token_endpoint_gave_is_masked(
+def test_a_fetched_token_is_masked(
     harness: ClientHarness, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
-    server.add(answer(200, token(TOKEN)), fs.echo(400))
+    server.add(respond(200, token(TOKEN)), fs.echo(400))
     client = harness.client(**credentials_for(server), retry=FAST)
     with pytest.raises(APIError) as caught:
         client.hooks.get(HOOK_ID)
@@ -708,22 +724,22 @@ def test_a_token_that_the_token_endpoint_gave_is_masked(
     assert "s3cret" not in text + caplog.text
 
 
-def test_secrets_in_answers_nobody_asked_about_are_masked(
+def test_secrets_in_undecodable_responses_are_masked(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     config = {"url": "https://x.example", "secret": "s3cret", "header": "X-Key: s3cret"}
-    server.add(answer(200, [subscription(config=config, active="yes")]))
+    server.add(respond(200, [subscription(config=config, active="yes")]))
     with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.active") as caught:
         harness.client("token", base_url=server.url).hooks.list()
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
     assert "s3cret" not in text
 
 
-def test_the_log_tells_attempts_and_retries(
+def test_attempts_and_retries_are_logged(
     harness: ClientHarness, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "webhooks_sdk")
-    server.add(answer(500))
+    server.add(respond(500))
     harness.client("token", base_url=server.url, retry=FAST).hooks.list()
     ours = [record for record in caplog.records if record.name == "webhooks_sdk"]
     levels = [record.levelname for record in ours]

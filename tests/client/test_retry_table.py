@@ -1,4 +1,4 @@
-"""Every row of the retry table, for every kind of operation, over real sockets, on three faces."""
+"""Every row of the retry table, for every operation and kind of client, over real sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import trustme
 from attrs import evolve, frozen
 from support import fault_server as fs
-from support.fault_server import Behaviour, CloggedPort, ClosedPort, FaultServer, answer
+from support.fault_server import Behaviour, ClosedPort, FaultServer, FullBacklogPort, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, ONCE, OPERATIONS, REQUEST_ID, token
 
@@ -48,20 +48,21 @@ if TYPE_CHECKING:
     from webhooks_sdk import Client
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
-CALLED = [*OPERATIONS, "token"]
-SHORT = 0.2  # seconds: the timeout of an attempt that is not answered
+CALLS = [*OPERATIONS, "token"]
+SHORT = 0.2  # seconds: the timeout of an attempt without a response
 GENEROUS = 20.0  # seconds: far longer than any of these calls takes, far shorter than a hang
 
 
 @frozen
 class Row:
-    """One thing that can happen to a request.
+    """A fault that can happen to a request.
 
     Attributes:
-        name: What happens.
-        fault: How the server does it.
-        error: What it is when it is not tried again.
-        received: Whether the server has received the request by then.
+        name: A description.
+        fault: The behaviour of the server.
+        error: The error raised if the request is not retried.
+        received: Whether the server receives the request.
+        timeout: The timeout of an attempt, in seconds.
     """
 
     name: str
@@ -79,72 +80,84 @@ def ids(value: object) -> str | None:
 
 
 AMBIGUOUS = (
-    Row("408", answer(408), APIStatusError),
-    Row("500", answer(500), InternalServerError),
-    Row("502 and closed", answer(502, b"<html>", close=True), InternalServerError),
-    Row("503 without Retry-After", answer(503), InternalServerError),
-    Row("503 with garbage", answer(503, headers=[("Retry-After", "soon")]), InternalServerError),
-    Row("504", answer(504), InternalServerError),
-    Row("599", answer(599), InternalServerError),
+    Row("408", respond(408), APIStatusError),
+    Row("500", respond(500), InternalServerError),
+    Row("502 and closed", respond(502, b"<html>", close=True), InternalServerError),
+    Row("503 without Retry-After", respond(503), InternalServerError),
+    Row(
+        "503 with an invalid Retry-After",
+        respond(503, headers=[("Retry-After", "soon")]),
+        InternalServerError,
+    ),
+    Row("504", respond(504), InternalServerError),
+    Row("599", respond(599), InternalServerError),
     Row("500 truncated", fs.truncated(500), InternalServerError),
-    Row("never answered", fs.silence(), APITimeoutError, timeout=SHORT),
+    Row("no response", fs.never_respond(), APITimeoutError, timeout=SHORT),
     Row("reset before reading", fs.reset_on_connect(), APIConnectionError, received=False),
     Row("closed before reading", fs.close_on_connect(), APIConnectionError, received=False),
-    Row("read and closed", fs.hang_up(), APIConnectionError),
-    Row("read and reset", fs.reset(), APIConnectionError),
+    Row("read and closed", fs.close_after_request(), APIConnectionError),
+    Row("read and reset", fs.reset_after_request(), APIConnectionError),
     Row("malformed status line", fs.raw(b"what?\r\n\r\n"), APIConnectionError),
     Row("malformed header", fs.raw(b"HTTP/1.1 200 X\r\n: x\r\n\r\n"), APIConnectionError),
 )
 DEFERRED = (
-    Row("429", answer(429), RateLimitError),
-    Row("429 to wait", answer(429, headers=[("Retry-After", "0")]), RateLimitError),
-    Row("429 with garbage", answer(429, headers=[("Retry-After", "-1")]), RateLimitError),
-    Row("503 to wait", answer(503, headers=[("Retry-After", "0")]), InternalServerError),
+    Row("429", respond(429), RateLimitError),
+    Row("429 with Retry-After", respond(429, headers=[("Retry-After", "0")]), RateLimitError),
     Row(
-        "503 to wait until a past date",
-        answer(503, headers=[("Retry-After", "Wed, 30 Sep 2020 21:18:03 GMT")]),
+        "429 with an invalid Retry-After",
+        respond(429, headers=[("Retry-After", "-1")]),
+        RateLimitError,
+    ),
+    Row("503 with Retry-After", respond(503, headers=[("Retry-After", "0")]), InternalServerError),
+    Row(
+        "503 with a past date",
+        respond(503, headers=[("Retry-After", "Wed, 30 Sep 2020 21:18:03 GMT")]),
         InternalServerError,
     ),
 )
-REFUSED = (
-    Row("300", answer(300), APIStatusError),
-    Row("301", answer(301, headers=[("Location", "/hooks")]), APIStatusError),
-    Row("307", answer(307, headers=[("Location", "/hooks")]), APIStatusError),
-    Row("304", answer(304), APIStatusError),
-    Row("400", answer(400), BadRequestError),
-    Row("401", answer(401), AuthenticationError),
-    Row("402", answer(402), APIStatusError),
-    Row("403", answer(403), PermissionDeniedError),
-    Row("404", answer(404), NotFoundError),
-    Row("409", answer(409), ConflictError),
-    Row("418", answer(418), APIStatusError),
-    Row("422", answer(422), UnprocessableEntityError),
-    Row("499", answer(499), APIStatusError),
-    Row("202", answer(202), APIStatusError),
-    Row("299", answer(299, b"[]"), APIStatusError),
+REJECTED = (
+    Row("300", respond(300), APIStatusError),
+    Row("301", respond(301, headers=[("Location", "/hooks")]), APIStatusError),
+    Row("307", respond(307, headers=[("Location", "/hooks")]), APIStatusError),
+    Row("304", respond(304), APIStatusError),
+    Row("400", respond(400), BadRequestError),
+    Row("401", respond(401), AuthenticationError),
+    Row("402", respond(402), APIStatusError),
+    Row("403", respond(403), PermissionDeniedError),
+    Row("404", respond(404), NotFoundError),
+    Row("409", respond(409), ConflictError),
+    Row("418", respond(418), APIStatusError),
+    Row("422", respond(422), UnprocessableEntityError),
+    Row("499", respond(499), APIStatusError),
+    Row("202", respond(202), APIStatusError),
+    Row("299", respond(299, b"[]"), APIStatusError),
 )
 BOMB = gzip.compress(b"[" + b" " * 4_000_000 + b"]")
-UNREADABLE = (
-    Row("no JSON", answer(200, b"<html>"), ResponseDecodeError),
-    Row("empty", answer(200), ResponseDecodeError),
-    Row("half of JSON", answer(200, b'[{"id": '), ResponseDecodeError),
-    Row("NaN", answer(200, b"NaN"), ResponseDecodeError),
-    Row("another shape", answer(200, 7), ResponseDecodeError),
-    Row("nested too deeply", answer(200, b"[" * 200_000), ResponseDecodeError),
-    Row("no UTF-8", answer(200, b'"\xff"'), ResponseDecodeError),
+UNDECODABLE = (
+    Row("not JSON", respond(200, b"<html>"), ResponseDecodeError),
+    Row("empty", respond(200), ResponseDecodeError),
+    Row("truncated JSON", respond(200, b'[{"id": '), ResponseDecodeError),
+    Row("NaN", respond(200, b"NaN"), ResponseDecodeError),
+    Row("another shape", respond(200, 7), ResponseDecodeError),
+    Row("nested too deeply", respond(200, b"[" * 200_000), ResponseDecodeError),
+    Row("not UTF-8", respond(200, b'"\xff"'), ResponseDecodeError),
     Row("truncated", fs.truncated(), ResponseDecodeError),
     Row("truncated chunked", fs.truncated_chunked(), ResponseDecodeError),
-    Row("too large", answer(200, b" " * 1_000_001), ResponseDecodeError),
-    Row("bomb", answer(200, BOMB, [("Content-Encoding", "gzip")]), ResponseDecodeError),
-    Row("broken gzip", answer(200, b"[]", [("Content-Encoding", "gzip")]), ResponseDecodeError),
-    Row("cut gzip", answer(200, BOMB[:50], [("Content-Encoding", "gzip")]), ResponseDecodeError),
-    Row("stacked", answer(200, BOMB, [("Content-Encoding", "gzip, gzip")]), ResponseDecodeError),
-    Row("unknown", answer(200, b"[]", [("Content-Encoding", "br")]), ResponseDecodeError),
+    Row("too large", respond(200, b" " * 1_000_001), ResponseDecodeError),
+    Row("bomb", respond(200, BOMB, [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row("broken gzip", respond(200, b"[]", [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row("cut gzip", respond(200, BOMB[:50], [("Content-Encoding", "gzip")]), ResponseDecodeError),
+    Row(
+        "stacked codings",
+        respond(200, BOMB, [("Content-Encoding", "gzip, gzip")]),
+        ResponseDecodeError,
+    ),
+    Row("unknown coding", respond(200, b"[]", [("Content-Encoding", "br")]), ResponseDecodeError),
 )
 
 
 class Caller:
-    """Makes one call whose requests, to the API or to the token endpoint, meet the faults."""
+    """Makes calls whose requests, to the API or to the token endpoint, meet the scripted faults."""
 
     def __init__(
         self, harness: ClientHarness, called: str, server: FaultServer, other: FaultServer
@@ -159,13 +172,13 @@ class Caller:
     def __repr__(self) -> str:
         return self.called
 
-    def meets(self, *faults: Behaviour) -> None:
-        """Let the next requests meet these faults, and forget what was received before."""
+    def add_faults(self, *faults: Behaviour) -> None:
+        """Script the faults of the next requests, and clear the recorded ones."""
         self.server.requests.clear()
         self.server.add(*faults)
 
     def client(self, **options: Any) -> Client:
-        # Making a client takes longer than these calls.
+        # Creating a client takes longer than these calls.
         key = f"{self.called == 'token'} {options}"
         if key not in self.clients:
             self.clients[key] = self.new_client(**options)
@@ -181,7 +194,7 @@ class Caller:
         )
 
     def call(self, **options: Any) -> int:
-        """Call, and return how many attempts it took."""
+        """Make the call and return its number of attempts."""
         client = self.client(**options)
         operation = OPERATIONS["list" if self.called == "token" else self.called]()
         return client.send(operation).attempts
@@ -195,26 +208,26 @@ class Caller:
 
 @pytest.fixture
 def callers(harness: ClientHarness) -> Iterator[list[Caller]]:
-    """One for each operation, and one for the request for a token."""
-    # Each of them is to meet its fault on a connection of its own.
+    """One caller for each operation, and one for the token request."""
+    # Without keep-alive, each request meets its fault on its own connection.
     with FaultServer(keep_alive=False) as server, FaultServer() as other:
-        callers = [Caller(harness, called, server, other) for called in CALLED]
+        callers = [Caller(harness, called, server, other) for called in CALLS]
         for caller in callers:
             caller.clients = callers[0].clients
         yield callers
 
 
 def attempts_of(caller: Caller, number: int) -> int:
-    # What `attempts` counts are those of the operation, not of the token that it needs.
+    # `attempts` excludes those of the token request.
     return 1 if caller.called == "token" else number
 
 
 @pytest.mark.parametrize("row", AMBIGUOUS, ids=ids)
-def test_what_may_have_been_processed_is_sent_again_only_if_that_is_harmless(
+def test_ambiguous_failures_are_retried_only_for_idempotent_operations(
     callers: list[Caller], row: Row
 ) -> None:
     for caller in callers:
-        caller.meets(row.fault)
+        caller.add_faults(row.fault)
         if caller.called in ONCE:
             error = caller.fail(timeout=row.timeout)
             assert type(error) is row.error
@@ -227,23 +240,23 @@ def test_what_may_have_been_processed_is_sent_again_only_if_that_is_harmless(
 
 
 @pytest.mark.parametrize("row", DEFERRED, ids=ids)
-def test_what_the_service_defers_is_sent_again(callers: list[Caller], row: Row) -> None:
+def test_deferred_requests_are_retried(callers: list[Caller], row: Row) -> None:
     for caller in callers:
-        caller.meets(row.fault, row.fault)
+        caller.add_faults(row.fault, row.fault)
         assert caller.call() == attempts_of(caller, 3)
         assert len(caller.server.requests) == 3
 
 
-@pytest.mark.parametrize("row", REFUSED, ids=ids)
-def test_what_is_refused_is_not_sent_again(callers: list[Caller], row: Row) -> None:
+@pytest.mark.parametrize("row", REJECTED, ids=ids)
+def test_rejected_requests_are_not_retried(callers: list[Caller], row: Row) -> None:
     for caller in callers:
-        caller.meets(row.fault)
+        caller.add_faults(row.fault)
         if caller.called != "token" and row.name == "401":
-            # A fresh token is worth one try; see test_auth.py.
+            # A rejected token is renewed once; see test_auth.py.
             caller.server.add(row.fault)
         error = caller.fail()
-        is_4xx_of_token = caller.called == "token" and row.name.startswith("4")
-        assert type(error) is (AuthenticationError if is_4xx_of_token else row.error)
+        is_token_4xx = caller.called == "token" and row.name.startswith("4")
+        assert type(error) is (AuthenticationError if is_token_4xx else row.error)
         assert not error.outcome_unknown
         assert error.status == int(row.name)
         assert (
@@ -253,12 +266,12 @@ def test_what_is_refused_is_not_sent_again(callers: list[Caller], row: Row) -> N
         )
 
 
-@pytest.mark.parametrize("row", UNREADABLE, ids=ids)
-def test_a_success_that_cannot_be_read_is_not_sent_again(callers: list[Caller], row: Row) -> None:
+@pytest.mark.parametrize("row", UNDECODABLE, ids=ids)
+def test_an_undecodable_success_is_not_retried(callers: list[Caller], row: Row) -> None:
     for caller in callers:
-        caller.meets(row.fault)
+        caller.add_faults(row.fault)
         if caller.called == "delete":
-            # 204 is its only success, and has no body.
+            # Its only success is 204, which has no body.
             error = caller.fail()
             assert type(error) is APIStatusError
             assert not error.outcome_unknown
@@ -270,23 +283,21 @@ def test_a_success_that_cannot_be_read_is_not_sent_again(callers: list[Caller], 
         assert error.attempts == len(caller.server.requests) == 1
 
 
-def test_a_subscription_that_cannot_be_decoded_names_the_path(
-    harness: ClientHarness, server: FaultServer
-) -> None:
-    server.add(answer(200, [{"id": 1}, {}]))
+def test_a_decoding_error_names_the_json_path(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(respond(200, [{"id": 1}, {}]))
     with pytest.raises(ResponseDecodeError, match=r"\$\[0\]\.id"):
         harness.client("token", base_url=server.url).hooks.list()
 
 
-# What is proven not to be sent
+# Proven not sent
 
 
-def test_a_refused_connection_is_tried_again(harness: ClientHarness) -> None:
-    for called in CALLED:
+def test_a_refused_connection_is_retried(harness: ClientHarness) -> None:
+    for called in CALLS:
         with FaultServer(listening=False) as server, FaultServer() as other:
             events: list[RetryEvent] = []
 
-            def come_up(
+            def start_server(
                 event: RetryEvent,
                 server: FaultServer = server,
                 events: list[RetryEvent] = events,
@@ -296,7 +307,7 @@ def test_a_refused_connection_is_tried_again(harness: ClientHarness) -> None:
                     server.listen()
 
             caller = Caller(harness, called, server, other)
-            assert caller.call(on_retry=come_up) == attempts_of(caller, 3)
+            assert caller.call(on_retry=start_server) == attempts_of(caller, 3)
             assert len(server.requests) == 1
             assert [type(event.error) for event in events] == [APIConnectionError] * 2
             assert not any(event.error.outcome_unknown for event in events)
@@ -318,7 +329,7 @@ def test_a_refused_connection_is_reported_when_attempts_run_out(callers: list[Ca
 
 
 @pytest.mark.parametrize("called", ["redeliver", "token"])
-def test_a_name_that_is_not_known_is_tried_again(
+def test_an_unknown_host_is_retried(
     harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     url = "http://nowhere.invalid"
@@ -332,7 +343,7 @@ def test_a_name_that_is_not_known_is_tried_again(
     assert "Nothing was sent" in str(error)
 
 
-def test_a_name_that_cannot_even_be_asked_for_leaves_nothing_unknown(
+def test_an_invalid_host_does_not_set_outcome_unknown(
     harness: ClientHarness,
 ) -> None:
     with pytest.raises((ConfigurationError, APIConnectionError)) as caught:
@@ -342,10 +353,10 @@ def test_a_name_that_cannot_even_be_asked_for_leaves_nothing_unknown(
     assert not getattr(caught.value, "outcome_unknown", False)
 
 
-def test_a_connect_timeout_is_tried_again(harness: ClientHarness) -> None:
+def test_a_connect_timeout_is_retried(harness: ClientHarness) -> None:
     timeout = httpx.Timeout(GENEROUS, connect=0.05)
     for called in ("list", "redeliver", "token"):
-        with FaultServer() as server, FaultServer() as other, CloggedPort() as url:
+        with FaultServer() as server, FaultServer() as other, FullBacklogPort() as url:
             caller = Caller(harness, called, server, other)
             error = (
                 caller.fail(token_url=f"{url}/token", timeout=timeout)
@@ -357,7 +368,7 @@ def test_a_connect_timeout_is_tried_again(harness: ClientHarness) -> None:
             assert not error.outcome_unknown
 
 
-def speaking_tls(tls_authority: trustme.CA) -> ssl.SSLContext:
+def server_context(tls_authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate = tls_authority.issue_cert("localhost")
     with certificate.private_key_and_cert_chain_pem.tempfile() as file:
@@ -366,11 +377,11 @@ def speaking_tls(tls_authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("fault", [fs.close_on_connect(), fs.reset_on_connect()])
-def test_a_handshake_that_is_broken_off_is_tried_again(
+def test_an_interrupted_handshake_is_retried(
     harness: ClientHarness, fault: Behaviour, tls_authority: trustme.CA
 ) -> None:
-    tls = speaking_tls(tls_authority)
-    for called in CALLED:
+    tls = server_context(tls_authority)
+    for called in CALLS:
         with FaultServer(fault, fault, tls=tls) as server, FaultServer(tls=tls) as other:
             caller = Caller(harness, called, server, other)
             assert caller.call() == attempts_of(caller, 3)
@@ -379,8 +390,8 @@ def test_a_handshake_that_is_broken_off_is_tried_again(
 
 
 @pytest.mark.parametrize("called", ["list", "create", "redeliver", "token"])
-def test_a_certificate_that_is_refused_ends_the_call(harness: ClientHarness, called: str) -> None:
-    with FaultServer(tls=speaking_tls(trustme.CA())) as server, FaultServer() as other:
+def test_an_untrusted_certificate_is_not_retried(harness: ClientHarness, called: str) -> None:
+    with FaultServer(tls=server_context(trustme.CA())) as server, FaultServer() as other:
         error = Caller(harness, called, server, other).fail()
         assert type(error) is APIConnectionError
         assert not error.outcome_unknown
@@ -390,15 +401,15 @@ def test_a_certificate_that_is_refused_ends_the_call(harness: ClientHarness, cal
         assert server.requests == []
 
 
-# Attempts run out
+# Attempts exhausted
 
 
 @pytest.mark.parametrize("row", [AMBIGUOUS[1], AMBIGUOUS[-3], DEFERRED[0]], ids=ids)
-def test_the_last_error_is_raised_itself(callers: list[Caller], row: Row) -> None:
+def test_the_last_error_is_raised_unwrapped(callers: list[Caller], row: Row) -> None:
     for caller in callers:
         ambiguous = row in AMBIGUOUS
         number = 1 if ambiguous and caller.called in ONCE else 3
-        caller.meets(*[row.fault] * number)
+        caller.add_faults(*[row.fault] * number)
         error = caller.fail()
         assert type(error) is row.error
         assert error.attempts == number
@@ -409,29 +420,29 @@ def test_the_last_error_is_raised_itself(callers: list[Caller], row: Row) -> Non
 
 
 @pytest.mark.parametrize("row", [AMBIGUOUS[1], DEFERRED[0]], ids=ids)
-def test_no_retries_are_no_retries(callers: list[Caller], row: Row) -> None:
+def test_retry_policy_none_does_not_retry(callers: list[Caller], row: Row) -> None:
     for caller in callers:
-        caller.meets(row.fault)
+        caller.add_faults(row.fault)
         error = caller.fail(retry=RetryPolicy.none())
         assert type(error) is row.error
         assert len(caller.server.requests) == error.attempts == 1
 
 
 @pytest.mark.parametrize("row", AMBIGUOUS, ids=ids)
-def test_resend_unknown_sends_again(callers: list[Caller], row: Row) -> None:
+def test_resend_unknown_retries_ambiguous_failures(callers: list[Caller], row: Row) -> None:
     policy = evolve(FAST, resend_unknown=True)
     for caller in callers:
         if caller.called in ONCE:
-            caller.meets(row.fault)
+            caller.add_faults(row.fault)
             assert caller.call(retry=policy, timeout=row.timeout) == 2
             assert len(caller.server.requests) == 1 + row.received
 
 
 @pytest.mark.parametrize("called", sorted(ONCE))
-def test_resend_unknown_does_not_send_the_unreadable_again(
+def test_resend_unknown_does_not_retry_an_undecodable_success(
     harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
-    server.add(answer(200, b"<html>"))
+    server.add(respond(200, b"<html>"))
     error = Caller(harness, called, server, token_server).fail(
         retry=evolve(FAST, resend_unknown=True)
     )
@@ -440,7 +451,7 @@ def test_resend_unknown_does_not_send_the_unreadable_again(
 
 
 @pytest.mark.parametrize("called", ["create", "update"])
-def test_a_request_that_could_not_be_written_whole_is_ambiguous(
+def test_a_partly_written_request_is_ambiguous(
     harness: ClientHarness, called: str, server: FaultServer
 ) -> None:
     server.add(fs.never_read())
@@ -464,22 +475,22 @@ def test_a_request_that_could_not_be_written_whole_is_ambiguous(
 @pytest.mark.parametrize(
     ("last", "error_type"),
     [
-        (answer(429), RateLimitError),
-        (answer(404), NotFoundError),
-        (answer(400), BadRequestError),
-        (answer(401), AuthenticationError),
-        (answer(307), APIStatusError),
+        (respond(429), RateLimitError),
+        (respond(404), NotFoundError),
+        (respond(400), BadRequestError),
+        (respond(401), AuthenticationError),
+        (respond(307), APIStatusError),
     ],
 )
 @pytest.mark.parametrize("called", ["create", "redeliver", "update"])
-def test_what_one_attempt_left_unknown_stays_unknown(
+def test_outcome_unknown_stays_set_after_a_later_error(
     harness: ClientHarness,
     called: str,
     last: Behaviour,
     error_type: type[APIError],
     server: FaultServer,
 ) -> None:
-    server.add(fs.hang_up(), last)
+    server.add(fs.close_after_request(), last)
     policy = evolve(FAST, max_attempts=2, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy)
     with pytest.raises(error_type) as caught:
@@ -489,27 +500,27 @@ def test_what_one_attempt_left_unknown_stays_unknown(
     assert caught.value.attempts == len(server.requests) == 2
 
 
-def test_what_is_unknown_stays_unknown_when_the_server_goes_away(
+def test_outcome_unknown_stays_set_when_the_server_goes_away(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(500, close=True))
+    server.add(respond(500, close=True))
     policy = evolve(FAST, resend_unknown=True)
 
-    def go_away(_: object) -> None:
+    def stop_server(_: object) -> None:
         server.close()
 
-    client = harness.client("token", base_url=server.url, retry=policy, on_retry=go_away)
+    client = harness.client("token", base_url=server.url, retry=policy, on_retry=stop_server)
     with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown
     assert caught.value.attempts == 3
 
 
-def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
+def test_outcome_unknown_stays_set_when_a_token_request_fails(
     harness: ClientHarness, server: FaultServer, token_server: FaultServer
 ) -> None:
-    server.add(answer(500))
-    token_server.add(answer(200, token(expires_in=0)), answer(400, {"error": "invalid_client"}))
+    server.add(respond(500))
+    token_server.add(respond(200, token(expires_in=0)), respond(400, {"error": "invalid_client"}))
     caller = Caller(harness, "redeliver", server, token_server)
     error = caller.fail(retry=evolve(FAST, resend_unknown=True))
     assert type(error) is AuthenticationError
@@ -517,21 +528,23 @@ def test_what_is_unknown_stays_unknown_when_no_token_can_be_had(
     assert error.error == "invalid_client"
 
 
-def test_a_later_success_makes_it_known(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(fs.hang_up())
+def test_a_later_success_ends_the_uncertainty(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(fs.close_after_request())
     policy = evolve(FAST, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy)
     assert client.hooks.redeliver(HOOK_ID, REQUEST_ID).delivered
 
 
-# A delete that was sent again
+# Retried deletes
 
 
-@pytest.mark.parametrize("fault", [answer(500), fs.hang_up(), fs.reset()])
-def test_what_an_earlier_attempt_may_have_deleted_is_deleted(
+@pytest.mark.parametrize(
+    "fault", [respond(500), fs.close_after_request(), fs.reset_after_request()]
+)
+def test_a_404_after_an_ambiguous_delete_is_a_success(
     harness: ClientHarness, fault: Behaviour, server: FaultServer
 ) -> None:
-    server.add(fault, answer(404, {"error": "not found"}))
+    server.add(fault, respond(404, {"error": "not found"}))
     client = harness.client("token", base_url=server.url, retry=FAST)
     response = client.send(OPERATIONS["delete"]())
     assert response.value is None
@@ -539,11 +552,11 @@ def test_what_an_earlier_attempt_may_have_deleted_is_deleted(
     assert response.attempts == 2
 
 
-@pytest.mark.parametrize("fault", [answer(429), answer(503, headers=[("Retry-After", "0")])])
-def test_what_no_attempt_can_have_deleted_is_not_found(
+@pytest.mark.parametrize("fault", [respond(429), respond(503, headers=[("Retry-After", "0")])])
+def test_a_404_after_a_deferred_delete_is_not_found(
     harness: ClientHarness, fault: Behaviour, server: FaultServer
 ) -> None:
-    server.add(fault, answer(404, {"error": "not found"}))
+    server.add(fault, respond(404, {"error": "not found"}))
     client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(NotFoundError) as caught:
         client.hooks.delete(HOOK_ID)
@@ -551,10 +564,10 @@ def test_what_no_attempt_can_have_deleted_is_not_found(
     assert caught.value.attempts == 2
 
 
-def test_a_404_to_another_operation_is_never_a_success(
+def test_a_404_to_other_operations_is_never_a_success(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(500), answer(404))
+    server.add(respond(500), respond(404))
     with pytest.raises(NotFoundError) as caught:
         harness.client("token", base_url=server.url, retry=FAST).hooks.get(HOOK_ID)
     assert not caught.value.outcome_unknown
@@ -567,8 +580,8 @@ def waits(events: list[RetryEvent]) -> list[float]:
     return [event.wait for event in events]
 
 
-def test_retry_after_is_waited_for(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(answer(429, headers=[("Retry-After", "1")]))
+def test_retry_after_is_honoured(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(respond(429, headers=[("Retry-After", "1")]))
     events: list[RetryEvent] = []
     client = harness.client("token", base_url=server.url, retry=FAST, on_retry=events.append)
     began = time.monotonic()
@@ -580,7 +593,7 @@ def test_retry_after_is_waited_for(harness: ClientHarness, server: FaultServer) 
 
 def test_retry_after_can_be_a_date(harness: ClientHarness, server: FaultServer) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
-    server.add(answer(429, headers=[("Retry-After", soon)]))
+    server.add(respond(429, headers=[("Retry-After", soon)]))
     with pytest.raises(RateLimitError) as caught:
         harness.client(
             "token", base_url=server.url, retry=evolve(FAST, max_retry_after=5)
@@ -592,10 +605,10 @@ def test_retry_after_can_be_a_date(harness: ClientHarness, server: FaultServer) 
 
 @pytest.mark.parametrize("value", ["61", "99999999999999999999", "9" * 400])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_retry_after_that_is_too_long_raises_at_once(
+def test_a_too_long_retry_after_raises_immediately(
     harness: ClientHarness, status: int, value: str, server: FaultServer
 ) -> None:
-    server.add(answer(status, headers=[("Retry-After", value)]))
+    server.add(respond(status, headers=[("Retry-After", value)]))
     client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(APIStatusError) as caught:
         client.hooks.list()
@@ -606,31 +619,31 @@ def test_a_retry_after_that_is_too_long_raises_at_once(
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "1e3", "nan", "inf", "Wed, 99 Foo 1"])
-def test_a_retry_after_that_is_garbage_is_ignored(
+def test_an_invalid_retry_after_is_ignored(
     harness: ClientHarness, value: str, server: FaultServer
 ) -> None:
-    server.add(answer(429, headers=[("Retry-After", value)]))
+    server.add(respond(429, headers=[("Retry-After", value)]))
     events: list[RetryEvent] = []
     harness.client("token", base_url=server.url, retry=FAST, on_retry=events.append).hooks.list()
     assert [event.error.retry_after for event in events] == [None]
     assert waits(events)[0] <= FAST.max_backoff
 
 
-def test_retry_after_is_honoured_with_other_errors_too(
+def test_retry_after_is_honoured_for_other_errors(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(500, headers=[("Retry-After", "61")]))
+    server.add(respond(500, headers=[("Retry-After", "61")]))
     with pytest.raises(InternalServerError) as caught:
         harness.client("token", base_url=server.url, retry=FAST).hooks.list()
     assert caught.value.retry_after == 61
     assert len(server.requests) == 1
 
 
-# What on_retry is told
+# on_retry
 
 
-def test_on_retry_is_told_of_each_wait(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(answer(429), fs.hang_up())
+def test_on_retry_is_called_before_each_wait(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(respond(429), fs.close_after_request())
     events: list[RetryEvent] = []
     policy = evolve(FAST, resend_unknown=True)
     client = harness.client("token", base_url=server.url, retry=policy, on_retry=events.append)
@@ -645,23 +658,25 @@ def test_on_retry_is_told_of_each_wait(harness: ClientHarness, server: FaultServ
     assert 0 <= events[0].elapsed <= events[1].elapsed
 
 
-def test_on_retry_is_told_of_token_requests(
+def test_on_retry_is_called_for_token_requests(
     harness: ClientHarness, server: FaultServer, token_server: FaultServer
 ) -> None:
-    token_server.add(answer(503))
+    token_server.add(respond(503))
     events: list[RetryEvent] = []
     Caller(harness, "redeliver", server, token_server).call(on_retry=events.append)
     assert [(e.operation, e.hook_id, e.attempt) for e in events] == [("token", None, 1)]
 
 
-def test_what_on_retry_raises_ends_the_call(harness: ClientHarness, server: FaultServer) -> None:
+def test_an_exception_of_on_retry_ends_the_call(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     class StopError(Exception):
         pass
 
     def stop(_: RetryEvent) -> None:
         raise StopError
 
-    server.add(answer(500))
+    server.add(respond(500))
     client = harness.client("token", base_url=server.url, retry=FAST, on_retry=stop)
     with pytest.raises(StopError):
         client.hooks.list()
@@ -677,10 +692,10 @@ def deadline(seconds: float, **others: Any) -> RetryPolicy:
 
 
 @pytest.mark.parametrize("called", ["list", "redeliver", "token"])
-def test_an_attempt_gets_what_is_left_of_the_deadline(
+def test_the_deadline_bounds_an_attempt(
     harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
-    server.add(fs.silence())
+    server.add(fs.never_respond())
     caller = Caller(harness, called, server, token_server)
     began = time.monotonic()
     error = caller.fail(retry=deadline(0.25))
@@ -691,7 +706,7 @@ def test_an_attempt_gets_what_is_left_of_the_deadline(
 
 
 @pytest.mark.parametrize("called", ["list", "redeliver", "token"])
-def test_a_server_that_drips_is_cut_off_at_the_deadline(
+def test_the_deadline_bounds_a_slow_body(
     harness: ClientHarness, called: str, server: FaultServer, token_server: FaultServer
 ) -> None:
     server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 200\r\n\r\n", b" ", 0.05))
@@ -704,7 +719,7 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(
     assert len(server.requests) == 1
 
 
-def test_a_body_that_stops_is_a_timeout(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_stalled_body_is_a_timeout(harness: ClientHarness, server: FaultServer) -> None:
     server.add(fs.drip(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n[", b"", 60))
     client = harness.client("token", base_url=server.url, retry=FAST, timeout=SHORT)
     with pytest.raises(APITimeoutError) as caught:
@@ -715,10 +730,10 @@ def test_a_body_that_stops_is_a_timeout(harness: ClientHarness, server: FaultSer
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 X\r\n", b"HTTP/1.1 "], ids=["headers", "status"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_headers_that_drip_are_cut_off_at_the_deadline(
+def test_the_deadline_bounds_slow_headers(
     backend: Backend, start: bytes, server: FaultServer
 ) -> None:
-    # Only of the async client: the sync one sees no part of an answer whose headers are not whole.
+    # Only for AsyncClient: Client sees no part of a response with incomplete headers.
     server.add(fs.drip(start, b"X", 0.05))
 
     async def main() -> None:
@@ -732,10 +747,10 @@ def test_headers_that_drip_are_cut_off_at_the_deadline(
     assert time.monotonic() - began < 5
 
 
-def test_a_wait_that_would_pass_the_deadline_raises_at_once(
+def test_a_wait_beyond_the_deadline_raises_immediately(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(429, headers=[("Retry-After", "30")]))
+    server.add(respond(429, headers=[("Retry-After", "30")]))
     client = harness.client("token", base_url=server.url, retry=deadline(20))
     began = time.monotonic()
     with pytest.raises(RateLimitError) as caught:
@@ -746,7 +761,7 @@ def test_a_wait_that_would_pass_the_deadline_raises_at_once(
 
 
 def test_the_deadline_spans_all_attempts(harness: ClientHarness, server: FaultServer) -> None:
-    server.add(*[fs.silence()] * 50)
+    server.add(*[fs.never_respond()] * 50)
     policy = deadline(0.6, max_attempts=50, initial_backoff=0.001, max_backoff=0.001)
     client = harness.client("token", base_url=server.url, retry=policy, timeout=0.15)
     began = time.monotonic()
@@ -759,5 +774,5 @@ def test_the_deadline_spans_all_attempts(harness: ClientHarness, server: FaultSe
 
 def test_a_call_may_have_no_deadline(harness: ClientHarness, server: FaultServer) -> None:
     policy = evolve(FAST, deadline=None)
-    server.add(answer(500))
+    server.add(respond(500))
     assert harness.client("token", base_url=server.url, retry=policy).hooks.list()

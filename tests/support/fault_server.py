@@ -1,8 +1,8 @@
-"""A server on loopback that does what a script says, sensible or not, with sockets and threads.
+"""A scripted HTTP server on loopback, built on sockets and threads, that can misbehave.
 
-Each request it has received whole is recorded, and answered by the next behaviour of the script;
-when that is exhausted, as the service would. No behaviour waits for a time to pass: one that does
-not answer waits until the client goes away or the server is closed.
+Each complete request is recorded and handled by the next behaviour of the script; after the last
+one, as the service would. A behaviour that never responds waits until the client disconnects or the
+server is closed, not for a fixed time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-_PATIENCE = 30.0  # seconds until a test that would hang fails instead
+_TIMEOUT = 30.0  # seconds after which a test fails instead of hanging
 
 
 @frozen
 class Request:
-    """A request that was received whole."""
+    """A complete request."""
 
     method: str
     path: str
@@ -46,52 +46,52 @@ class Request:
 
 @frozen
 class Exchange:
-    """What a behaviour is given: the connection, and the request unless it came before one."""
+    """The connection and the request, if there is one yet, that a behaviour handles."""
 
     server: FaultServer
     connection: socket.socket
     request: Request | None = None
 
     def send(self, data: bytes) -> None:
-        # A client that went away is what some tests are about.
+        # In some tests the client disconnects first.
         with suppress(OSError):
             self.connection.sendall(data)
 
-    def wait_until_client_leaves(self) -> None:
+    def wait_for_disconnect(self) -> None:
         with suppress(OSError):
             while self.connection.recv(65536):
                 pass
 
-    def wait_until_something_is_sent(self) -> None:
+    def wait_for_data(self) -> None:
         with suppress(OSError):
             self.connection.recv(1, socket.MSG_PEEK)
 
     def abort(self) -> None:
-        """Close the connection with a RST."""
+        """Reset the connection (RST) when it is closed."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @frozen
 class Behaviour:
-    """What to do with one request, or with a connection before it has one.
+    """A way to handle one request, or a connection before its first request.
 
     Attributes:
-        act: Does it, and returns whether the connection stays open.
-        on_connect: Whether it is done before a request is read, and before TLS.
+        run: Handles the exchange and returns whether the connection stays open.
+        on_connect: Whether it runs before TLS and before a request is read.
     """
 
-    act: Callable[[Exchange], bool]
+    run: Callable[[Exchange], bool]
     on_connect: bool = field(default=False, kw_only=True)
 
 
-def answer(
+def respond(
     status: int = 200,
     body: object = b"",
     headers: Iterable[tuple[str, str]] = (),
     *,
     close: bool = False,
 ) -> Behaviour:
-    """Answer; a body that is not bytes is sent as JSON."""
+    """Send a response. A body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
     if status != 204:
@@ -100,129 +100,129 @@ def answer(
         lines.append("Connection: close")
     data = "\r\n".join([*lines, "", ""]).encode("latin-1") + content
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         exchange.send(data)
         return not close
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def echo(status: int = 200, *, headers: bool = True) -> Behaviour:
-    """Answer with the request's own Authorization header and body, in header and body."""
+    """Send back the Authorization header and the body of the request, in header and body."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         assert exchange.request is not None
         sent = exchange.request.headers.get("authorization", "")
         body = {"you_sent": sent, "body": exchange.request.body.decode()}
         extra = (("X-Echo", sent),) if headers else ()
-        return answer(status, body, extra).act(exchange)
+        return respond(status, body, extra).run(exchange)
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def echo_in_status_line() -> Behaviour:
-    """Answer with a status line that no parser takes and that shows the Authorization header."""
+    """Send an invalid status line that contains the Authorization header of the request."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         assert exchange.request is not None
         sent = exchange.request.headers.get("authorization", "")
-        exchange.send(f"{sent} is no status line\r\n\r\n".encode())
+        exchange.send(f"{sent} is not a status line\r\n\r\n".encode())
         return False
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
-def as_service() -> Behaviour:
-    """Answer as the service would."""
+def default_response() -> Behaviour:
+    """Respond as the service would."""
     return Behaviour(lambda exchange: exchange.server.default(exchange))
 
 
-def then_hang_up(behaviour: Behaviour) -> Behaviour:
-    """Do as the other behaviour, without a word that the connection will be closed, and close."""
-    return Behaviour(lambda exchange: behaviour.act(exchange) and False)
+def then_close(behaviour: Behaviour) -> Behaviour:
+    """Run another behaviour, then close the connection without having announced it."""
+    return Behaviour(lambda exchange: behaviour.run(exchange) and False)
 
 
-def held(arrived: threading.Event, go: threading.Event, behaviour: Behaviour) -> Behaviour:
-    """Say that a request arrived, and wait for leave to go on."""
+def held(arrived: threading.Event, release: threading.Event, behaviour: Behaviour) -> Behaviour:
+    """Set `arrived`, wait for `release`, then run another behaviour."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         arrived.set()
-        assert go.wait(_PATIENCE)
-        return behaviour.act(exchange)
+        assert release.wait(_TIMEOUT)
+        return behaviour.run(exchange)
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def reset_on_connect() -> Behaviour:
-    """Reset the connection before anything is read, but not before anything was sent."""
+    """Wait until the client sends, then reset the connection without reading."""
 
-    def act(exchange: Exchange) -> bool:
-        exchange.wait_until_something_is_sent()
+    def run(exchange: Exchange) -> bool:
+        exchange.wait_for_data()
         exchange.abort()
         return False
 
-    return Behaviour(act, on_connect=True)
+    return Behaviour(run, on_connect=True)
 
 
 def close_on_connect() -> Behaviour:
-    """Close the connection before anything is read; with TLS, in the middle of the handshake."""
+    """Wait until the client sends, then close without reading: with TLS, during the handshake."""
 
-    def act(exchange: Exchange) -> bool:
-        exchange.wait_until_something_is_sent()
+    def run(exchange: Exchange) -> bool:
+        exchange.wait_for_data()
         return False
 
-    return Behaviour(act, on_connect=True)
+    return Behaviour(run, on_connect=True)
 
 
 def never_read() -> Behaviour:
-    """Leave the request where it is."""
+    """Accept the connection and never read from it."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         exchange.server.wait_until_closed()
         return False
 
-    return Behaviour(act, on_connect=True)
+    return Behaviour(run, on_connect=True)
 
 
-def hang_up() -> Behaviour:
+def close_after_request() -> Behaviour:
     """Read the request, then close the connection."""
     return Behaviour(lambda _: False)
 
 
-def reset() -> Behaviour:
+def reset_after_request() -> Behaviour:
     """Read the request, then reset the connection."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         exchange.abort()
         return False
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
-def silence() -> Behaviour:
-    """Read the request and never answer."""
+def never_respond() -> Behaviour:
+    """Read the request and never respond."""
 
-    def act(exchange: Exchange) -> bool:
-        exchange.wait_until_client_leaves()
+    def run(exchange: Exchange) -> bool:
+        exchange.wait_for_disconnect()
         return False
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def raw(data: bytes) -> Behaviour:
     """Send these bytes, then close."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         exchange.send(data)
         return False
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def drip(start: bytes, piece: bytes, interval: float) -> Behaviour:
-    """Send a start, and then pieces for as long as the client takes them."""
+    """Send `start`, then `piece` every `interval` seconds until the client disconnects."""
 
-    def act(exchange: Exchange) -> bool:
+    def run(exchange: Exchange) -> bool:
         try:
             exchange.connection.sendall(start)
             while not exchange.server.wait_until_closed(interval):
@@ -231,27 +231,27 @@ def drip(start: bytes, piece: bytes, interval: float) -> Behaviour:
             pass
         return False
 
-    return Behaviour(act)
+    return Behaviour(run)
 
 
 def truncated(status: int = 200) -> Behaviour:
-    """Promise more of a body than is sent."""
+    """Send less of a body than Content-Length announces."""
     return raw(b'HTTP/1.1 %d X\r\nContent-Length: 1000\r\n\r\n[{"id": "' % status)
 
 
 def truncated_chunked(status: int = 200) -> Behaviour:
-    """Break off a chunked body between two chunks."""
+    """Close the connection between two chunks of a body."""
     return raw(b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[{}\r\n" % status)
 
 
 class FaultServer:
-    """The server. Use it in a `with` statement; by then it listens, unless it is told not to.
+    """The server, a context manager that closes it.
 
     Args:
-        script: What is done with the first requests.
-        tls: What to speak TLS with.
-        listening: Whether connections are accepted from the beginning, or else refused.
-        keep_alive: Whether a connection stays open after an answer that is the service's.
+        script: The behaviours that handle the first requests.
+        tls: The TLS context; None for plain HTTP.
+        listening: Whether to accept connections from the beginning, or refuse them until `listen`.
+        keep_alive: Whether a connection stays open after a default response.
     """
 
     def __init__(
@@ -295,42 +295,42 @@ class FaultServer:
 
     @property
     def ports(self) -> list[int]:
-        """Return the client port of each request, in the order of arrival."""
+        """The client port of each request, in order of arrival."""
         return [request.client_port for request in self.requests]
 
     def received(self, method: str, path: str) -> list[Request]:
         return [r for r in self.requests if (r.method, r.path) == (method, path)]
 
     def add(self, *script: Behaviour) -> None:
-        """Add to the end of the script."""
+        """Append to the script."""
         with self._changed:
             self._script.extend(script)
 
-    def forget_script(self) -> None:
-        """Answer as the service would from now on."""
+    def clear_script(self) -> None:
+        """Discard the rest of the script."""
         with self._changed:
             self._script.clear()
 
     def listen(self) -> None:
-        """Accept connections."""
+        """Start to accept connections."""
         self._listener.listen(512)
         self._start(self._accept)
 
     def wait_for_requests(self, number: int) -> None:
-        """Wait until this many requests were received."""
+        """Wait until at least this many requests have been received."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.requests) >= number, _PATIENCE)
+            assert self._changed.wait_for(lambda: len(self.requests) >= number, _TIMEOUT)
 
     def wait_for_open_connections(self, number: int) -> None:
         """Wait until exactly this many connections are open."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self._open) == number, _PATIENCE), self._open
+            assert self._changed.wait_for(lambda: len(self._open) == number, _TIMEOUT), self._open
 
-    def wait_until_closed(self, at_most: float = _PATIENCE) -> bool:
-        return self._closing.wait(at_most)
+    def wait_until_closed(self, timeout: float = _TIMEOUT) -> bool:
+        return self._closing.wait(timeout)
 
     def close(self) -> None:
-        """End every connection and every thread."""
+        """Close all connections and join all threads."""
         self._closing.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -341,14 +341,14 @@ class FaultServer:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(_TIMEOUT)
             assert not thread.is_alive()
 
     def default(self, exchange: Exchange) -> bool:
-        """Answer as the service would."""
-        return self._answer(exchange).act(exchange)
+        """Respond as the service would."""
+        return self._default_response(exchange).run(exchange)
 
-    def _answer(self, exchange: Exchange) -> Behaviour:
+    def _default_response(self, exchange: Exchange) -> Behaviour:
         request = exchange.request
         assert request is not None
         parts = request.path.partition("?")[0].strip("/").split("/")
@@ -371,7 +371,7 @@ class FaultServer:
                 body = event()
             case _:
                 status, body = 404, {"error": "no such route"}
-        return answer(status, body, close=not self._keep_alive)
+        return respond(status, body, close=not self._keep_alive)
 
     def _start(self, function: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=function, args=args, daemon=True)
@@ -393,16 +393,16 @@ class FaultServer:
 
     def _serve(self, connection: socket.socket, port: int) -> None:
         try:
-            self._converse(connection, port)
+            self._handle_connection(connection, port)
         finally:
             with self._changed:
                 self._open.pop(port)
                 self._changed.notify_all()
             connection.close()
 
-    def _converse(self, plain: socket.socket, port: int) -> None:
+    def _handle_connection(self, plain: socket.socket, port: int) -> None:
         behaviour = self._next(on_connect=True)
-        if behaviour is not None and not behaviour.act(Exchange(self, plain)):
+        if behaviour is not None and not behaviour.run(Exchange(self, plain)):
             return
         connection = plain if self._tls is None else self._handshake(plain, port)
         if connection is None:
@@ -412,15 +412,15 @@ class FaultServer:
                 with self._changed:
                     self.requests.append(request)
                     self._changed.notify_all()
-                behaviour = self._next(on_connect=False) or as_service()
-                if not behaviour.act(Exchange(self, connection, request)):
+                behaviour = self._next(on_connect=False) or default_response()
+                if not behaviour.run(Exchange(self, connection, request)):
                     return
 
     def _handshake(self, plain: socket.socket, port: int) -> socket.socket | None:
         assert self._tls is not None
         wrapped = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         with self._changed:
-            # From here on the plain one is an empty shell.
+            # wrap_socket has detached the plain socket.
             self._open[port] = wrapped
         try:
             wrapped.do_handshake()
@@ -454,7 +454,7 @@ def _read_request(stream: Any, port: int) -> Request | None:
 
 @frozen
 class ClosedPort:
-    """A port on loopback that nobody listens on, and that nobody else is given meanwhile."""
+    """A port on loopback that refuses connections and stays reserved."""
 
     listener: socket.socket = field(factory=socket.socket)
 
@@ -466,8 +466,8 @@ class ClosedPort:
         self.listener.close()
 
 
-class CloggedPort:
-    """A port on loopback whose queue is full: who connects waits until `unclog`."""
+class FullBacklogPort:
+    """A port on loopback with a full backlog: connecting to it never completes."""
 
     def __init__(self) -> None:
         self._listener = socket.socket()

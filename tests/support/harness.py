@@ -1,7 +1,6 @@
-"""One test, three kinds of client: `Client`, and `AsyncClient` on asyncio and on trio.
+"""A harness that runs a test with `Client`, and with `AsyncClient` on asyncio and on trio.
 
-A test written against a `ClientHarness` runs on all three, so the sync and async clients cannot
-differ. For the async kinds, the clients live in an event loop in a thread that runs each call.
+An `AsyncClient` lives in an event loop in another thread, which runs each call.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ CLIENT_KINDS: tuple[ClientKind, ...] = ("sync", *BACKENDS)
 
 
 class ClientHarness:
-    """Makes clients of one kind, all of them used like a `Client`, and closes them at the end."""
+    """Creates clients of one kind, all with the interface of `Client`, and closes them at exit."""
 
     def __init__(self, name: ClientKind) -> None:
         self.name: ClientKind = name
@@ -57,18 +56,19 @@ class ClientHarness:
         return Client if self.name == "sync" else AsyncClient
 
     def client(self, auth: Any, **options: Any) -> Client:
-        return self._closed_at_the_end(self.client_class(auth, **options))
+        return self._register(self.client_class(auth, **options))
 
     def client_from_env(self, **options: Any) -> Client:
-        return self._closed_at_the_end(self.client_class.from_env(**options))
+        return self._register(self.client_class.from_env(**options))
 
-    def _closed_at_the_end(self, client: Client | AsyncClient) -> Client:
+    def _register(self, client: Client | AsyncClient) -> Client:
         if self._portal is None:
-            plain = cast("Client", client)
+            sync_client = cast("Client", client)
         else:
-            plain = cast("Client", _Blocking(cast("AsyncClient", client), self._portal))
-        self._stack.callback(plain.close)
-        return plain
+            blocking_client = _BlockingClient(cast("AsyncClient", client), self._portal)
+            sync_client = cast("Client", blocking_client)
+        self._stack.callback(sync_client.close)
+        return sync_client
 
     def http_client(self, **options: Any) -> Any:
         if self._portal is None:
@@ -77,8 +77,8 @@ class ClientHarness:
         self._stack.callback(self._portal.call, client.aclose)
         return client
 
-    def hook(self, function: Callable[[Any], None]) -> Any:
-        """Return an event hook of the kind that this harness's HTTP client wants."""
+    def event_hook(self, function: Callable[[Any], None]) -> Any:
+        """Return the function as an event hook for an HTTP client of this kind."""
         if self._portal is None:
             return function
 
@@ -88,14 +88,14 @@ class ClientHarness:
         return hook
 
     def run(self, function: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
-        """Run a function, or an async one in the event loop of the clients."""
+        """Run a function, which must be async for an async kind, and return its result."""
         if self._portal is None:
             return cast("Callable[[], T]", function)()
         return self._portal.call(cast("Callable[[], Awaitable[T]]", function))
 
 
-class _Blocking:
-    """An `AsyncClient` that is used like a `Client`."""
+class _BlockingClient:
+    """An `AsyncClient` with the interface of a `Client`."""
 
     def __init__(self, client: AsyncClient, portal: BlockingPortal) -> None:
         self._client = client
@@ -105,8 +105,8 @@ class _Blocking:
     def send(self, operation: Any) -> Any:
         return self._portal.call(self._client.send, operation)
 
-    def with_options(self, **options: Any) -> _Blocking:
-        return _Blocking(self._client.with_options(**options), self._portal)
+    def with_options(self, **options: Any) -> _BlockingClient:
+        return _BlockingClient(self._client.with_options(**options), self._portal)
 
     def close(self) -> None:
         self._portal.call(self._client.aclose)

@@ -1,4 +1,4 @@
-"""The pool of tasks: a connection is lent to one call at a time, also where calls are cancelled."""
+"""The async connection pool: one request per connection, even if tasks are cancelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-HERE, THERE = "https://here.example", "https://there.example"
+ORIGIN, OTHER_ORIGIN = "https://first.example", "https://second.example"
 
 
 @pytest.fixture(params=BACKENDS)
@@ -29,119 +29,126 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return backend
 
 
-class Link(httpx.AsyncBaseTransport):
-    """A connection in memory that notices when two have it at once."""
+class FakeConnection(httpx.AsyncBaseTransport):
+    """A connection in memory that fails if two requests use it at once."""
 
     def __init__(self) -> None:
-        self.taken = self.closed = self.closed_under_a_call = False
+        self.in_use = self.closed = self.closed_in_use = False
         self.origins: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert not self.closed
-        assert not self.taken
-        self.taken = True
+        assert not self.in_use
+        self.in_use = True
         self.origins.append(f"{request.url.scheme}://{request.url.host}")
         try:
             await anyio.lowlevel.checkpoint()
             if request.url.path == "/never":
                 await anyio.sleep_forever()
         except BaseException:
-            self.taken = False
+            self.in_use = False
             raise
         if request.url.path == "/lost":
-            self.taken = False
+            self.in_use = False
             raise httpx.ReadError("lost")
         return httpx.Response(200, stream=Body(self))
 
     async def aclose(self) -> None:
-        self.closed_under_a_call = self.taken
+        self.closed_in_use = self.in_use
         await anyio.lowlevel.checkpoint()
         self.closed = True
 
 
 class Body(httpx.AsyncByteStream):
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: FakeConnection) -> None:
+        self._connection = connection
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"[]"
 
     async def aclose(self) -> None:
-        assert self._link.taken
-        self._link.taken = False
+        assert self._connection.in_use
+        self._connection.in_use = False
 
 
-class Links:
-    """Makes them, and a pool of them whose time stands still until it is told."""
+class ConnectionFactory:
+    """Creates fake connections, and pools of them with a settable clock."""
 
     def __init__(self) -> None:
-        self.made: list[Link] = []
+        self.created: list[FakeConnection] = []
         self.now = 0.0
 
-    def make(self) -> Link:
-        self.made.append(Link())
-        return self.made[-1]
+    def create(self) -> FakeConnection:
+        self.created.append(FakeConnection())
+        return self.created[-1]
 
     @property
-    def open(self) -> list[Link]:
-        return [link for link in self.made if not link.closed]
+    def open(self) -> list[FakeConnection]:
+        return [connection for connection in self.created if not connection.closed]
 
     def pool(
-        self, max_connections: int, make: Callable[[], Link] | None = None
+        self, max_connections: int, create: Callable[[], FakeConnection] | None = None
     ) -> AsyncConnectionPool:
         return AsyncConnectionPool(
-            make or self.make,
+            create or self.create,
             max_connections=max_connections,
             keepalive_expiry=5.0,
             monotonic=lambda: self.now,
         )
 
     def check(self) -> None:
-        assert not any(link.closed_under_a_call for link in self.made)
+        assert not any(connection.closed_in_use for connection in self.created)
 
 
 @pytest.fixture
-def links() -> Links:
-    return Links()
+def factory() -> ConnectionFactory:
+    return ConnectionFactory()
 
 
 async def send(
-    pool: AsyncConnectionPool, url: str = HERE, wait: float | None = 30
+    pool: AsyncConnectionPool, url: str = ORIGIN, pool_timeout: float | None = 30
 ) -> httpx.Response:
-    request = httpx.Request("GET", url, extensions={"timeout": {"pool": wait}})
+    request = httpx.Request("GET", url, extensions={"timeout": {"pool": pool_timeout}})
     return await pool.handle_async_request(request)
 
 
-async def test_a_connection_is_used_again_once_its_answer_is_closed(links: Links) -> None:
-    pool = links.pool(2)
+async def test_a_connection_is_reused_after_its_response_is_closed(
+    factory: ConnectionFactory,
+) -> None:
+    pool = factory.pool(2)
     first, second = await send(pool), await send(pool)
-    assert len(links.made) == 2
+    assert len(factory.created) == 2
     await first.aclose()
     assert await second.aread() == b"[]"
     await second.aclose()
     await second.aclose()
     await (await send(pool)).aclose()
-    assert [len(link.origins) for link in links.made] == [1, 2]
+    assert [len(connection.origins) for connection in factory.created] == [1, 2]
 
 
-async def test_another_origin_takes_the_room_of_an_idle_connection_only(links: Links) -> None:
-    pool = links.pool(2)
+async def test_another_origin_replaces_only_an_idle_connection(factory: ConnectionFactory) -> None:
+    pool = factory.pool(2)
     held, idle = await send(pool), await send(pool)
     await idle.aclose()
-    there = await send(pool, THERE)
-    assert [link.closed for link in links.made] == [False, True, False]
+    other = await send(pool, OTHER_ORIGIN)
+    assert [connection.closed for connection in factory.created] == [False, True, False]
     with pytest.raises(httpx.PoolTimeout):
-        await send(pool, THERE, wait=0)
+        await send(pool, OTHER_ORIGIN, pool_timeout=0)
     await held.aclose()
-    await (await send(pool, THERE)).aclose()
-    await there.aclose()
-    assert [link.origins for link in links.made] == [[HERE], [HERE], [THERE], [THERE]]
-    assert len(links.open) == 2
-    links.check()
+    await (await send(pool, OTHER_ORIGIN)).aclose()
+    await other.aclose()
+    assert [connection.origins for connection in factory.created] == [
+        [ORIGIN],
+        [ORIGIN],
+        [OTHER_ORIGIN],
+        [OTHER_ORIGIN],
+    ]
+    assert len(factory.open) == 2
+    factory.check()
 
 
-async def test_a_connection_goes_to_who_waits_longest(links: Links) -> None:
-    pool = links.pool(1)
+async def test_connections_are_assigned_in_order_of_arrival(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     held = await send(pool)
     served: list[int] = []
 
@@ -156,140 +163,146 @@ async def test_a_connection_goes_to_who_waits_longest(links: Links) -> None:
             await anyio.wait_all_tasks_blocked()
         await held.aclose()
     assert served == [0, 1, 2, 3, 4]
-    assert len(links.made) == 1
+    assert len(factory.created) == 1
 
 
-@pytest.mark.parametrize("wait", [0, 0.01])
-async def test_waiting_in_vain_is_proof_that_nothing_was_sent(links: Links, wait: float) -> None:
-    pool = links.pool(1)
+@pytest.mark.parametrize("pool_timeout", [0, 0.01])
+async def test_a_pool_timeout_proves_that_nothing_was_sent(
+    factory: ConnectionFactory, pool_timeout: float
+) -> None:
+    pool = factory.pool(1)
     held = await send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
-        await send(pool, wait=wait)
+        await send(pool, pool_timeout=pool_timeout)
     assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
-    # Who gave up is not given what becomes free.
+    # A request that timed out is not assigned the slot.
     await held.aclose()
-    await (await send(pool, wait=0)).aclose()
-    assert len(links.made) == 1
+    await (await send(pool, pool_timeout=0)).aclose()
+    assert len(factory.created) == 1
 
 
-async def test_who_is_cancelled_while_waiting_takes_no_place_along(links: Links) -> None:
-    pool = links.pool(1)
+async def test_cancelling_while_waiting_releases_the_slot(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     held = await send(pool)
     async with anyio.create_task_group() as group:
         group.start_soon(partial(send, pool))
         await anyio.wait_all_tasks_blocked()
-        # It is given the place, and cancelled before it can take it.
+        # The waiting task is assigned the slot, and cancelled before it can use it.
         await held.aclose()
         group.cancel_scope.cancel()
-    await (await send(pool, wait=0)).aclose()
-    assert len(links.made) == 1
+    await (await send(pool, pool_timeout=0)).aclose()
+    assert len(factory.created) == 1
 
 
-async def test_who_is_cancelled_while_sending_gives_the_place_back(links: Links) -> None:
-    pool = links.pool(1)
+async def test_cancelling_while_sending_releases_the_slot(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     with anyio.move_on_after(0.01) as scope:
-        await send(pool, f"{HERE}/never")
+        await send(pool, f"{ORIGIN}/never")
     assert scope.cancelled_caught
-    await (await send(pool, wait=0)).aclose()
-    assert len(links.made) == 1
+    await (await send(pool, pool_timeout=0)).aclose()
+    assert len(factory.created) == 1
 
 
-async def test_who_is_cancelled_while_making_room_closes_what_was_idle(links: Links) -> None:
-    pool = links.pool(1)
+async def test_cancelling_while_replacing_a_connection_closes_the_idle_one(
+    factory: ConnectionFactory,
+) -> None:
+    pool = factory.pool(1)
     await (await send(pool)).aclose()
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await send(pool, THERE)
-    assert links.made[0].closed
-    await (await send(pool, THERE, wait=0)).aclose()
-    assert len(links.open) == 1
+        await send(pool, OTHER_ORIGIN)
+    assert factory.created[0].closed
+    await (await send(pool, OTHER_ORIGIN, pool_timeout=0)).aclose()
+    assert len(factory.open) == 1
 
 
-async def test_what_fails_gives_its_place_back(links: Links) -> None:
+async def test_a_failure_releases_the_slot(factory: ConnectionFactory) -> None:
     faults: list[Exception] = [OSError("no more files")]
 
-    def make() -> Link:
+    def create() -> FakeConnection:
         if faults:
             raise faults.pop()
-        return links.make()
+        return factory.create()
 
-    pool = links.pool(1, make)
+    pool = factory.pool(1, create)
     with pytest.raises(OSError, match="no more files"):
         await send(pool)
     with pytest.raises(httpx.ReadError):
-        await send(pool, f"{HERE}/lost", wait=0)
-    await (await send(pool, wait=0)).aclose()
-    assert len(links.made) == 1
+        await send(pool, f"{ORIGIN}/lost", pool_timeout=0)
+    await (await send(pool, pool_timeout=0)).aclose()
+    assert len(factory.created) == 1
 
 
-async def test_what_nobody_used_for_long_is_closed(links: Links) -> None:
-    pool = links.pool(3)
-    answers = [await send(pool) for _ in range(3)]
-    for answer in answers:
-        await answer.aclose()
-    links.now = 4
+async def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:
+    pool = factory.pool(3)
+    responses = [await send(pool) for _ in range(3)]
+    for response in responses:
+        await response.aclose()
+    factory.now = 4
     await (await send(pool)).aclose()
-    links.now = 6
-    answer = await send(pool)
-    assert [link.closed for link in links.made] == [True, True, False]
-    # However long it is held: it is not idle.
-    links.now = 100
-    await answer.aclose()
+    factory.now = 6
+    response = await send(pool)
+    assert [connection.closed for connection in factory.created] == [True, True, False]
+    # A connection in use does not expire.
+    factory.now = 100
+    await response.aclose()
     await (await send(pool)).aclose()
-    assert len(links.made) == 3
+    assert len(factory.created) == 3
 
 
-async def test_closing_waits_for_nobody_and_interrupts_nobody(links: Links) -> None:
-    pool = links.pool(2)
+async def test_close_neither_waits_for_nor_interrupts_active_requests(
+    factory: ConnectionFactory,
+) -> None:
+    pool = factory.pool(2)
     held, idle = await send(pool), await send(pool)
     await idle.aclose()
     await pool.aclose()
     await pool.aclose()
-    assert [link.closed for link in links.made] == [False, True]
+    assert [connection.closed for connection in factory.created] == [False, True]
     assert await held.aread() == b"[]"
     await held.aclose()
-    assert links.open == []
+    assert factory.open == []
     with pytest.raises(PoolClosedError):
         await send(pool)
-    links.check()
+    factory.check()
 
 
-async def test_closing_tells_everybody_who_waits(links: Links) -> None:
-    pool = links.pool(1)
+async def test_close_fails_all_waiting_requests(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     held = await send(pool)
-    told: list[PoolClosedError] = []
+    errors: list[PoolClosedError] = []
 
     async def wait() -> None:
         with pytest.raises(PoolClosedError) as caught:
             await send(pool)
-        told.append(caught.value)
+        errors.append(caught.value)
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
         await pool.aclose()
-    assert len(told) == 3
+    assert len(errors) == 3
     await held.aclose()
-    assert links.open == []
+    assert factory.open == []
 
 
-async def test_many_tasks_and_origins_share_few_connections(links: Links) -> None:
-    pool = links.pool(4)
+async def test_many_tasks_and_origins_share_few_connections(factory: ConnectionFactory) -> None:
+    pool = factory.pool(4)
     most = 0
 
     async def work(number: int) -> None:
         nonlocal most
         for turn in range(100):
-            answer = await send(pool, THERE if (number + turn) % 5 == 0 else HERE)
-            most = max(most, sum(link.taken for link in links.made))
-            await answer.aclose()
+            response = await send(pool, OTHER_ORIGIN if (number + turn) % 5 == 0 else ORIGIN)
+            most = max(most, sum(connection.in_use for connection in factory.created))
+            await response.aclose()
 
     async with anyio.create_task_group() as group:
         for number in range(16):
             group.start_soon(work, number)
-    assert sum(len(link.origins) for link in links.made) == 16 * 100
+    assert sum(len(connection.origins) for connection in factory.created) == 16 * 100
     assert most <= 4
-    assert len(links.open) <= 4
-    assert all(len(set(link.origins)) == 1 for link in links.made)
-    links.check()
+    assert len(factory.open) <= 4
+    assert all(len(set(connection.origins)) == 1 for connection in factory.created)
+    factory.check()

@@ -1,4 +1,4 @@
-"""Who has a connection has it alone: no other thread uses it, judges it or closes it."""
+"""The sync connection pool: no other thread uses, checks or closes a connection in use."""
 
 from __future__ import annotations
 
@@ -17,62 +17,64 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-HERE, THERE = "https://here.example", "https://there.example"
+ORIGIN, OTHER_ORIGIN = "https://first.example", "https://second.example"
 
 
-class Link(httpx.BaseTransport):
-    """A connection in memory that notices when two have it at once."""
+class FakeConnection(httpx.BaseTransport):
+    """A connection in memory that fails if two requests use it at once."""
 
     def __init__(self) -> None:
-        self.taken = self.closed = self.closed_under_a_call = False
+        self.in_use = self.closed = self.closed_in_use = False
         self.origins: list[str] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert not self.closed
-        assert not self.taken
-        self.taken = True
+        assert not self.in_use
+        self.in_use = True
         self.origins.append(f"{request.url.scheme}://{request.url.host}")
         if request.url.path == "/lost":
-            self.taken = False
+            self.in_use = False
             raise httpx.ReadError("lost")
         return httpx.Response(200, stream=Body(self))
 
     def close(self) -> None:
-        self.closed_under_a_call = self.taken
+        self.closed_in_use = self.in_use
         self.closed = True
 
 
 class Body(httpx.SyncByteStream):
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: FakeConnection) -> None:
+        self._connection = connection
 
     def __iter__(self) -> Iterator[bytes]:
         yield b"[]"
 
     def close(self) -> None:
-        assert self._link.taken
-        self._link.taken = False
+        assert self._connection.in_use
+        self._connection.in_use = False
 
 
-class Links:
-    """Makes them, and a pool of them whose time stands still until it is told."""
+class ConnectionFactory:
+    """Creates fake connections, and pools of them with a settable clock."""
 
     def __init__(self) -> None:
-        self.made: list[Link] = []
+        self.created: list[FakeConnection] = []
         self.now = 0.0
         self.forked = False
 
-    def make(self) -> Link:
-        self.made.append(Link())
-        return self.made[-1]
+    def create(self) -> FakeConnection:
+        self.created.append(FakeConnection())
+        return self.created[-1]
 
     @property
-    def open(self) -> list[Link]:
-        return [link for link in self.made if not link.closed]
+    def open(self) -> list[FakeConnection]:
+        return [connection for connection in self.created if not connection.closed]
 
-    def pool(self, max_connections: int, make: Callable[[], Link] | None = None) -> ConnectionPool:
+    def pool(
+        self, max_connections: int, create: Callable[[], FakeConnection] | None = None
+    ) -> ConnectionPool:
         return ConnectionPool(
-            make or self.make,
+            create or self.create,
             max_connections=max_connections,
             keepalive_expiry=5.0,
             monotonic=lambda: self.now,
@@ -80,53 +82,62 @@ class Links:
 
 
 @pytest.fixture
-def links() -> Iterator[Links]:
-    links = Links()
-    yield links
-    if not links.forked:
-        assert not any(link.closed_under_a_call for link in links.made)
+def factory() -> Iterator[ConnectionFactory]:
+    factory = ConnectionFactory()
+    yield factory
+    if not factory.forked:
+        assert not any(connection.closed_in_use for connection in factory.created)
 
 
-def send(pool: ConnectionPool, url: str = HERE, wait: float | None = 30) -> httpx.Response:
-    return pool.handle_request(httpx.Request("GET", url, extensions={"timeout": {"pool": wait}}))
+def send(
+    pool: ConnectionPool, url: str = ORIGIN, pool_timeout: float | None = 30
+) -> httpx.Response:
+    return pool.handle_request(
+        httpx.Request("GET", url, extensions={"timeout": {"pool": pool_timeout}})
+    )
 
 
-def wait_until_waiting(pool: ConnectionPool, number: int) -> None:
+def wait_for_waiting_requests(pool: ConnectionPool, number: int) -> None:
     end = time.monotonic() + 30
-    while len(pool._waiting) < number:  # pyright: ignore[reportPrivateUsage] - nobody tells
+    while len(pool._waiting) < number:  # pyright: ignore[reportPrivateUsage] - no public way to observe it
         assert time.monotonic() < end
         time.sleep(0.001)
 
 
-def test_a_connection_is_used_again_once_its_answer_is_closed(links: Links) -> None:
-    pool = links.pool(2)
+def test_a_connection_is_reused_after_its_response_is_closed(factory: ConnectionFactory) -> None:
+    pool = factory.pool(2)
     first = send(pool)
     second = send(pool)
-    assert len(links.made) == 2
+    assert len(factory.created) == 2
     first.close()
     second.close()
     second.close()
     send(pool).close()
-    assert [len(link.origins) for link in links.made] == [1, 2]
+    assert [len(connection.origins) for connection in factory.created] == [1, 2]
 
 
-def test_another_origin_takes_the_room_of_an_idle_connection_only(links: Links) -> None:
-    pool = links.pool(2)
+def test_another_origin_replaces_only_an_idle_connection(factory: ConnectionFactory) -> None:
+    pool = factory.pool(2)
     held, idle = send(pool), send(pool)
     idle.close()
-    there = send(pool, THERE)
-    assert [link.closed for link in links.made] == [False, True, False]
+    other = send(pool, OTHER_ORIGIN)
+    assert [connection.closed for connection in factory.created] == [False, True, False]
     with pytest.raises(httpx.PoolTimeout):
-        send(pool, THERE, wait=0)
+        send(pool, OTHER_ORIGIN, pool_timeout=0)
     held.close()
-    send(pool, THERE).close()
-    there.close()
-    assert [link.origins for link in links.made] == [[HERE], [HERE], [THERE], [THERE]]
-    assert len(links.open) == 2
+    send(pool, OTHER_ORIGIN).close()
+    other.close()
+    assert [connection.origins for connection in factory.created] == [
+        [ORIGIN],
+        [ORIGIN],
+        [OTHER_ORIGIN],
+        [OTHER_ORIGIN],
+    ]
+    assert len(factory.open) == 2
 
 
-def test_a_connection_goes_to_who_waits_longest(links: Links) -> None:
-    pool = links.pool(1)
+def test_connections_are_assigned_in_order_of_arrival(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     held = send(pool)
     served: list[int] = []
 
@@ -138,99 +149,101 @@ def test_a_connection_goes_to_who_waits_longest(links: Links) -> None:
     with ThreadPoolExecutor(5) as threads:
         for number in range(5):
             threads.submit(work, number)
-            wait_until_waiting(pool, number + 1)
+            wait_for_waiting_requests(pool, number + 1)
         held.close()
     assert served == [0, 1, 2, 3, 4]
-    assert len(links.made) == 1
+    assert len(factory.created) == 1
 
 
-@pytest.mark.parametrize("wait", [0, 0.01])
-def test_waiting_in_vain_is_proof_that_nothing_was_sent(links: Links, wait: float) -> None:
-    pool = links.pool(1)
+@pytest.mark.parametrize("pool_timeout", [0, 0.01])
+def test_a_pool_timeout_proves_that_nothing_was_sent(
+    factory: ConnectionFactory, pool_timeout: float
+) -> None:
+    pool = factory.pool(1)
     held = send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
-        send(pool, wait=wait)
+        send(pool, pool_timeout=pool_timeout)
     assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
-    # Who gave up is not given what becomes free.
+    # A request that timed out is not assigned the slot.
     held.close()
-    send(pool, wait=0).close()
-    assert len(links.made) == 1
+    send(pool, pool_timeout=0).close()
+    assert len(factory.created) == 1
 
 
-def test_what_fails_gives_its_place_back(links: Links) -> None:
+def test_a_failure_releases_the_slot(factory: ConnectionFactory) -> None:
     faults: list[Exception] = [OSError("no more files")]
 
-    def make() -> Link:
+    def create() -> FakeConnection:
         if faults:
             raise faults.pop()
-        return links.make()
+        return factory.create()
 
-    pool = links.pool(1, make)
+    pool = factory.pool(1, create)
     with pytest.raises(OSError, match="no more files"):
         send(pool)
     with pytest.raises(httpx.ReadError):
-        send(pool, f"{HERE}/lost", wait=0)
-    send(pool, wait=0).close()
-    assert len(links.made) == 1
+        send(pool, f"{ORIGIN}/lost", pool_timeout=0)
+    send(pool, pool_timeout=0).close()
+    assert len(factory.created) == 1
 
 
-def test_what_nobody_used_for_long_is_closed(links: Links) -> None:
-    pool = links.pool(3)
-    answers = [send(pool) for _ in range(3)]
-    for answer in answers:
-        answer.close()
-    links.now = 4
+def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:
+    pool = factory.pool(3)
+    responses = [send(pool) for _ in range(3)]
+    for response in responses:
+        response.close()
+    factory.now = 4
     send(pool).close()
-    links.now = 6
-    answer = send(pool)
-    assert [link.closed for link in links.made] == [True, True, False]
-    # However long it is held: it is not idle.
-    links.now = 100
-    answer.close()
+    factory.now = 6
+    response = send(pool)
+    assert [connection.closed for connection in factory.created] == [True, True, False]
+    # A connection in use does not expire.
+    factory.now = 100
+    response.close()
     send(pool).close()
-    assert len(links.made) == 3
+    assert len(factory.created) == 3
 
 
-def test_closing_waits_for_nobody_and_interrupts_nobody(links: Links) -> None:
-    pool = links.pool(2)
+def test_close_neither_waits_for_nor_interrupts_active_requests(factory: ConnectionFactory) -> None:
+    pool = factory.pool(2)
     held, idle = send(pool), send(pool)
     idle.close()
     pool.close()
     pool.close()
-    assert [link.closed for link in links.made] == [False, True]
+    assert [connection.closed for connection in factory.created] == [False, True]
     assert held.read() == b"[]"
     held.close()
-    assert links.open == []
+    assert factory.open == []
     with pytest.raises(PoolClosedError):
         send(pool)
 
 
-def test_closing_tells_everybody_who_waits(links: Links) -> None:
-    pool = links.pool(1)
+def test_close_fails_all_waiting_requests(factory: ConnectionFactory) -> None:
+    pool = factory.pool(1)
     held = send(pool)
     with ThreadPoolExecutor(3) as threads:
         waiting: list[Future[httpx.Response]] = [threads.submit(send, pool) for _ in range(3)]
-        wait_until_waiting(pool, 3)
+        wait_for_waiting_requests(pool, 3)
         pool.close()
         for call in waiting:
             assert isinstance(call.exception(30), PoolClosedError)
     held.close()
-    assert links.open == []
+    assert factory.open == []
 
 
-def test_a_forked_child_closes_all_copies_whoever_held_what(links: Links) -> None:
-    pool = links.pool(2)
+def test_a_forked_child_closes_its_copies_without_the_lock(factory: ConnectionFactory) -> None:
+    pool = factory.pool(2)
     send(pool)
     send(pool).close()
-    links.forked = True
-    # As if the fork had come while a thread of the parent was looking for a connection.
-    with pool._lock:  # pyright: ignore[reportPrivateUsage] - nobody else can hold it for long
+    factory.forked = True
+    # As if another thread held the lock at the time of the fork.
+    with pool._lock:  # pyright: ignore[reportPrivateUsage] - no public way to hold it
         pool.close_inherited()
-    assert links.open == []
+    assert factory.open == []
 
 
-def test_many_threads_and_origins_share_few_connections(links: Links) -> None:
-    pool = links.pool(4)
+def test_many_threads_and_origins_share_few_connections(factory: ConnectionFactory) -> None:
+    pool = factory.pool(4)
     barrier = threading.Barrier(16)
     most = 0
 
@@ -238,13 +251,13 @@ def test_many_threads_and_origins_share_few_connections(links: Links) -> None:
         nonlocal most
         barrier.wait(30)
         for turn in range(200):
-            answer = send(pool, THERE if (number + turn) % 5 == 0 else HERE)
-            most = max(most, sum(link.taken for link in links.made))
-            answer.close()
+            response = send(pool, OTHER_ORIGIN if (number + turn) % 5 == 0 else ORIGIN)
+            most = max(most, sum(connection.in_use for connection in factory.created))
+            response.close()
 
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(work, range(16)))
-    assert sum(len(link.origins) for link in links.made) == 16 * 200
+    assert sum(len(connection.origins) for connection in factory.created) == 16 * 200
     assert most <= 4
-    assert len(links.open) <= 4
-    assert all(len(set(link.origins)) == 1 for link in links.made)
+    assert len(factory.open) <= 4
+    assert all(len(set(connection.origins)) == 1 for connection in factory.created)

@@ -1,4 +1,4 @@
-"""Sends operations for `AsyncClient`. The same shape, line by line, as `_sync_driver`."""
+"""Sends operations for `AsyncClient`. Mirrors `sync_driver`: change both together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from attrs import evolve
 
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
-from webhooks_sdk._transport.async_http import AsyncHTTPPool
+from webhooks_sdk._transport.async_http import PerLoopHTTP
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
-    closed,
+    client_closed_error,
     raise_connection_lost,
     raw_response_from,
 )
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from webhooks_sdk._core.call import Call
     from webhooks_sdk._core.responses import APIResponse, RawResponse
     from webhooks_sdk._core.tokens import AsyncTokenProvider
-    from webhooks_sdk._transport.async_http import AsyncHTTP, AsyncSettings
+    from webhooks_sdk._transport.async_http import AsyncSettings, LoopHTTP
     from webhooks_sdk._wire.bodies import BodyReader
     from webhooks_sdk.operations import Operation
 
@@ -42,38 +42,38 @@ _logger = logging.getLogger("webhooks_sdk")
 
 
 class AsyncDriver:
-    """Sends operations with one pool of connections and one access token for all tasks."""
+    """Sends operations for all tasks, with one connection pool and one access token."""
 
     def __init__(self, settings: AsyncSettings) -> None:
         self.settings = settings
-        self._pool = AsyncHTTPPool(settings)
+        self._connections = PerLoopHTTP(settings)
         self._tokens = TokenCache()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._pool.closed
+        return self._connections.closed
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pool.close()
+        await self._connections.close()
 
-    def with_max_connections(self, connections: int) -> AsyncDriver:
-        """Return a driver with room for so many connections: this one, if it has that."""
+    def with_capacity(self, connections: int) -> AsyncDriver:
+        """Return a driver that allows at least this many connections: this one, if it does."""
         settings = self.settings
-        if not settings.owns_http or settings.max_connections >= connections:
+        if not settings.owns_connections or settings.max_connections >= connections:
             return self
-        wide = AsyncDriver(evolve(settings, max_connections=connections))
-        wide._tokens = self._tokens
-        return wide
+        larger = AsyncDriver(evolve(settings, max_connections=connections))
+        larger._tokens = self._tokens
+        return larger
 
     async def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
-        """Send an operation until it succeeds or its call has to end.
+        """Send an operation, with retries.
 
         Raises:
             WebhooksError: The error of the last attempt.
         """
-        http = await self._pool.get()
+        http = await self._connections.get()
         call = self.settings.call(operation, options)
         try:
             with anyio.move_on_after(call.remaining()):
@@ -81,86 +81,86 @@ class AsyncDriver:
                 return call.response()
             raise call.timed_out()
         finally:
-            if self._pool.closed:
-                await self._pool.sweep(http)
+            if self._connections.closed:
+                await self._connections.clean_up(http)
 
-    async def _run(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
-        first: APIError | None = None
+    async def _run(self, http: LoopHTTP, call: Call[T], options: Options) -> T:
+        first_error: APIError | None = None
         try:
             return await self._attempt(http, call, options)
         except APIError as error:
             if not call.can_retry(error):
                 raise
-            first = error
+            first_error = error
 
-        # tenacity is brought in by the first failure, which it is told of as its first attempt:
-        # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        # Setting up tenacity takes a tenth of the CPU of a call, and most calls succeed at once. So
+        # it starts only after a failure, which it receives as its first attempt.
         from tenacity import AsyncRetrying  # noqa: PLC0415
 
         from webhooks_sdk._transport.retrying import retrying_arguments  # noqa: PLC0415
 
         async def attempt() -> T:
-            nonlocal first
-            if first is not None:
-                error, first = first, None
+            nonlocal first_error
+            if first_error is not None:
+                error, first_error = first_error, None
                 raise error
             return await self._attempt(http, call, options)
 
         return await AsyncRetrying(**retrying_arguments(call), sleep=anyio.sleep)(attempt)
 
-    async def _attempt(self, http: AsyncHTTP, call: Call[T], options: Options) -> T:
+    async def _attempt(self, http: LoopHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
             return call.finish(await self._exchange(http, call, None))
         token = await self._token(http, call, options)
-        answer = await self._exchange(http, call, token)
-        if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
-            _logger.debug("the access token was refused, asking for a new one")
+        response = await self._exchange(http, call, token)
+        if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
+            _logger.debug("access token rejected, requesting a new one")
             self._tokens.refuse(token)
             token = await self._token(http, call, options)
-            answer = await self._exchange(http, call, token)
-        return call.finish(answer)
+            response = await self._exchange(http, call, token)
+        return call.finish(response)
 
-    async def _exchange(self, http: AsyncHTTP, call: Call[T], token: str | None) -> RawResponse:
-        if self._pool.closed or http.closed:
+    async def _exchange(self, http: LoopHTTP, call: Call[T], token: str | None) -> RawResponse:
+        if self._connections.closed or http.closed:
             raise call.client_closed()
         request = build_request(call, token)
-        direct = self.settings.endpoint(call.operation).plain_loopback
+        bypass_proxy = self.settings.endpoint(call.operation).plain_loopback
         try:
-            response = await http.send(request, direct=direct)
+            response = await http.send(request, bypass_proxy=bypass_proxy)
         except PoolClosedError:
             raise call.client_closed() from None
-        except Exception as error:  # noqa: BLE001 - an event hook can raise anything
+        except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
             raise_connection_lost(call, error, request)
         call.response_started(response.status_code, response.headers.raw)
-        _logger.debug("%s answered %d", call.operation.name, response.status_code)
+        _logger.debug("%s returned status %d", call.operation.name, response.status_code)
         try:
-            return await self._read(response)
+            return await self._read_response(response)
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response) -> RawResponse:
+    async def _read_response(self, response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
         try:
             reader = body_reader(response, self.settings.max_response_bytes)
             if response.is_stream_consumed:
                 reader.feed(response.content)
             else:
-                await self._feed(reader, response)
+                await self._feed_body(reader, response)
             return raw_response_from(response, reader.finish())
-        except Exception as error:  # noqa: BLE001 - what it means depends on the status
+        except Exception as error:  # noqa: BLE001 - its meaning depends on the status
             return raw_response_from(response, reader.beginning() if reader else b"", error)
 
-    async def _feed(self, reader: BodyReader, response: httpx.Response) -> None:
+    async def _feed_body(self, reader: BodyReader, response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         chunks = aiter(response.stream)
         try:
             async for chunk in chunks:
                 reader.feed(chunk)
         except BodyError:
-            await _abandon(response, chunks)
+            await _stop_reading(response, chunks)
             raise
 
-    async def _token(self, http: AsyncHTTP, call: Call[T], options: Options) -> str:
+    async def _token(self, http: LoopHTTP, call: Call[T], options: Options) -> str:
         auth = self.settings.auth
         if isinstance(auth, str):
             return auth
@@ -179,11 +179,11 @@ class AsyncDriver:
             raise call.provider_failed(error) from error
 
     async def _new_token(
-        self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+        self, http: LoopHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         seen = self._tokens.rounds
         async with http.token_lock:
-            # While this task waited, another may have got a token, or have failed to.
+            # Another task may have fetched a token, or failed to, while this one waited.
             outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
                 seen
             )
@@ -192,55 +192,55 @@ class AsyncDriver:
             return outcome or await self._fetch_token(http, call, options, credentials)
 
     async def _fetch_token(
-        self, http: AsyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+        self, http: LoopHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
-        asked_at = SYSTEM_CLOCK.monotonic()
+        token_call = self.settings.token_call(credentials, options, deadline=call.deadline)
+        requested_at = SYSTEM_CLOCK.monotonic()
         try:
-            answer = await self._run(http, fetch, options)
+            token = await self._run(http, token_call, options)
         except APIError as error:
-            # Whoever ran out of time fails alone: those who wait may have more of it.
+            # After a passed deadline only this call fails: the waiting tasks may have more time.
             if not call.deadline_passed:
                 self._tokens.fail(error)
             raise call.token_unavailable(error) from error.__cause__
-        return self._tokens.store(answer, asked_at)
+        return self._tokens.store(token, requested_at)
 
 
 class AsyncSingleAttemptSender:
-    """Sends each operation once, for who sends again by himself, over enough connections.
+    """Sends each operation once, for a caller that retries by itself.
 
     Args:
         driver: The client's driver.
-        options: The client's options, whose policy counts for all but the number of attempts.
-        connections: How many operations are to be under way at once.
+        options: The client's options; `max_attempts` is ignored.
+        connections: The maximum number of operations in flight.
     """
 
     def __init__(self, driver: AsyncDriver, options: Options, connections: int) -> None:
-        self._of_client = driver
-        self._driver = driver.with_max_connections(connections)
+        self._client_driver = driver
+        self._driver = driver.with_capacity(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
 
     async def send(self, operation: Operation[T]) -> APIResponse[T]:
         """Send an operation.
 
         Raises:
-            WebhooksError: It failed.
+            WebhooksError: The operation failed.
         """
-        if self._of_client.closed:
-            raise closed()
+        if self._client_driver.closed:
+            raise client_closed_error()
         return await self._driver.send(operation, self._options)
 
     async def close(self) -> None:
-        """Close the connections that are not the client's own."""
-        if self._driver is not self._of_client:
+        """Close the connections, unless they belong to the client."""
+        if self._driver is not self._client_driver:
             await self._driver.close()
 
 
-async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
-    """Stop reading an answer half-way.
+async def _stop_reading(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Stop reading a response body before its end.
 
-    Below `chunks` are generators of httpcore's own. Left unfinished they would be closed by the
-    garbage collector, of which trio warns; once the connection is closed, the next read ends them.
+    `chunks` iterates over async generators of httpcore. If they stay unfinished, the garbage
+    collector closes them and trio warns. Reading once more after closing the connection ends them.
     """
     await response.aclose()
     with suppress(Exception):

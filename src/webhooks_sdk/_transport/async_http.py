@@ -1,4 +1,4 @@
-"""Who owns the sockets of `AsyncClient`: one HTTP client for each event loop, made when needed."""
+"""The HTTP connections of `AsyncClient`: one set per event loop, opened on first use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from anyio.lowlevel import current_token
 from attrs import define
 
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
-from webhooks_sdk._transport.messages import closed
-from webhooks_sdk._transport.proxies import proxied_by_environment, usable_proxy
+from webhooks_sdk._transport.messages import client_closed_error
+from webhooks_sdk._transport.proxies import proxied_by_environment, translate_proxy_errors
 
 if TYPE_CHECKING:
     import ssl
@@ -24,68 +24,69 @@ if TYPE_CHECKING:
 AsyncSettings: TypeAlias = "Settings[AsyncAuth, httpx.AsyncClient, httpx.AsyncBaseTransport]"
 
 
-class AsyncHTTP:
-    """The HTTP client of one event loop, and the lock under which one task fetches a token."""
+class LoopHTTP:
+    """The HTTP connections of one event loop, and the lock held while a task fetches a token."""
 
     def __init__(self, settings: AsyncSettings) -> None:
         self.token_lock = anyio.Lock()
-        self._client = settings.http_client
+        self._http_client = settings.http_client
         self._transport = settings.transport
-        self._own: AsyncConnectionPool | None = None
-        self._own_proxied: AsyncConnectionPool | None = None
-        if settings.owns_http:
-            self._open(settings)
+        self._direct_pool: AsyncConnectionPool | None = None
+        self._proxied_pool: AsyncConnectionPool | None = None
+        if settings.owns_connections:
+            self._open_pools(settings)
 
-    def _open(self, settings: AsyncSettings) -> None:
-        tls = settings.ssl_context or httpx.create_ssl_context()
+    def _open_pools(self, settings: AsyncSettings) -> None:
+        ssl_context = settings.ssl_context or httpx.create_ssl_context()
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
-        def pool(make: Callable[[], httpx.AsyncBaseTransport]) -> AsyncConnectionPool:
+        def pool(create_connection: Callable[[], httpx.AsyncBaseTransport]) -> AsyncConnectionPool:
             return AsyncConnectionPool(
-                make,
+                create_connection,
                 max_connections=settings.max_connections,
                 keepalive_expiry=limits.keepalive_expiry,
             )
 
-        self._own = pool(lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
-        if settings.may_be_proxied and proxied_by_environment():
-            with usable_proxy():
-                _WholeClient(tls, limits)
-            self._own_proxied = pool(lambda: _WholeClient(tls, limits))
+        self._direct_pool = pool(
+            lambda: httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
+        )
+        if settings.may_use_proxy and proxied_by_environment():
+            with translate_proxy_errors():
+                _ClientTransport(ssl_context, limits)
+            self._proxied_pool = pool(lambda: _ClientTransport(ssl_context, limits))
 
     @property
     def closed(self) -> bool:
-        """Whether the caller closed the HTTP client that is the caller's own."""
-        return self._client is not None and self._client.is_closed
+        """Whether the caller has closed the `http_client` that it passed."""
+        return self._http_client is not None and self._http_client.is_closed
 
-    async def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
-        """Send a request and return its answer, the body still unread.
+    async def send(self, request: httpx.Request, *, bypass_proxy: bool) -> httpx.Response:
+        """Send a request and return its response, with the body unread.
 
         Args:
-            request: What to send.
-            direct: Whether no proxy from the environment may see it.
+            request: The request to send.
+            bypass_proxy: Whether to ignore the proxies named by environment variables.
         """
-        if self._client is not None:
-            return await _send_with(self._client, request)
-        own = self._own if direct else self._own_proxied or self._own
-        transport = own or self._transport
+        if self._http_client is not None:
+            return await _send_with(self._http_client, request)
+        pool = self._direct_pool if bypass_proxy else self._proxied_pool or self._direct_pool
+        transport = pool or self._transport
         assert transport is not None
-        # Straight to the transport: what a whole client adds is not wanted here, and is a quarter
-        # of the CPU of a call.
+        # httpx.AsyncClient adds nothing needed here and takes a quarter of the CPU of a call.
         return await transport.handle_async_request(request)
 
     async def close(self) -> None:
-        """Close what the SDK owns: not the caller's HTTP client."""
-        for transport in (self._own, self._own_proxied, self._transport):
+        """Close the pools and the transport, but not the caller's `http_client`."""
+        for transport in (self._direct_pool, self._proxied_pool, self._transport):
             if transport is not None:
                 await transport.aclose()
 
 
-class _WholeClient(httpx.AsyncBaseTransport):
-    """All of httpx's client, which knows the proxies of the environment."""
+class _ClientTransport(httpx.AsyncBaseTransport):
+    """Sends through an `httpx.AsyncClient`, which uses the proxies of environment variables."""
 
-    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
-        self._client = httpx.AsyncClient(verify=tls, limits=limits)
+    def __init__(self, ssl_context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._client = httpx.AsyncClient(verify=ssl_context, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await _send_with(self._client, request)
@@ -95,20 +96,21 @@ class _WholeClient(httpx.AsyncBaseTransport):
 
 
 async def _send_with(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    request.read()  # so that event hooks find its content
+    request.read()  # event hooks may use request.content
     return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
-class AsyncHTTPPool:
-    """Gives each event loop an HTTP client of its own, closed when the loop ends.
+class PerLoopHTTP:
+    """Gives each event loop its own connections, closed when the loop ends.
 
-    A loop closes its asynchronous generators when it ends (PEP 525; asyncio.run and trio.run both
-    do), so one that waits for that closes the sockets of a client that nobody closed.
+    An event loop closes its asynchronous generators when it ends (PEP 525; asyncio.run and trio.run
+    both do). For each loop, a suspended generator closes the connections of a client that is still
+    open by then.
     """
 
     def __init__(self, settings: AsyncSettings) -> None:
         self._settings = settings
-        self._of_loop: WeakKeyDictionary[object, _Tenancy] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[object, _LoopEntry] = WeakKeyDictionary()
         self._closed = False
 
     @property
@@ -116,65 +118,67 @@ class AsyncHTTPPool:
         """Whether `close` was called."""
         return self._closed
 
-    async def get(self) -> AsyncHTTP:
-        """Return the running loop's HTTP client.
+    async def get(self) -> LoopHTTP:
+        """Return the connections of the running event loop.
 
         Raises:
-            ClientClosedError: It was closed, or the caller's HTTP client was.
+            ClientClosedError: The client, or the caller's `http_client`, is closed.
         """
         if self._closed:
-            raise closed()
+            raise client_closed_error()
         loop = current_token().native_token
-        tenancy = self._of_loop.get(loop)
-        if tenancy is None:
-            self._forget_closed_loops()
-            tenancy = _Tenancy(AsyncHTTP(self._settings))
-            self._of_loop[loop] = tenancy
-            if self._settings.transport is None:
-                # One that was passed in may serve the next loop too.
-                tenancy.until_the_end = self._stay(loop, tenancy.http)
-                await anext(tenancy.until_the_end)
-        if tenancy.http.closed:
-            raise closed("http_client")
-        return tenancy.http
+        entry = self._by_loop.get(loop) or await self._create(loop)
+        if entry.http.closed:
+            raise client_closed_error("http_client")
+        return entry.http
 
-    def _forget_closed_loops(self) -> None:
-        # Those that were closed by hand, and did not end their generators: nobody can, any more.
-        for loop in list(self._of_loop):
+    async def _create(self, loop: object) -> _LoopEntry:
+        self._remove_closed_loops()
+        entry = _LoopEntry(LoopHTTP(self._settings))
+        self._by_loop[loop] = entry
+        # A transport that the caller passed may serve the next loop as well.
+        if self._settings.transport is None:
+            entry.finalizer = self._close_with_loop(loop, entry.http)
+            await anext(entry.finalizer)
+        return entry
+
+    def _remove_closed_loops(self) -> None:
+        # A loop closed without shutdown_asyncgens never runs its finalizer.
+        for loop in list(self._by_loop):
             is_closed = getattr(loop, "is_closed", None)
             if is_closed is not None and is_closed():
-                self._of_loop.pop(loop, None)
+                self._by_loop.pop(loop, None)
 
-    async def _stay(self, loop: object, http: AsyncHTTP) -> AsyncGenerator[None, None]:
+    async def _close_with_loop(self, loop: object, http: LoopHTTP) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            # This generator holds the loop, and would keep it alive from the dictionary.
-            self._of_loop.pop(loop, None)
+            # This generator references the loop: leaving its entry would keep the loop alive.
+            self._by_loop.pop(loop, None)
             with anyio.CancelScope(shield=True):
                 await http.close()
 
-    async def sweep(self, http: AsyncHTTP) -> None:
-        """Close what a call opened that began while the client was being closed."""
-        if self._closed and self._settings.owns_http:
+    async def clean_up(self, http: LoopHTTP) -> None:
+        """Close connections that a call opened while the client was being closed."""
+        if self._closed and self._settings.owns_connections:
             with anyio.CancelScope(shield=True):
                 await http.close()
 
     async def close(self) -> None:
-        """Close the running loop's HTTP client. Closing twice is closing once."""
+        """Close the connections of the running event loop. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        tenancy = self._of_loop.pop(current_token().native_token, None)
-        if tenancy is not None and tenancy.until_the_end is not None:
-            await tenancy.until_the_end.aclose()
+        entry = self._by_loop.pop(current_token().native_token, None)
+        if entry is not None and entry.finalizer is not None:
+            await entry.finalizer.aclose()
         elif self._settings.transport is not None:
             await self._settings.transport.aclose()
 
 
 @define(eq=False)
-class _Tenancy:
-    """An HTTP client in its loop, and the generator that ends with the loop."""
+class _LoopEntry:
+    """The connections of one event loop, and the generator that closes them when it ends."""
 
-    http: AsyncHTTP
-    until_the_end: AsyncGenerator[None, None] | None = None
+    http: LoopHTTP
+    finalizer: AsyncGenerator[None, None] | None = None

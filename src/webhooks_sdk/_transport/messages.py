@@ -1,9 +1,9 @@
-"""From a call to an httpx request, and from what httpx returns or raises back to the call."""
+"""Conversions between calls and what httpx takes, returns and raises."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import anyio
 import httpx
@@ -24,42 +24,42 @@ _logger = logging.getLogger("webhooks_sdk")
 
 
 def build_request(call: Call[T], token: str | None) -> httpx.Request:
-    """Make the request of the next attempt."""
+    """Build the request for the next attempt."""
     headers, timeouts = call.begin_attempt(token)
     operation = call.operation
     _logger.debug("sending %s, attempt %d", operation.name, call.attempts)
-    # With a stream, httpx takes the headers as they are and does not work them out again.
+    # Given a stream, httpx uses the headers as they are and computes none itself.
     return httpx.Request(
         operation.method,
         call.url,
         headers=headers,
         stream=_RequestBody(operation.content or b""),
-        extensions={"timeout": _LiveTimeouts(timeouts, call.timeout_for)},
+        extensions={"timeout": _DeadlineTimeouts(timeouts, call.timeout_for)},
     )
 
 
-class _LiveTimeouts(dict[str, float | None]):
-    """The timeouts of an attempt, each cut to what is left of the deadline when its step begins.
+class _DeadlineTimeouts(dict[str, float | None]):
+    """The timeouts of an attempt, each limited to the time left when its step begins.
 
-    httpcore asks for one at the beginning of each step. Whoever copies them has what was left at
-    the beginning of the attempt.
+    httpcore reads a timeout when it begins a step. A copy holds the time that was left at the
+    beginning of the attempt.
     """
 
     def __init__(
-        self, timeouts: Mapping[str, float | None], cut: Callable[[str], float | None]
+        self, timeouts: Mapping[str, float | None], timeout_for: Callable[[str], float | None]
     ) -> None:
         super().__init__(timeouts)
-        self._cut = cut
+        self._timeout_for = timeout_for
 
     def get(self, step: str, default: float | None = None) -> float | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - fewer overloads
-        return self._cut(step) if step in self else default
+        return self._timeout_for(step) if step in self else default
 
 
 class _RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that is one piece.
+    """A body sent in one chunk.
 
-    Unlike httpx's own, it is no asynchronous generator: one that is left behind half-way, as by a
-    lost connection, makes trio warn.
+    Unlike httpx's, it is not an async generator: trio warns about one that is abandoned, as happens
+    when the connection is lost.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -69,14 +69,14 @@ class _RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
         return iter((self._content,))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _OnePiece(self._content)
+        return _SingleChunkIterator(self._content)
 
 
-class _OnePiece:
+class _SingleChunkIterator:
     def __init__(self, content: bytes) -> None:
         self._content: bytes | None = content
 
-    def __aiter__(self) -> _OnePiece:
+    def __aiter__(self) -> _SingleChunkIterator:
         return self
 
     async def __anext__(self) -> bytes:
@@ -87,23 +87,27 @@ class _OnePiece:
 
 
 def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
-    """Raise what it means that sending or reading raised."""
-    own = _is_of(request, error)
+    """Raise the call's error for an exception raised while sending.
+
+    Raises:
+        APIConnectionError: Always.
+    """
+    own_request = _concerns(request, error)
     raise call.connection_lost(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
-        transport_fault=own and isinstance(error, _TRANSPORT_FAULTS),
-        # Transports raise httpx's errors: any other may be of an event hook's own doing.
-        provable=own and isinstance(error, httpx.RequestError),
+        transport_fault=own_request and isinstance(error, _TRANSPORT_FAULTS),
+        # A transport raises httpx's errors. Any other may come from an event hook.
+        provable=own_request and isinstance(error, httpx.RequestError),
     ) from call.clean_cause(error)
 
 
-def _is_of(request: httpx.Request, error: Exception) -> bool:
-    """Whether what was raised is not of another request, such as one that an event hook made."""
+def _concerns(request: httpx.Request, error: Exception) -> bool:
+    """Return False if the error belongs to another request, such as one that an event hook sent."""
     try:
         return not isinstance(error, httpx.RequestError) or error.request is request
     except RuntimeError:
-        # It names none: no whole client was there, and so no event hook.
+        # It names no request, so it was raised outside httpx.Client, where no event hooks run.
         return True
 
 
@@ -118,7 +122,8 @@ _TRANSPORT_FAULTS = (
 
 
 def body_reader(response: httpx.Response, limit: int) -> BodyReader:
-    """Return what reads a body: one that an event hook has read is decoded already."""
+    """Return a reader for the body of a response."""
+    # A body that an event hook has read is already decoded.
     decoded = response.is_stream_consumed
     return BodyReader("identity" if decoded else content_coding(response.headers.raw), limit)
 
@@ -126,13 +131,13 @@ def body_reader(response: httpx.Response, limit: int) -> BodyReader:
 def raw_response_from(
     response: httpx.Response, body: bytes, broken: Exception | None = None
 ) -> RawResponse:
-    """Return an answer, with the reason why its body is not whole if it is not."""
+    """Return the raw response, with the exception that cut its body short, if any."""
     timed_out = isinstance(broken, _TIMEOUTS)
     return RawResponse(
         response.status_code, Headers(response.headers.raw), body, broken, timed_out=timed_out
     )
 
 
-def closed(what: str = "client") -> ClientClosedError:
-    """Say that the client, or the caller's HTTP client, was closed."""
-    return ClientClosedError(f"The {what} is closed: make a new one, or close it later.")
+def client_closed_error(name: Literal["client", "http_client"] = "client") -> ClientClosedError:
+    """Build the error for using a closed client, or a client whose `http_client` is closed."""
+    return ClientClosedError(f"The {name} is closed. Create a new one.")

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
 
 
 def proxied_by_environment() -> bool:
-    """Whether environment variables name a proxy, which httpx's whole client knows how to use."""
+    """Return whether environment variables name a proxy for HTTP or HTTPS."""
     return any(scheme in getproxies() for scheme in ("http", "https", "all"))
 
 
 @contextmanager
-def usable_proxy() -> Generator[None]:
-    """Say that the environment names a proxy which cannot be used, should that be so."""
+def translate_proxy_errors() -> Generator[None]:
+    """Translate the errors that httpx raises for an unusable proxy.
+
+    Raises:
+        ConfigurationError: Environment variables name a proxy that httpx cannot use.
+    """
     try:
         yield
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        # The URL is not quoted: it may hold a password.
+        # The URL is not quoted: it may contain a password.
         raise ConfigurationError(
-            "The proxy that the environment names cannot be used: check HTTP_PROXY, HTTPS_PROXY"
-            f" and ALL_PROXY ({type(error).__name__}; a SOCKS proxy needs 'httpx[socks]')."
+            "The proxy named by the environment cannot be used: check HTTP_PROXY, HTTPS_PROXY and"
+            f" ALL_PROXY ({type(error).__name__}; a SOCKS proxy needs 'httpx[socks]')."
         ) from error

@@ -1,4 +1,4 @@
-"""A call in the words of tenacity, whose loops send it again. Imported by the first failure."""
+"""The tenacity arguments that retry a `Call`. Imported only after a first failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RetryingArguments(TypedDict):
-    """What one call has to say to `tenacity.Retrying` or `tenacity.AsyncRetrying`."""
+    """Arguments of `tenacity.Retrying` and `tenacity.AsyncRetrying`."""
 
     retry: retry_if_exception
     wait: Callable[[RetryCallState], float]
@@ -24,9 +24,9 @@ class RetryingArguments(TypedDict):
 
 
 def retrying_arguments(call: Call[Any]) -> RetryingArguments:
-    """Return what tenacity needs to know, for this call alone: what it shares, calls mix up."""
+    """Return the tenacity arguments for one call. They must not be shared between calls."""
     policy = call.policy
-    # Between 0 and a bound that doubles: full jitter.
+    # Full jitter: between 0 and a bound that doubles.
     backoff = wait_random_exponential(policy.initial_backoff, policy.max_backoff)
 
     def wait(state: RetryCallState) -> float:
@@ -50,6 +50,6 @@ def retrying_arguments(call: Call[Any]) -> RetryingArguments:
 
 
 def _failure(state: RetryCallState) -> APIError:
-    # Only failures get here, and `can_retry` lets only this kind through.
+    # `can_retry` accepts only an APIError.
     assert state.outcome is not None
     return cast("APIError", state.outcome.exception())

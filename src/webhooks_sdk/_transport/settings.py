@@ -1,4 +1,4 @@
-"""A client's arguments: what they may be, and the settings of a driver that they make."""
+"""Validation of a client's arguments, and the driver settings built from them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _logger = logging.getLogger("webhooks_sdk")
 
 _CONNECT_TIMEOUT = 5.0
-# The subscriber has 5 s to be connected to and 60 s to answer; the service needs some of its own.
+# The subscriber has 5 s to accept a connection and 60 s to respond, plus time for the service.
 _READ_TIMEOUT = 75.0
 DEFAULT_TIMEOUT = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None)
 DEFAULT_RETRY = RetryPolicy()
@@ -56,7 +56,7 @@ COMMON_HEADERS = (
 
 @frozen(eq=False)
 class Options:
-    """What `with_options` can change: the timeouts of an attempt, and how a call is tried again."""
+    """The options that `with_options` can change: the timeouts of an attempt, and the retries."""
 
     timeouts: Timeouts
     retry: RetryPolicy
@@ -64,7 +64,7 @@ class Options:
 
 @frozen(eq=False, kw_only=True)
 class Settings(Generic[AuthT, ClientT, TransportT]):
-    """All that a driver is made from."""
+    """The settings of a driver."""
 
     endpoints: Endpoints
     auth: AuthT = field(repr=False)
@@ -76,7 +76,7 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
     ssl_context: ssl.SSLContext | None
 
     def endpoint(self, operation: Operation[T]) -> Endpoint:
-        """Return where an operation is sent."""
+        """Return the endpoint that an operation is sent to."""
         if operation.endpoint == "api":
             return self.endpoints.base
         assert self.endpoints.token is not None
@@ -85,7 +85,13 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
     def call(
         self, operation: Operation[T], options: Options, *, deadline: float | None = None
     ) -> Call[T]:
-        """Begin a call; a `deadline` of the call that it is a part of bounds it too."""
+        """Create a call.
+
+        Args:
+            operation: The operation to send.
+            options: The timeouts and the retry policy.
+            deadline: The deadline of the enclosing call, in monotonic seconds; None for none.
+        """
         endpoint = self.endpoint(operation)
         return Call(
             operation,
@@ -101,29 +107,23 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
     def token_call(
         self, credentials: ClientCredentials, options: Options, *, deadline: float | None
     ) -> Call[AccessToken]:
-        """Begin the call for a token that another call needs."""
+        """Create the call that requests a token for another call."""
         return self.call(token_operation(credentials), options, deadline=deadline)
 
     @property
-    def owns_http(self) -> bool:
-        """Whether connections are the SDK's own affair."""
+    def owns_connections(self) -> bool:
+        """Whether the SDK opens its own connections: no `http_client` or `transport` was passed."""
         return self.http_client is None and self.transport is None
 
     @property
-    def may_be_proxied(self) -> bool:
-        """Whether any request may go through a proxy from the environment."""
-        places = (self.endpoints.base, self.endpoints.token)
-        return any(place is not None and not place.plain_loopback for place in places)
-
-    def limits(self) -> httpx.Limits:
-        """Return the limits of the connection pool."""
-        return httpx.Limits(
-            max_connections=self.max_connections, max_keepalive_connections=self.max_connections
-        )
+    def may_use_proxy(self) -> bool:
+        """Whether any request may go through a proxy named by environment variables."""
+        endpoints = (self.endpoints.base, self.endpoints.token)
+        return any(endpoint is not None and not endpoint.plain_loopback for endpoint in endpoints)
 
     def _announce(self, event: RetryEvent) -> None:
         _logger.warning(
-            "retrying %s in %.2f s, attempt %d failed: %s",
+            "retrying %s in %.2f s after attempt %d failed: %s",
             event.operation,
             event.wait,
             event.attempt,
@@ -133,7 +133,7 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
             self.on_retry(event)
 
 
-def read_settings(
+def build_settings(
     auth: AuthT,
     *,
     environment: EnvironmentLike | None,
@@ -148,23 +148,23 @@ def read_settings(
     transport_type: type[TransportT],
     allow_insecure_http: bool,
 ) -> Settings[AuthT, ClientT, TransportT]:
-    """Return the settings that a client's arguments make.
+    """Validate a client's arguments and return the settings of its driver.
 
     Raises:
-        ConfigurationError: They are missing, contradictory or unsafe.
+        ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
     _check_auth(auth)
-    _check_own(http_client, client_type, transport, transport_type, max_connections)
-    _check_callback(on_retry)
+    _check_http_options(http_client, client_type, transport, transport_type, max_connections)
+    _check_on_retry(on_retry)
     return Settings(
-        endpoints=_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
+        endpoints=_resolve_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
         auth=auth,
         on_retry=on_retry,
         max_connections=_at_least_one("max_connections", max_connections),
         max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
         http_client=http_client,
         transport=transport,
-        ssl_context=_tls(http_client, transport),
+        ssl_context=_create_ssl_context(http_client, transport),
     )
 
 
@@ -172,14 +172,14 @@ def _check_auth(auth: object) -> None:
     if isinstance(auth, str):
         check_token(auth)
     elif not isinstance(auth, ClientCredentials) and not callable(auth):
-        # Not quoted: it may be a credential in the wrong wrapping.
+        # The value is not quoted: it may contain a credential.
         raise ConfigurationError(
             "auth must be an access token (str), ClientCredentials, or a callable that returns a"
-            f" token, not {type(auth).__name__}."
+            f" token, got {type(auth).__name__}."
         )
 
 
-def _endpoints(
+def _resolve_endpoints(
     auth: object,
     environment: EnvironmentLike | None,
     base_url: str | None,
@@ -197,11 +197,11 @@ def _endpoints(
         try:
             httpx.URL("" if endpoint is None else endpoint.url)
         except httpx.InvalidURL as error:
-            raise ConfigurationError(f"{name} is none that httpx takes: {error}") from error
+            raise ConfigurationError(f"{name} is not a valid URL for httpx: {error}") from error
     return endpoints
 
 
-def _check_own(
+def _check_http_options(
     http_client: object,
     client_type: type[Any],
     transport: object,
@@ -209,79 +209,81 @@ def _check_own(
     max_connections: int | None,
 ) -> None:
     if http_client is not None and transport is not None:
-        raise ConfigurationError("Pass either http_client or transport: the client has its own.")
-    given: tuple[tuple[str, object, type[Any]], ...] = (
+        raise ConfigurationError("Pass either http_client or transport, not both.")
+    arguments: tuple[tuple[str, object, type[Any]], ...] = (
         ("http_client", http_client, client_type),
         ("transport", transport, transport_type),
     )
-    for name, value, kind in given:
+    for name, value, expected_type in arguments:
         if value is None:
             continue
-        if not isinstance(value, kind):
+        if not isinstance(value, expected_type):
             raise ConfigurationError(
-                f"{name} must be an httpx.{kind.__name__}, not {type(value).__name__}."
+                f"{name} must be an httpx.{expected_type.__name__}, got {type(value).__name__}."
             )
         if max_connections is not None:
-            raise ConfigurationError(f"max_connections is for {name} to decide: leave it out.")
+            raise ConfigurationError(f"max_connections cannot be combined with {name}.")
 
 
 def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value: int | None) -> int:
     if value is None and name == "max_connections":
         return DEFAULT_MAX_CONNECTIONS
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be an integer of at least 1, not {value!r}.")
+        raise ConfigurationError(f"{name} must be an integer of at least 1, got {value!r}.")
     return value
 
 
-def read_timeouts(timeout: float | httpx.Timeout) -> Timeouts:
-    """Return the timeouts of an attempt.
+def resolve_timeouts(timeout: float | httpx.Timeout) -> Timeouts:
+    """Return the timeouts of each step of an attempt, in seconds.
 
     Raises:
-        ConfigurationError: It is no positive number of seconds, or holds a negative one.
+        ConfigurationError: `timeout` is not a positive number, or contains a negative one.
     """
     if isinstance(timeout, httpx.Timeout):
         steps = timeout.as_dict()
-        if any(limit is not None and not limit >= 0 for limit in steps.values()):  # not: NaN
-            raise ConfigurationError(f"timeout must hold no negative number: {timeout!r}.")
+        # `not >= 0` also rejects NaN.
+        if any(limit is not None and not limit >= 0 for limit in steps.values()):
+            raise ConfigurationError(
+                f"timeout must not contain a negative number or NaN, got {timeout!r}."
+            )
         return steps
-    # Whoever has no type checker may pass anything.
-    given = cast("object", timeout)
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+    # Callers without a type checker can pass any object.
+    value = cast("object", timeout)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ConfigurationError(
-            f"timeout must be a number of seconds greater than 0, or an httpx.Timeout, not"
-            f" {timeout!r}."
+            f"timeout must be a positive number of seconds or an httpx.Timeout, got {timeout!r}."
         )
     connect = min(_CONNECT_TIMEOUT, timeout)
     return {"connect": connect, "read": timeout, "write": timeout, "pool": None}
 
 
-def read_policy(retry: RetryPolicy) -> RetryPolicy:
-    """Return the policy, if it is one.
+def check_retry(retry: RetryPolicy) -> RetryPolicy:
+    """Return the policy unchanged.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: `retry` is not a `RetryPolicy`.
     """
-    # Whoever has no type checker may pass anything.
+    # Callers without a type checker can pass any object.
     if not isinstance(cast("object", retry), RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
+        raise ConfigurationError(f"retry must be a RetryPolicy, got {type(retry).__name__}.")
     return retry
 
 
-def _tls(http_client: object, transport: object) -> ssl.SSLContext | None:
+def _create_ssl_context(http_client: object, transport: object) -> ssl.SSLContext | None:
     if http_client is not None or transport is not None:
         return None
     try:
-        # One for the client's life: making it takes longer than some calls.
+        # Created once per client: it takes longer than some calls.
         return httpx.create_ssl_context()
     except OSError as error:
         raise ConfigurationError(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read: {error}"
+            f"Cannot read the certificates that SSL_CERT_FILE or SSL_CERT_DIR names: {error}"
         ) from error
 
 
-def _check_callback(on_retry: object) -> None:
+def _check_on_retry(on_retry: object) -> None:
     if on_retry is None:
         return
     is_async = iscoroutinefunction(on_retry) or iscoroutinefunction(type(on_retry).__call__)
     if not callable(on_retry) or is_async:
-        raise ConfigurationError("on_retry must be a function that is not async, or None.")
+        raise ConfigurationError("on_retry must be a synchronous function or None.")

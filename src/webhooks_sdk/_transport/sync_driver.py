@@ -1,4 +1,4 @@
-"""Sends operations for `Client`. The same shape, line by line, as `_async_driver`."""
+"""Sends operations for `Client`. Mirrors `async_driver`: change both together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
-    closed,
+    client_closed_error,
     raise_connection_lost,
     raw_response_from,
 )
 from webhooks_sdk._transport.settings import Options
-from webhooks_sdk._transport.sync_http import SyncHTTPPool
+from webhooks_sdk._transport.sync_http import PerProcessHTTP
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 from webhooks_sdk.errors import APIError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhooks_sdk._core.call import Call
     from webhooks_sdk._core.responses import APIResponse, RawResponse
     from webhooks_sdk._core.tokens import TokenProvider
-    from webhooks_sdk._transport.sync_http import SyncHTTP, SyncSettings
+    from webhooks_sdk._transport.sync_http import ProcessHTTP, SyncSettings
     from webhooks_sdk._wire.bodies import BodyReader
     from webhooks_sdk.operations import Operation
 
@@ -36,121 +36,121 @@ _logger = logging.getLogger("webhooks_sdk")
 
 
 class SyncDriver:
-    """Sends operations with one pool of connections and one access token for all threads."""
+    """Sends operations for all threads, with one connection pool and one access token."""
 
     def __init__(self, settings: SyncSettings) -> None:
         self.settings = settings
-        self._pool = SyncHTTPPool(settings)
+        self._connections = PerProcessHTTP(settings)
         self._tokens = TokenCache()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._pool.closed
+        return self._connections.closed
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._connections.close()
 
-    def with_max_connections(self, connections: int) -> SyncDriver:
-        """Return a driver with room for so many connections: this one, if it has that."""
+    def with_capacity(self, connections: int) -> SyncDriver:
+        """Return a driver that allows at least this many connections: this one, if it does."""
         settings = self.settings
-        if not settings.owns_http or settings.max_connections >= connections:
+        if not settings.owns_connections or settings.max_connections >= connections:
             return self
-        wide = SyncDriver(evolve(settings, max_connections=connections))
-        wide._tokens = self._tokens
-        return wide
+        larger = SyncDriver(evolve(settings, max_connections=connections))
+        larger._tokens = self._tokens
+        return larger
 
     def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
-        """Send an operation until it succeeds or its call has to end.
+        """Send an operation, with retries.
 
         Raises:
             WebhooksError: The error of the last attempt.
         """
-        http = self._pool.get()
+        http = self._connections.get()
         call = self.settings.call(operation, options)
         try:
             self._run(http, call, options)
             return call.response()
         finally:
-            if self._pool.closed:
-                self._pool.sweep(http)
+            if self._connections.closed:
+                self._connections.clean_up(http)
 
-    def _run(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
-        first: APIError | None = None
+    def _run(self, http: ProcessHTTP, call: Call[T], options: Options) -> T:
+        first_error: APIError | None = None
         try:
             return self._attempt(http, call, options)
         except APIError as error:
             if not call.can_retry(error):
                 raise
-            first = error
+            first_error = error
 
-        # tenacity is brought in by the first failure, which it is told of as its first attempt:
-        # nearly all calls succeed at once, and would spend a tenth of their CPU on its set-up.
+        # Setting up tenacity takes a tenth of the CPU of a call, and most calls succeed at once. So
+        # it starts only after a failure, which it receives as its first attempt.
         from tenacity import Retrying  # noqa: PLC0415
 
         from webhooks_sdk._transport.retrying import retrying_arguments  # noqa: PLC0415
 
         def attempt() -> T:
-            nonlocal first
-            if first is not None:
-                error, first = first, None
+            nonlocal first_error
+            if first_error is not None:
+                error, first_error = first_error, None
                 raise error
             return self._attempt(http, call, options)
 
         return Retrying(**retrying_arguments(call))(attempt)
 
-    def _attempt(self, http: SyncHTTP, call: Call[T], options: Options) -> T:
+    def _attempt(self, http: ProcessHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
             return call.finish(self._exchange(http, call, None))
         token = self._token(http, call, options)
-        answer = self._exchange(http, call, token)
-        if not isinstance(self.settings.auth, str) and call.needs_new_token(answer):
-            _logger.debug("the access token was refused, asking for a new one")
+        response = self._exchange(http, call, token)
+        if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
+            _logger.debug("access token rejected, requesting a new one")
             self._tokens.refuse(token)
             token = self._token(http, call, options)
-            answer = self._exchange(http, call, token)
-        return call.finish(answer)
+            response = self._exchange(http, call, token)
+        return call.finish(response)
 
-    def _exchange(self, http: SyncHTTP, call: Call[T], token: str | None) -> RawResponse:
-        if self._pool.closed or http.closed:
+    def _exchange(self, http: ProcessHTTP, call: Call[T], token: str | None) -> RawResponse:
+        if self._connections.closed or http.closed:
             raise call.client_closed()
         request = build_request(call, token)
-        direct = self.settings.endpoint(call.operation).plain_loopback
+        bypass_proxy = self.settings.endpoint(call.operation).plain_loopback
         try:
-            response = http.send(request, direct=direct)
+            response = http.send(request, bypass_proxy=bypass_proxy)
         except PoolClosedError:
             raise call.client_closed() from None
-        except Exception as error:  # noqa: BLE001 - an event hook can raise anything
+        except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
             raise_connection_lost(call, error, request)
         call.response_started(response.status_code, response.headers.raw)
-        _logger.debug("%s answered %d", call.operation.name, response.status_code)
+        _logger.debug("%s returned status %d", call.operation.name, response.status_code)
         try:
-            return self._read(call, response)
+            return self._read_response(call, response)
         finally:
             response.close()
 
-    def _read(self, call: Call[T], response: httpx.Response) -> RawResponse:
+    def _read_response(self, call: Call[T], response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
         try:
             reader = body_reader(response, self.settings.max_response_bytes)
             if response.is_stream_consumed:
                 reader.feed(response.content)
             else:
-                self._feed(call, reader, response)
+                self._feed_body(call, reader, response)
             return raw_response_from(response, reader.finish())
         except APIError:
             raise
-        except Exception as error:  # noqa: BLE001 - what it means depends on the status
+        except Exception as error:  # noqa: BLE001 - its meaning depends on the status
             return raw_response_from(response, reader.beginning() if reader else b"", error)
 
-    def _feed(self, call: Call[T], reader: BodyReader, response: httpx.Response) -> None:
+    def _feed_body(self, call: Call[T], reader: BodyReader, response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
         for chunk in response.stream:
             reader.feed(chunk)
             call.check_deadline()
 
-    def _token(self, http: SyncHTTP, call: Call[T], options: Options) -> str:
+    def _token(self, http: ProcessHTTP, call: Call[T], options: Options) -> str:
         auth = self.settings.auth
         if isinstance(auth, str):
             return auth
@@ -167,14 +167,14 @@ class SyncDriver:
             raise call.provider_failed(error) from error
 
     def _new_token(
-        self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+        self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         seen = self._tokens.rounds
         left = call.remaining()
         if not http.token_lock.acquire(timeout=-1 if left is None else left):
             raise call.timed_out()
         try:
-            # While this thread waited, another may have got a token, or have failed to.
+            # Another thread may have fetched a token, or failed to, while this one waited.
             outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
                 seen
             )
@@ -185,45 +185,45 @@ class SyncDriver:
             http.token_lock.release()
 
     def _fetch_token(
-        self, http: SyncHTTP, call: Call[T], options: Options, credentials: ClientCredentials
+        self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        fetch = self.settings.token_call(credentials, options, deadline=call.deadline)
-        asked_at = SYSTEM_CLOCK.monotonic()
+        token_call = self.settings.token_call(credentials, options, deadline=call.deadline)
+        requested_at = SYSTEM_CLOCK.monotonic()
         try:
-            answer = self._run(http, fetch, options)
+            token = self._run(http, token_call, options)
         except APIError as error:
-            # Whoever ran out of time fails alone: those who wait may have more of it.
+            # After a passed deadline only this call fails: the waiting threads may have more time.
             if not call.deadline_passed:
                 self._tokens.fail(error)
             raise call.token_unavailable(error) from error.__cause__
-        return self._tokens.store(answer, asked_at)
+        return self._tokens.store(token, requested_at)
 
 
 class SyncSingleAttemptSender:
-    """Sends each operation once, for who sends again by himself, over enough connections.
+    """Sends each operation once, for a caller that retries by itself.
 
     Args:
         driver: The client's driver.
-        options: The client's options, whose policy counts for all but the number of attempts.
-        connections: How many operations are to be under way at once.
+        options: The client's options; `max_attempts` is ignored.
+        connections: The maximum number of operations in flight.
     """
 
     def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
-        self._of_client = driver
-        self._driver = driver.with_max_connections(connections)
+        self._client_driver = driver
+        self._driver = driver.with_capacity(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
 
     def send(self, operation: Operation[T]) -> APIResponse[T]:
         """Send an operation.
 
         Raises:
-            WebhooksError: It failed.
+            WebhooksError: The operation failed.
         """
-        if self._of_client.closed:
-            raise closed()
+        if self._client_driver.closed:
+            raise client_closed_error()
         return self._driver.send(operation, self._options)
 
     def close(self) -> None:
-        """Close the connections that are not the client's own."""
-        if self._driver is not self._of_client:
+        """Close the connections, unless they belong to the client."""
+        if self._driver is not self._client_driver:
             self._driver.close()

@@ -1,4 +1,4 @@
-"""Who owns the sockets of `Client`: one HTTP client for each process, made when needed."""
+"""The HTTP connections of `Client`: one set per process, opened on first use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
-from webhooks_sdk._transport.messages import closed
-from webhooks_sdk._transport.proxies import proxied_by_environment, usable_proxy
+from webhooks_sdk._transport.messages import client_closed_error
+from webhooks_sdk._transport.proxies import proxied_by_environment, translate_proxy_errors
 from webhooks_sdk._transport.sync_pool import ConnectionPool
 
 if TYPE_CHECKING:
@@ -22,74 +22,73 @@ if TYPE_CHECKING:
 SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
 
 
-class SyncHTTP:
-    """The HTTP client of one process, and the lock under which one thread fetches a token."""
+class ProcessHTTP:
+    """The HTTP connections of one process, and the lock held while a thread fetches a token."""
 
     def __init__(self, settings: SyncSettings) -> None:
         self.token_lock = threading.Lock()
-        self._client = settings.http_client
+        self._http_client = settings.http_client
         self._transport = settings.transport
-        self._own: ConnectionPool | None = None
-        self._own_proxied: ConnectionPool | None = None
-        if settings.owns_http:
-            self._open(settings)
+        self._direct_pool: ConnectionPool | None = None
+        self._proxied_pool: ConnectionPool | None = None
+        if settings.owns_connections:
+            self._open_pools(settings)
 
-    def _open(self, settings: SyncSettings) -> None:
-        tls = settings.ssl_context or httpx.create_ssl_context()
+    def _open_pools(self, settings: SyncSettings) -> None:
+        ssl_context = settings.ssl_context or httpx.create_ssl_context()
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
-        def pool(make: Callable[[], httpx.BaseTransport]) -> ConnectionPool:
+        def pool(create_connection: Callable[[], httpx.BaseTransport]) -> ConnectionPool:
             return ConnectionPool(
-                make,
+                create_connection,
                 max_connections=settings.max_connections,
                 keepalive_expiry=limits.keepalive_expiry,
             )
 
-        self._own = pool(lambda: httpx.HTTPTransport(verify=tls, limits=limits))
-        if settings.may_be_proxied and proxied_by_environment():
-            with usable_proxy():
-                _WholeClient(tls, limits).close()
-            self._own_proxied = pool(lambda: _WholeClient(tls, limits))
+        self._direct_pool = pool(lambda: httpx.HTTPTransport(verify=ssl_context, limits=limits))
+        if settings.may_use_proxy and proxied_by_environment():
+            with translate_proxy_errors():
+                _ClientTransport(ssl_context, limits).close()
+            self._proxied_pool = pool(lambda: _ClientTransport(ssl_context, limits))
 
     @property
     def closed(self) -> bool:
-        """Whether the caller closed the HTTP client that is the caller's own."""
-        return self._client is not None and self._client.is_closed
+        """Whether the caller has closed the `http_client` that it passed."""
+        return self._http_client is not None and self._http_client.is_closed
 
-    def send(self, request: httpx.Request, *, direct: bool) -> httpx.Response:
-        """Send a request and return its answer, the body still unread.
+    def send(self, request: httpx.Request, *, bypass_proxy: bool) -> httpx.Response:
+        """Send a request and return its response, with the body unread.
 
         Args:
-            request: What to send.
-            direct: Whether no proxy from the environment may see it.
+            request: The request to send.
+            bypass_proxy: Whether to ignore the proxies named by environment variables.
         """
-        if self._client is not None:
-            return _send_with(self._client, request)
-        own = self._own if direct else self._own_proxied or self._own
-        transport = own or self._transport
+        if self._http_client is not None:
+            return _send_with(self._http_client, request)
+        pool = self._direct_pool if bypass_proxy else self._proxied_pool or self._direct_pool
+        transport = pool or self._transport
         assert transport is not None
-        # Straight to the transport: what a whole client adds is not wanted here, and is a quarter
-        # of the CPU of a call.
+        # httpx.Client adds nothing needed here and takes a quarter of the CPU of a call.
         return transport.handle_request(request)
 
     def close(self) -> None:
-        """Close what the SDK owns: not the caller's HTTP client."""
-        for transport in (self._own, self._own_proxied, self._transport):
+        """Close the pools and the transport, but not the caller's `http_client`."""
+        for transport in (self._direct_pool, self._proxied_pool, self._transport):
             if transport is not None:
                 transport.close()
 
     def close_inherited(self) -> None:
         """Close a forked child's copies of the parent's sockets."""
-        for pool in (self._own, self._own_proxied):
+        for pool in (self._direct_pool, self._proxied_pool):
             if pool is not None:
                 pool.close_inherited()
 
 
-class _WholeClient(httpx.BaseTransport):
-    """All of httpx's client, which knows the proxies of the environment."""
+class _ClientTransport(httpx.BaseTransport):
+    """Sends through an `httpx.Client`, which uses the proxies named by environment variables."""
 
-    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
-        self._client = httpx.Client(verify=tls, limits=limits)
+    def __init__(self, ssl_context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._client = httpx.Client(verify=ssl_context, limits=limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return _send_with(self._client, request)
@@ -99,16 +98,16 @@ class _WholeClient(httpx.BaseTransport):
 
 
 def _send_with(client: httpx.Client, request: httpx.Request) -> httpx.Response:
-    request.read()  # so that event hooks find its content
+    request.read()  # event hooks may use request.content
     return client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
-class SyncHTTPPool:
-    """Gives each process an HTTP client of its own, so that a forked child shares no socket."""
+class PerProcessHTTP:
+    """Gives each process its own connections, so that a forked child shares no socket."""
 
     def __init__(self, settings: SyncSettings) -> None:
         self._settings = settings
-        self._of_process: dict[int, SyncHTTP] = {}
+        self._by_pid: dict[int, ProcessHTTP] = {}
         self._closed = False
 
     @property
@@ -116,51 +115,50 @@ class SyncHTTPPool:
         """Whether `close` was called."""
         return self._closed
 
-    def get(self) -> SyncHTTP:
-        """Return this process's HTTP client.
+    def get(self) -> ProcessHTTP:
+        """Return the connections of the current process.
 
         Raises:
-            ClientClosedError: It was closed, or the caller's HTTP client was.
+            ClientClosedError: The client, or the caller's `http_client`, is closed.
         """
         if self._closed:
-            raise closed()
-        http = self._of_process.get(os.getpid()) or self._make()
+            raise client_closed_error()
+        http = self._by_pid.get(os.getpid()) or self._create()
         if http.closed:
-            raise closed("http_client")
+            raise client_closed_error("http_client")
         return http
 
-    def _make(self) -> SyncHTTP:
-        # No lock, since a fork can copy a lock that is held: setdefault lets one thread win, and
-        # what the others made has no socket yet.
-        inherited = list(self._of_process.values())
-        http = self._of_process.setdefault(os.getpid(), SyncHTTP(self._settings))
-        if self._settings.owns_http:
+    def _create(self) -> ProcessHTTP:
+        # No lock, as a fork can copy a lock that is held. With setdefault, one thread wins; the
+        # others discard what they created, which has no socket yet.
+        inherited = list(self._by_pid.values())
+        http = self._by_pid.setdefault(os.getpid(), ProcessHTTP(self._settings))
+        if self._settings.owns_connections:
             for parent in inherited:
                 if parent is not http:
                     _close_inherited(parent)
         return http
 
-    def sweep(self, http: SyncHTTP) -> None:
-        """Close what a call opened that began while the client was being closed."""
-        if self._closed and self._settings.owns_http:
+    def clean_up(self, http: ProcessHTTP) -> None:
+        """Close connections that a call opened while the client was being closed."""
+        if self._closed and self._settings.owns_connections:
             http.close()
 
     def close(self) -> None:
-        """Close this process's HTTP client. Closing twice is closing once."""
+        """Close the connections of the current process. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        http = self._of_process.pop(os.getpid(), None)
+        http = self._by_pid.pop(os.getpid(), None)
         if http is not None:
             http.close()
         elif self._settings.transport is not None:
             self._settings.transport.close()
 
 
-def _close_inherited(http: SyncHTTP) -> None:
-    # This closes the child's copies, which the parent does not notice. In a thread of its own: if
-    # the fork came while another thread held a lock of the pool, whoever closes waits for ever.
-    closing = threading.Thread(
+def _close_inherited(http: ProcessHTTP) -> None:
+    # This closes only the child's copies; the parent's sockets stay open. A daemon thread does it,
+    # as it blocks forever if one of httpcore's locks was held at the time of the fork.
+    threading.Thread(
         target=http.close_inherited, name="webhooks-sdk-after-fork", daemon=True
-    )
-    closing.start()
+    ).start()

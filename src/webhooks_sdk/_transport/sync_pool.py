@@ -1,4 +1,4 @@
-"""A pool of connections for threads, each connection lent to one call at a time."""
+"""A thread-safe connection pool. Each connection serves one request at a time."""
 
 from __future__ import annotations
 
@@ -17,109 +17,108 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 Origin: TypeAlias = tuple[bytes, bytes, int | None]
-Link: TypeAlias = httpx.BaseTransport
+Connection: TypeAlias = httpx.BaseTransport
 
 
 class PoolClosedError(Exception):
-    """The pool was closed before it had a connection for a request, of which nothing was sent."""
+    """The pool was closed before the request got a connection. Nothing was sent."""
 
 
 class ConnectionPool(httpx.BaseTransport):
-    """Sends requests of many threads over a bounded number of connections.
+    """Sends the requests of many threads over a bounded number of connections.
 
-    httpcore's own pool hands out a connection that still counts as idle until its thread has begun
-    to send. A second thread that looks for a connection meanwhile can find it expired, since the
-    answer to the first makes it readable, and closes it under the one who reads
-    (encode/httpcore#1110). Here a connection is either idle or somebody's, and only who has it asks
-    whether it is still good.
+    In httpcore's own pool, a connection counts as idle until its thread begins to send. Another
+    thread that looks for a connection in that time can find it readable, take it for expired and
+    close it while the first one reads its response (encode/httpcore#1110). In this pool, only the
+    thread that holds a connection checks whether it is still usable.
 
     Args:
-        make: Makes a link: a transport with room for one connection.
-        max_connections: How many connections may be open at once.
-        keepalive_expiry: Seconds after which a link that nobody used is closed, when the pool is
-            used next; None to keep it.
-        monotonic: Where the time comes from.
+        create_connection: Returns a transport limited to one connection.
+        max_connections: The maximum number of open connections.
+        keepalive_expiry: Seconds after which an idle connection is closed, the next time the pool
+            is used; None to keep it.
+        monotonic: Returns the current time in monotonic seconds.
     """
 
     def __init__(
         self,
-        make: Callable[[], Link],
+        create_connection: Callable[[], Connection],
         *,
         max_connections: int,
         keepalive_expiry: float | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._make = make
+        self._create_connection = create_connection
         self._max_connections = max_connections
         self._keepalive_expiry = keepalive_expiry
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._idle: list[_Idle] = []  # the one that was used last is last
-        self._taken: dict[Link, Origin] = {}
-        self._places = max_connections  # for calls
-        self._open = 0  # links, idle and taken
+        self._idle: list[_IdleConnection] = []  # the most recently used one is last
+        self._in_use: dict[Connection, Origin] = {}
+        self._free_slots = max_connections
+        self._open = 0  # idle and in-use connections
         self._waiting: deque[_Waiter] = deque()
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request when a connection is free for it; first come, first served.
+        """Send a request as soon as a connection is free. Requests are served in order of arrival.
 
         Returns:
-            The answer, the body still unread. The connection is free again once it is closed.
+            The response, with its body unread. Closing it releases the connection.
 
         Raises:
-            httpx.PoolTimeout: No connection became free in time; nothing was sent.
-            PoolClosedError: The pool is closed; nothing was sent.
-            httpx.TransportError: What the link raises.
+            httpx.PoolTimeout: No connection became free in time. Nothing was sent.
+            PoolClosedError: The pool is closed. Nothing was sent.
+            httpx.TransportError: The connection failed.
         """
         url = request.url
         origin = (url.raw_scheme, url.raw_host, url.port)
-        self._take_place(request)
-        link: Link | None = None
+        self._acquire_slot(request)
+        connection: Connection | None = None
         try:
-            link = self._link_to(origin)
-            response = link.handle_request(request)
+            connection = self._connection_to(origin)
+            response = connection.handle_request(request)
             assert isinstance(response.stream, httpx.SyncByteStream)
-            response.stream = _Lent(response.stream, lambda: self._give_back(link))
+            response.stream = _PooledStream(response.stream, lambda: self._release(connection))
         except BaseException:
-            self._give_back(link)
+            self._release(connection)
             raise
         return response
 
     def close(self) -> None:
-        """Close the connections: those of calls that are under way, when these have ended."""
+        """Close idle connections now, and those in use as soon as they are released."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
             for waiter in self._waiting:
-                waiter.go.set()
+                waiter.ready.set()
             self._waiting.clear()
-        _close(entry.link for entry in idle)
+        _close_all(entry.connection for entry in idle)
 
     def close_inherited(self) -> None:
-        """Close, after a fork, the child's copies of all connections.
+        """Close a forked child's copies of all connections.
 
-        The threads that could give theirs back are the parent's, and so is whoever held the lock.
+        The lock is not acquired: a thread that exists only in the parent may hold it.
         """
-        _close([*(entry.link for entry in self._idle), *self._taken])
+        _close_all([*(entry.connection for entry in self._idle), *self._in_use])
 
-    def _take_place(self, request: httpx.Request) -> None:
+    def _acquire_slot(self, request: httpx.Request) -> None:
         with self._lock:
             if self._closed:
                 raise PoolClosedError
-            if self._places:
-                self._places -= 1
+            if self._free_slots:
+                self._free_slots -= 1
                 return
             waiter = _Waiter()
             self._waiting.append(waiter)
-        self._wait_for_place(waiter, request)
+        self._wait_for_slot(waiter, request)
 
-    def _wait_for_place(self, waiter: _Waiter, request: httpx.Request) -> None:
+    def _wait_for_slot(self, waiter: _Waiter, request: httpx.Request) -> None:
         try:
-            waiter.go.wait(request.extensions.get("timeout", {}).get("pool"))
+            waiter.ready.wait(request.extensions.get("timeout", {}).get("pool"))
         except BaseException:
             if self._leave_queue(waiter):
-                self._give_back(None)
+                self._release(None)
             raise
         if self._leave_queue(waiter):
             return
@@ -129,111 +128,111 @@ class ConnectionPool(httpx.BaseTransport):
         raise httpx.PoolTimeout(problem, request=request) from NothingSentError(problem)
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
-        """Return whether the waiter has been given a place, be it in the last moment."""
+        """Stop waiting and return whether the waiter has been assigned a slot."""
         with self._lock:
             with suppress(ValueError):
                 self._waiting.remove(waiter)
-            return waiter.has_place
+            return waiter.has_slot
 
-    def _link_to(self, origin: Origin) -> Link:
-        surplus: list[Link] = []
+    def _connection_to(self, origin: Origin) -> Connection:
+        to_close: list[Connection] = []
         try:
-            link = self._idle_link_to(origin, surplus)
+            connection = self._idle_connection_to(origin, to_close)
         finally:
-            _close(surplus)
-        return link or self._new_link(origin)
+            _close_all(to_close)
+        return connection or self._new_connection(origin)
 
-    def _idle_link_to(self, origin: Origin, surplus: list[Link]) -> Link | None:
-        """Return a link that was used before, or else make room for a new one."""
+    def _idle_connection_to(self, origin: Origin, to_close: list[Connection]) -> Connection | None:
+        """Return an idle connection, or make room for a new one and return None."""
         with self._lock:
             if self._closed:
                 raise PoolClosedError
-            self._drop_expired(surplus)
+            self._drop_expired(to_close)
             for entry in reversed(self._idle):
                 if entry.origin == origin:
                     self._idle.remove(entry)
-                    self._taken[entry.link] = origin
-                    return entry.link
+                    self._in_use[entry.connection] = origin
+                    return entry.connection
             if self._open == self._max_connections:
-                surplus.append(self._idle.pop(0).link)
+                to_close.append(self._idle.pop(0).connection)
             else:
                 self._open += 1
             return None
 
-    def _new_link(self, origin: Origin) -> Link:
+    def _new_connection(self, origin: Origin) -> Connection:
         try:
-            link = self._make()
+            connection = self._create_connection()
         except BaseException:
             with self._lock:
                 self._open -= 1
             raise
         with self._lock:
-            self._taken[link] = origin
-        return link
+            self._in_use[connection] = origin
+        return connection
 
-    def _drop_expired(self, surplus: list[Link]) -> None:
+    def _drop_expired(self, to_close: list[Connection]) -> None:
         if self._keepalive_expiry is None:
             return
         oldest = self._monotonic() - self._keepalive_expiry
-        while self._idle and self._idle[0].since < oldest:
-            surplus.append(self._idle.pop(0).link)
+        while self._idle and self._idle[0].idle_since < oldest:
+            to_close.append(self._idle.pop(0).connection)
             self._open -= 1
 
-    def _give_back(self, link: Link | None) -> None:
-        surplus: list[Link] = []
+    def _release(self, connection: Connection | None) -> None:
+        to_close: list[Connection] = []
         with self._lock:
-            if link is not None:
-                origin = self._taken.pop(link)
+            if connection is not None:
+                origin = self._in_use.pop(connection)
                 if self._closed:
-                    surplus.append(link)
+                    to_close.append(connection)
                 else:
-                    self._idle.append(_Idle(link, origin, self._monotonic()))
-            self._drop_expired(surplus)
-            self._pass_place_on()
-        _close(surplus)
+                    self._idle.append(_IdleConnection(connection, origin, self._monotonic()))
+            self._drop_expired(to_close)
+            self._release_slot()
+        _close_all(to_close)
 
-    def _pass_place_on(self) -> None:
+    def _release_slot(self) -> None:
         if self._waiting:
             waiter = self._waiting.popleft()
-            waiter.has_place = True
-            waiter.go.set()
+            waiter.has_slot = True
+            waiter.ready.set()
         else:
-            self._places += 1
+            self._free_slots += 1
 
 
 @frozen(eq=False)
-class _Idle:
-    link: Link
+class _IdleConnection:
+    connection: Connection
     origin: Origin
-    since: float
+    idle_since: float
 
 
 @define(eq=False)
 class _Waiter:
-    go: threading.Event = field(factory=threading.Event)
-    has_place: bool = False
+    ready: threading.Event = field(factory=threading.Event)
+    has_slot: bool = False
 
 
-class _Lent(httpx.SyncByteStream):
-    """The body of an answer, whose end gives the connection back."""
+class _PooledStream(httpx.SyncByteStream):
+    """A response body that releases its connection when it is closed."""
 
-    def __init__(self, stream: httpx.SyncByteStream, give_back: Callable[[], None]) -> None:
+    def __init__(self, stream: httpx.SyncByteStream, release: Callable[[], None]) -> None:
         self._stream = stream
-        self._give_back: Callable[[], None] | None = give_back
+        self._release: Callable[[], None] | None = release
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
     def close(self) -> None:
-        give_back, self._give_back = self._give_back, None
-        if give_back is None:
+        release, self._release = self._release, None
+        if release is None:
             return
         try:
             self._stream.close()
         finally:
-            give_back()
+            release()
 
 
-def _close(links: Iterable[Link]) -> None:
-    for link in links:
-        link.close()
+def _close_all(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.close()

@@ -1,4 +1,4 @@
-"""Transports, HTTP clients, proxies and settings of somebody else's that do not work."""
+"""Failing transports, HTTP clients, event hooks and proxies, and arguments of the wrong type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from attrs import evolve
-from support.fault_server import answer
+from support.fault_server import respond
 from support.samples import FAST, HOOK_ID, OPERATIONS, REQUEST_ID
 
 from webhooks_sdk import (
@@ -32,11 +32,11 @@ CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
 BASE = "https://service.example"
 
 
-# What transports and event hooks raise
+# Exceptions of transports and event hooks
 
 
 @pytest.mark.parametrize("called", OPERATIONS)
-def test_a_transport_that_raises_leaves_unknown_what_changes_something(
+def test_an_exception_of_a_transport_sets_outcome_unknown_of_unsafe_operations(
     harness: ClientHarness, called: str
 ) -> None:
     attempts: list[str] = []
@@ -55,15 +55,15 @@ def test_a_transport_that_raises_leaves_unknown_what_changes_something(
 
 
 @pytest.mark.parametrize("kind", ["request", "response"])
-def test_an_error_of_another_call_in_an_event_hook_resends_nothing(
+def test_an_api_error_raised_by_an_event_hook_is_not_retried(
     harness: ClientHarness, kind: str, server: FaultServer
 ) -> None:
-    # As by a hook that itself calls the service, and fails.
+    # As raised by a hook that calls the service itself and fails.
     def fail(_: object) -> None:
         raise APIConnectionError("list: lost.", operation="list")
 
-    own = harness.http_client(event_hooks={kind: [harness.hook(fail)]})
-    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
+    http_client = harness.http_client(event_hooks={kind: [harness.event_hook(fail)]})
+    client = harness.client("token", base_url=server.url, http_client=http_client, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.operation == "redeliver"
@@ -71,34 +71,34 @@ def test_an_error_of_another_call_in_an_event_hook_resends_nothing(
     assert len(server.requests) == (kind == "response")
 
 
-# A secret in the request does not change how an answer is read
+# Secrets in a request do not change how its response is read
 
 
 @pytest.mark.parametrize("header", ["X-Flag: 1", "X-Flag: 0", "X-Flag: 10"])
 def test_a_short_secret_does_not_change_retry_after(
     harness: ClientHarness, header: str, server: FaultServer
 ) -> None:
-    server.add(answer(503, headers=[("Retry-After", "10")]))
+    server.add(respond(503, headers=[("Retry-After", "10")]))
     events: list[RetryEvent] = []
 
-    class EnoughError(Exception):
+    class StopError(Exception):
         pass
 
-    def note(event: RetryEvent) -> None:
+    def record(event: RetryEvent) -> None:
         events.append(event)
-        raise EnoughError
+        raise StopError
 
-    client = harness.client("token", base_url=server.url, retry=FAST, on_retry=note)
-    with pytest.raises(EnoughError):
+    client = harness.client("token", base_url=server.url, retry=FAST, on_retry=record)
+    with pytest.raises(StopError):
         client.hooks.create(url="https://x.example", header=header)
     assert [(event.wait, event.error.retry_after) for event in events] == [(10, 10)]
     assert not events[0].error.outcome_unknown
 
 
-def test_a_long_secret_does_not_change_retry_after_either(
+def test_a_secret_equal_to_retry_after_does_not_change_retry_after(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    server.add(answer(429, headers=[("Retry-After", "1000")]))
+    server.add(respond(429, headers=[("Retry-After", "1000")]))
     client = harness.client("token", base_url=server.url, retry=FAST)
     with pytest.raises(RateLimitError) as caught:
         client.hooks.create(url="https://x.example", secret="1000")
@@ -123,19 +123,19 @@ PROXIES = [
 
 
 @pytest.mark.parametrize(("name", "url"), PROXIES)
-def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
+def test_an_unusable_proxy_is_a_configuration_error(
     harness: ClientHarness, name: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_proxy(monkeypatch, name, url)
     client = harness.client("token", base_url="http://service.example", allow_insecure_http=True)
-    with pytest.raises(ConfigurationError, match="proxy that the environment names") as caught:
+    with pytest.raises(ConfigurationError, match="proxy named by the environment") as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert "proxy.example" not in str(caught.value)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(("name", "url"), PROXIES)
-def test_a_proxy_that_cannot_be_used_does_not_matter_for_loopback(
+def test_an_unusable_proxy_is_ignored_for_loopback(
     harness: ClientHarness,
     name: str,
     url: str,
@@ -148,7 +148,7 @@ def test_a_proxy_that_cannot_be_used_does_not_matter_for_loopback(
 
 
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
-def test_certificates_that_do_not_exist_are_a_matter_of_configuration(
+def test_missing_certificates_are_a_configuration_error(
     client_class: type[Client | AsyncClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
@@ -156,7 +156,7 @@ def test_certificates_that_do_not_exist_are_a_matter_of_configuration(
         client_class("token", base_url=BASE)
 
 
-# Settings of another type
+# Arguments of the wrong type
 
 
 async def on_retry_async(_: RetryEvent) -> None:
@@ -168,7 +168,7 @@ class AsyncCallable:
         raise AssertionError
 
 
-WRONG: list[tuple[str, dict[str, Any]]] = [
+INVALID: list[tuple[str, dict[str, Any]]] = [
     ("on_retry", {"on_retry": on_retry_async}),
     ("on_retry", {"on_retry": AsyncCallable()}),
     ("on_retry", {"on_retry": 7}),
@@ -189,58 +189,58 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
-@pytest.mark.parametrize(("named", "options"), WRONG)
-def test_a_setting_of_another_type_is_refused(
-    client_class: type[Client | AsyncClient], named: str, options: dict[str, Any]
+@pytest.mark.parametrize(("match", "options"), INVALID)
+def test_an_argument_of_the_wrong_type_is_rejected(
+    client_class: type[Client | AsyncClient], match: str, options: dict[str, Any]
 ) -> None:
     arguments: dict[str, Any] = {"auth": "token", "base_url": BASE} | options
-    with pytest.raises(ConfigurationError, match=named):
+    with pytest.raises(ConfigurationError, match=match):
         client_class(**arguments)
 
 
 @pytest.mark.parametrize("scheme", ["HTTPS", "Https", "https"])
-def test_the_scheme_of_a_url_may_be_in_any_case(harness: ClientHarness, scheme: str) -> None:
+def test_the_scheme_of_a_url_is_case_insensitive(harness: ClientHarness, scheme: str) -> None:
     urls: list[str] = []
 
-    def answer_all(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx.Request) -> httpx.Response:
         urls.append(str(request.url))
         return httpx.Response(200, json=[])
 
     client = harness.client(
         "token",
         base_url=f"{scheme}://service.example",
-        transport=httpx.MockTransport(answer_all),
+        transport=httpx.MockTransport(handle),
         retry=evolve(FAST, max_attempts=1),
     )
     assert client.send(operations.list()).value == []
     assert urls == ["https://service.example/hooks"]
 
 
-def test_a_hook_whose_own_connection_is_refused_proves_nothing(
+def test_a_refused_connection_of_an_event_hook_sets_outcome_unknown(
     harness: ClientHarness, server: FaultServer
 ) -> None:
     def report(_: object) -> None:
         raise ConnectionRefusedError
 
-    own = harness.http_client(event_hooks={"response": [harness.hook(report)]})
-    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
+    http_client = harness.http_client(event_hooks={"response": [harness.event_hook(report)]})
+    client = harness.client("token", base_url=server.url, http_client=http_client, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown
     assert len(server.requests) == 1
 
 
-def test_a_hook_whose_own_request_is_refused_proves_nothing(
+def test_a_refused_request_of_an_event_hook_sets_outcome_unknown(
     harness: ClientHarness, server: FaultServer
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
 
     def report(_: object) -> None:
         httpx.post(f"http://127.0.0.1:{port}", trust_env=False)
 
-    own = harness.http_client(event_hooks={"response": [harness.hook(report)]})
-    client = harness.client("token", base_url=server.url, http_client=own, retry=FAST)
+    http_client = harness.http_client(event_hooks={"response": [harness.event_hook(report)]})
+    client = harness.client("token", base_url=server.url, http_client=http_client, retry=FAST)
     with pytest.raises(APIConnectionError) as caught:
         client.hooks.redeliver(HOOK_ID, REQUEST_ID)
     assert caught.value.outcome_unknown

@@ -1,4 +1,4 @@
-"""Trouble with access tokens: what is shown of it, and what those who wait are told."""
+"""Failed token requests: what the error shows, and what waiting calls get."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import anyio
 import pytest
 from attrs import evolve
 from support import fault_server as fs
-from support.fault_server import FaultServer, answer
+from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, token
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
-NUMBER = 20
+CALLS = 20
 
 
 def with_credentials(harness: ClientHarness, server: FaultServer) -> Client:
@@ -50,17 +50,17 @@ SHAPES: dict[str, bytes] = {
     "form": f"access_token={SECRET}&token_type=bearer".encode(),
     "plain text": SECRET.encode(),
     "in HTML": f"<p>{SECRET}</p>".encode(),
-    "half of JSON": f'{{"access_token": "t", "x": "{SECRET}'.encode(),
+    "truncated JSON": f'{{"access_token": "t", "x": "{SECRET}'.encode(),
     "another type": json.dumps({"access_token": {"value": SECRET}}).encode(),
-    "no header can hold it": json.dumps({"access_token": f"{SECRET} {SECRET}"}).encode(),
+    "invalid header value": json.dumps({"access_token": f"{SECRET} {SECRET}"}).encode(),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_token_that_cannot_be_read_is_not_shown(
+def test_an_undecodable_token_response_is_not_shown(
     harness: ClientHarness, shape: str, server: FaultServer
 ) -> None:
-    server.add(answer(200, SHAPES[shape]))
+    server.add(respond(200, SHAPES[shape]))
     with pytest.raises(ResponseDecodeError, match="no access token") as caught:
         with_credentials(harness, server).hooks.list()
     error = caught.value
@@ -69,19 +69,19 @@ def test_a_token_that_cannot_be_read_is_not_shown(
     assert SECRET not in f"{error} {error!r} {error.__dict__} {error.__cause__!r}"
 
 
-def test_the_body_of_any_other_success_that_cannot_be_read_is_shown(
-    harness: ClientHarness, server: FaultServer
-) -> None:
-    server.add(fs.as_service(), answer(200, b"<html>"))
+def test_other_undecodable_bodies_are_shown(harness: ClientHarness, server: FaultServer) -> None:
+    server.add(fs.default_response(), respond(200, b"<html>"))
     with pytest.raises(ResponseDecodeError) as caught:
         with_credentials(harness, server).hooks.list()
     assert caught.value.body == "<html>"
 
 
-def test_a_long_description_is_one_short_line(harness: ClientHarness, server: FaultServer) -> None:
+def test_a_long_description_is_shortened_to_one_line(
+    harness: ClientHarness, server: FaultServer
+) -> None:
     description = "who\r\n\x1b[31m\x00\u2028are\u202e you?\x85" * 60_000
     assert len(description) > 1_000_000
-    server.add(answer(400, {"error": "bad\n" * 1000, "error_description": description}))
+    server.add(respond(400, {"error": "bad\n" * 1000, "error_description": description}))
     with pytest.raises(AuthenticationError) as caught:
         with_credentials(harness, server).hooks.list()
     error = caught.value
@@ -94,14 +94,14 @@ def test_a_long_description_is_one_short_line(harness: ClientHarness, server: Fa
         assert len(text.splitlines()) == 1
 
 
-# A function for tokens
+# Token providers
 
 
 @pytest.mark.parametrize("second", [None, "", "two words", b"bytes"])
-def test_a_function_that_has_no_second_token_keeps_the_doubt(
+def test_a_failing_token_provider_keeps_outcome_unknown(
     harness: ClientHarness, second: object, server: FaultServer
 ) -> None:
-    server.add(fs.hang_up())
+    server.add(fs.close_after_request())
     tokens: list[Any] = ["token", second]
     client = harness.client(
         lambda: tokens.pop(0), base_url=server.url, retry=evolve(FAST, resend_unknown=True)
@@ -114,11 +114,11 @@ def test_a_function_that_has_no_second_token_keeps_the_doubt(
     assert len(server.requests) == caught.value.attempts == 1
 
 
-# Many who wait
+# Waiting calls
 
 
 def wait_for_waiting_threads(number: int) -> None:
-    """Wait until so many threads stand where a token is waited for."""
+    """Wait until this many threads are waiting for a token."""
 
     def waiting() -> int:
         frames = list(sys._current_frames().values())  # pyright: ignore[reportPrivateUsage]
@@ -131,27 +131,27 @@ def wait_for_waiting_threads(number: int) -> None:
 
 
 def outcomes_of_threads(server: FaultServer, first: fs.Behaviour) -> list[object]:
-    """Let all threads wait for the answer to the one request for a token."""
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, first))
+    """Make calls from threads that wait for one token request, and return their outcomes."""
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, first))
     with (
         Client(
             CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token", retry=FAST
         ) as client,
-        ThreadPoolExecutor(NUMBER) as pool,
+        ThreadPoolExecutor(CALLS) as pool,
     ):
         calls = [pool.submit(client.hooks.list)]
         assert arrived.wait(30)
-        calls += [pool.submit(client.hooks.list) for _ in range(NUMBER - 1)]
-        wait_for_waiting_threads(NUMBER - 1)
-        go.set()
+        calls += [pool.submit(client.hooks.list) for _ in range(CALLS - 1)]
+        wait_for_waiting_threads(CALLS - 1)
+        release.set()
         return [call.exception(30) or call.result() for call in calls]
 
 
 def outcomes_of_tasks(backend: Backend, server: FaultServer, first: fs.Behaviour) -> list[object]:
-    """Let all tasks wait for the answer to the one request for a token."""
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, first))
+    """Make calls from tasks that wait for one token request, and return their outcomes."""
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, first))
     outcomes: list[object] = []
 
     async def main() -> None:
@@ -166,17 +166,17 @@ def outcomes_of_tasks(backend: Backend, server: FaultServer, first: fs.Behaviour
                 outcomes.append(error)
 
         async with client, anyio.create_task_group() as group:
-            for _ in range(NUMBER):
+            for _ in range(CALLS):
                 group.start_soon(call)
             await anyio.to_thread.run_sync(arrived.wait, 30)
             await anyio.wait_all_tasks_blocked()
-            go.set()
+            release.set()
 
     anyio.run(main, backend=backend)
     return outcomes
 
 
-def outcomes_of_all(
+def outcomes_of_calls(
     harness: ClientHarness, server: FaultServer, first: fs.Behaviour
 ) -> list[object]:
     outcomes = (
@@ -184,7 +184,7 @@ def outcomes_of_all(
         if harness.name == "sync"
         else outcomes_of_tasks(harness.name, server, first)
     )
-    assert len(outcomes) == NUMBER
+    assert len(outcomes) == CALLS
     return outcomes
 
 
@@ -193,39 +193,41 @@ def token_requests(server: FaultServer) -> int:
 
 
 @pytest.mark.parametrize("expires_in", [0, -5])
-def test_who_waited_uses_a_token_without_life_too(
+def test_waiting_calls_use_an_already_expired_token(
     harness: ClientHarness, expires_in: int, server: FaultServer
 ) -> None:
-    outcomes = outcomes_of_all(harness, server, answer(200, token("brief", expires_in=expires_in)))
+    outcomes = outcomes_of_calls(
+        harness, server, respond(200, token("expired", expires_in=expires_in))
+    )
     assert all(isinstance(outcome, list) for outcome in outcomes), outcomes
     assert token_requests(server) == 1
     sent = [request.headers["authorization"] for request in server.received("GET", "/hooks")]
-    assert sent == ["Bearer brief"] * NUMBER
+    assert sent == ["Bearer expired"] * CALLS
 
 
-def test_who_comes_later_does_not_use_a_token_without_life(server: FaultServer) -> None:
-    server.add(answer(200, token("brief", expires_in=0)))
+def test_later_calls_do_not_use_an_expired_token(server: FaultServer) -> None:
+    server.add(respond(200, token("expired", expires_in=0)))
     with Client(CREDENTIALS, base_url=server.url, token_url=f"{server.url}/token") as client:
         client.hooks.list()
         client.hooks.list()
     assert token_requests(server) == 2
 
 
-def test_everybody_who_waited_is_told_the_cause(
-    harness: ClientHarness, server: FaultServer
-) -> None:
-    outcomes = outcomes_of_all(harness, server, answer(200, b"<html>"))
+def test_all_waiting_calls_get_the_cause(harness: ClientHarness, server: FaultServer) -> None:
+    outcomes = outcomes_of_calls(harness, server, respond(200, b"<html>"))
     assert token_requests(server) == 1
     for outcome in outcomes:
         assert isinstance(outcome, ResponseDecodeError)
         assert isinstance(outcome.__cause__, DecodeError)
-    assert len({id(outcome) for outcome in outcomes}) == NUMBER
+    assert len({id(outcome) for outcome in outcomes}) == CALLS
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_lost_connection_is_the_cause_of_all(backend: Backend, server: FaultServer) -> None:
-    arrived, go = threading.Event(), threading.Event()
-    server.add(fs.held(arrived, go, fs.hang_up()))
+def test_all_waiting_tasks_get_the_cause_of_a_lost_connection(
+    backend: Backend, server: FaultServer
+) -> None:
+    arrived, release = threading.Event(), threading.Event()
+    server.add(fs.held(arrived, release, fs.close_after_request()))
     causes: list[BaseException | None] = []
 
     async def main() -> None:
@@ -242,12 +244,12 @@ def test_a_lost_connection_is_the_cause_of_all(backend: Backend, server: FaultSe
             causes.append(caught.value.__cause__)
 
         async with client, anyio.create_task_group() as group:
-            for _ in range(NUMBER):
+            for _ in range(CALLS):
                 group.start_soon(call)
             await anyio.to_thread.run_sync(arrived.wait, 30)
             await anyio.wait_all_tasks_blocked()
-            go.set()
+            release.set()
 
     anyio.run(main, backend=backend)
-    assert len(causes) == NUMBER
+    assert len(causes) == CALLS
     assert None not in causes

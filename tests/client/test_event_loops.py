@@ -1,4 +1,4 @@
-"""Clients and event loops: whose transport is whose, and that neither keeps the other alive."""
+"""Clients and event loops: separate transports, and no reference that keeps either alive."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from support.harness import Backend
 
 
-class Named(httpx.AsyncBaseTransport):
-    """A transport that notes the hosts that are asked."""
+class RecordingTransport(httpx.AsyncBaseTransport):
+    """A transport that records the hosts of requests and how often it is closed."""
 
     def __init__(self) -> None:
         self.hosts: list[str] = []
@@ -39,8 +39,8 @@ class Named(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_two_clients_in_one_loop_use_their_own_transports(backend: Backend) -> None:
-    first, second = Named(), Named()
+def test_two_clients_in_one_event_loop_use_their_own_transports(backend: Backend) -> None:
+    first, second = RecordingTransport(), RecordingTransport()
 
     async def main() -> None:
         a = AsyncClient("token", base_url="https://a.example", transport=first)
@@ -59,7 +59,7 @@ def test_two_clients_in_one_loop_use_their_own_transports(backend: Backend) -> N
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_closing_one_client_leaves_the_connections_of_another(
+def test_closing_a_client_keeps_the_connections_of_another(
     backend: Backend, server: FaultServer
 ) -> None:
     async def main() -> None:
@@ -75,32 +75,35 @@ def test_closing_one_client_leaves_the_connections_of_another(
     assert set(ports_b) == {ports_b[0]} != {port_a}
 
 
-# What keeps what alive
+# References
 
 
-def loop_of_asyncio() -> Any:
+def running_asyncio_loop() -> Any:
     return asyncio.get_running_loop()
 
 
-def loop_of_trio() -> Any:
+def running_trio_loop() -> Any:
     return trio.lowlevel.current_trio_token()
 
 
-RUNNING: dict[Backend, Callable[[], Any]] = {"asyncio": loop_of_asyncio, "trio": loop_of_trio}
+RUNNING_LOOP: dict[Backend, Callable[[], Any]] = {
+    "asyncio": running_asyncio_loop,
+    "trio": running_trio_loop,
+}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("own_transport", [True, False])
-def test_a_client_keeps_no_loop_alive(
-    backend: Backend, own_transport: bool, server: FaultServer
+@pytest.mark.parametrize("custom_transport", [True, False])
+def test_a_client_keeps_no_event_loop_alive(
+    backend: Backend, custom_transport: bool, server: FaultServer
 ) -> None:
-    transport = Named() if own_transport else None
+    transport = RecordingTransport() if custom_transport else None
     client = AsyncClient("token", base_url=server.url, transport=transport)
     loops: list[weakref.ref[Any]] = []
 
     async def main() -> None:
         await client.hooks.list()
-        loops.append(weakref.ref(RUNNING[backend]()))
+        loops.append(weakref.ref(RUNNING_LOOP[backend]()))
 
     for _ in range(3):
         anyio.run(main, backend=backend)
@@ -109,49 +112,51 @@ def test_a_client_keeps_no_loop_alive(
     assert not client.closed
 
 
-def test_a_closed_client_keeps_no_loop_alive_that_is_run_by_hand(server: FaultServer) -> None:
-    # Without shutdown_asyncgens, which only asyncio.run and its like call.
+def test_a_closed_client_keeps_no_manually_run_event_loop_alive(server: FaultServer) -> None:
+    # Without shutdown_asyncgens, which asyncio.run would call.
     client = AsyncClient("token", base_url=server.url)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.hooks.list())
     loop.run_until_complete(client.aclose())
     loop.close()
-    ended = weakref.ref(loop)
+    loop_ref = weakref.ref(loop)
     del loop
     gc.collect()
-    assert ended() is None
+    assert loop_ref() is None
 
 
-def test_a_loop_that_was_closed_in_haste_is_let_go_by_the_next(server: FaultServer) -> None:
+def test_an_event_loop_closed_without_cleanup_is_released_by_the_next(server: FaultServer) -> None:
     client = AsyncClient("token", base_url=server.url)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.hooks.list())
     loop.close()
-    ended = weakref.ref(loop)
+    loop_ref = weakref.ref(loop)
     del loop
     with warnings.catch_warnings():
-        # Nobody can close the sockets of a loop that is closed: so Python does, and says so.
+        # The sockets of a closed loop are closed by the garbage collector, which warns.
         warnings.simplefilter("ignore", ResourceWarning)
         anyio.run(client.hooks.list)
         gc.collect()
-    assert ended() is None
+    assert loop_ref() is None
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_client_that_is_dropped_closes_its_sockets(backend: Backend, server: FaultServer) -> None:
-    async def use_and_drop() -> weakref.ref[AsyncClient]:
+def test_a_garbage_collected_client_closes_its_sockets(
+    backend: Backend, server: FaultServer
+) -> None:
+    async def use_client() -> weakref.ref[AsyncClient]:
         client = AsyncClient("token", base_url=server.url)
         await client.hooks.list()
         return weakref.ref(client)
 
     async def main() -> None:
-        dropped = await use_and_drop()
+        client_ref = await use_client()
         gc.collect()
-        assert dropped() is None
+        assert client_ref() is None
         await anyio.to_thread.run_sync(server.wait_for_open_connections, 0)
 
     with warnings.catch_warnings():
-        # Whoever drops a client is told of it, as of any socket.
+        # As for any socket, Python warns about a client that is not closed.
         warnings.simplefilter("ignore", ResourceWarning)
         anyio.run(main, backend=backend)
     assert len(server.requests) == server.connections == 1
