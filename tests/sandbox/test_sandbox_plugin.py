@@ -127,7 +127,7 @@ def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Py
             assert client.hooks.list() == []
 
         def test_cause(webhooks_sandbox, client, monkeypatch):
-            monkeypatch.delattr(api, "subscription_row")
+            monkeypatch.delattr(api, "encode_subscription")
             with pytest.raises(InternalServerError):
                 client.with_options(retry=RetryPolicy.none()).hooks.create(url="http://a.example")
 

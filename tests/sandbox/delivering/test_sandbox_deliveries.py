@@ -88,7 +88,7 @@ def test_a_subscriber_that_hangs_up_is_said_to(sandbox: Sandbox, client: Sandbox
     with subscriber_that_says(b"") as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
-    assert attempt.error == "the subscriber closed the connection without an answer"
+    assert attempt.error == "the subscriber closed the connection without responding"
 
 
 def test_without_secret_and_header_there_are_no_such_headers(
@@ -218,7 +218,7 @@ def test_the_answer_must_come_in_time() -> None:
         client.subscribe(subscriber.url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert (attempt.status, attempt.duration_ms) == (None, None)
-    assert attempt.error == "no answer came within 0.05 s"
+    assert attempt.error == "no response within 0.05 s"
 
 
 def test_the_connection_must_open_in_time() -> None:

@@ -32,7 +32,7 @@ def test_a_subscriber_that_hangs_is_waited_for_so_long(
     with SandboxClient(webhooks_sandbox) as client:
         client.subscribe(webhooks_subscriber.url)
         (attempt,) = webhooks_sandbox.publish(EVENT, {})
-    assert attempt.error == "no answer came within 0.05 s"
+    assert attempt.error == "no response within 0.05 s"
 
 
 def test_a_subscriber_that_never_accepts_is_waited_for_so_long(webhooks_sandbox: Tenant) -> None:

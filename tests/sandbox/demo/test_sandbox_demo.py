@@ -40,9 +40,9 @@ def test_it_has_all_that_an_inspector_shows(told: Sandbox) -> None:
     failures = {one.failure for one in attempts}
     assert failures >= {
         None,
-        "the subscriber answered 503",
-        "the subscriber answered 502",
-        "no answer came within 60 s",
+        "the subscriber returned 503",
+        "the subscriber returned 502",
+        "no response within 60 s",
         "the connection did not open within 5 s",
     }
     assert any(one.redelivery for one in attempts)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER, sign
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
 from webhooks_sdk.sandbox.inspector import _chart as chart
 from webhooks_sdk.sandbox.inspector import _words as words
@@ -172,10 +172,10 @@ def test_no_query_string_does_more_than_be_refused(query: str) -> None:
 def test_the_timeline_reaches_from_the_first_attempt_to_the_present(
     ago: timedelta | None, wanted: Range, width: timedelta
 ) -> None:
-    now = microseconds(NOW)
-    first = None if ago is None else now - microseconds(ago)
+    now = to_microseconds(NOW)
+    first = None if ago is None else now - to_microseconds(ago)
     spans = chart.choose_spans(now, first, wanted)
-    assert spans.width == microseconds(width)
+    assert spans.width == to_microseconds(width)
     assert 40 <= spans.count <= chart.MOST_BARS
     assert spans.end - spans.width <= now < spans.end
     if wanted == "all" and first is not None:

@@ -105,7 +105,7 @@ def test_an_event_shows_what_was_sent_and_what_came_of_it(
     assert '{ "form" : { "id" : 7 }, "tags" : [] }' in shown
     for words in ("3 Redelivery", "2 No answer", "Retry 1 of 25", "1 503", "First attempt"):
         assert words.replace("3 ", "").replace("2 ", "").replace("1 5", "5") in shown
-    assert "The subscriber answered 503" in shown
+    assert "The subscriber returned 503" in shown
     assert shown.count("Valid It was made for this body") == 3
     assert "retry 2 in 23 s" in shown
 
@@ -419,7 +419,7 @@ def test_a_slow_subscriber_holds_no_page_up(sandbox: Sandbox, browser: httpx.Cli
         assert "Under way" in shown
         sandbox.close()
     (attempt,) = sandbox.attempts
-    assert "cut off" in (attempt.error or "")
+    assert "cancelled" in (attempt.error or "")
 
 
 @pytest.mark.parametrize("action", ["publish", "redeliver"])

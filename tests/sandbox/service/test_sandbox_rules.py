@@ -13,7 +13,7 @@ from attrs import evolve
 
 from webhooks_sdk.sandbox._records import Event, Subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
-from webhooks_sdk.sandbox._service.outgoing import compose, read_address, receives
+from webhooks_sdk.sandbox._service.outgoing import build_request, can_receive, parse_address
 from webhooks_sdk.sandbox._service.rules import matches, read_changes, read_object, split_header
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -182,7 +182,7 @@ def test_a_header_is_name_and_value(header: str, expected: tuple[str, str] | Non
     ],
 )
 def test_what_is_no_http_url_is_no_address(url: str) -> None:
-    assert read_address(url) is None
+    assert parse_address(url) is None
 
 
 @pytest.mark.parametrize(
@@ -197,25 +197,25 @@ def test_what_is_no_http_url_is_no_address(url: str) -> None:
 def test_a_url_is_an_address(  # noqa: PLR0917 - one row of the table
     url: str, host: str, port: int, secure: bool, authority: str, target: str
 ) -> None:
-    address = read_address(url)
+    address = parse_address(url)
     assert address is not None
     assert (address.host, address.port, address.secure) == (host, port, secure)
     assert (address.authority, address.target) == (authority, target)
 
 
 def test_a_subscription_receives_if_active_with_events_and_a_valid_url() -> None:
-    assert receives(SUBSCRIPTION)
+    assert can_receive(SUBSCRIPTION)
 
 
 @pytest.mark.parametrize("broken", [{"active": False}, {"events": ()}, {"url": "nowhere"}])
 def test_a_subscription_in_another_state_receives_nothing(broken: dict[str, Any]) -> None:
     subscription = evolve(SUBSCRIPTION, **broken)
-    assert not receives(subscription)
-    assert compose(subscription, EVENT, DELIVERY_ID) is None
+    assert not can_receive(subscription)
+    assert build_request(subscription, EVENT, DELIVERY_ID) is None
 
 
 def test_a_delivery_has_the_documented_headers() -> None:
-    request = compose(SUBSCRIPTION, EVENT, DELIVERY_ID)
+    request = build_request(SUBSCRIPTION, EVENT, DELIVERY_ID)
     assert request is not None
     assert request.body == EVENT.body
     assert dict(request.headers) == {
@@ -231,7 +231,7 @@ def test_a_delivery_has_the_documented_headers() -> None:
 
 def test_a_delivery_is_signed_and_has_the_static_header_if_there_are_such() -> None:
     subscription = evolve(SUBSCRIPTION, secret="gr\u00fcn", header="X-Key: 1")
-    request = compose(subscription, EVENT, DELIVERY_ID)
+    request = build_request(subscription, EVENT, DELIVERY_ID)
     assert request is not None
     expected = hmac.new("gr\u00fcn".encode(), EVENT.body, hashlib.sha256).hexdigest()
     assert dict(request.headers)["X-Signature"] == expected
@@ -241,4 +241,4 @@ def test_a_delivery_is_signed_and_has_the_static_header_if_there_are_such() -> N
 def test_records_hide_secrets() -> None:
     subscription = evolve(SUBSCRIPTION, secret="hush", header="X-Key: hush")
     assert "hush" not in repr(subscription)
-    assert "hush" not in repr(compose(subscription, EVENT, DELIVERY_ID))
+    assert "hush" not in repr(build_request(subscription, EVENT, DELIVERY_ID))

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from webhooks_sdk.sandbox._clock import EPOCH, microseconds, moment
-from webhooks_sdk.sandbox._service.schedule import RETRIES, next_retry, retry_delay
+from webhooks_sdk.sandbox._clock import EPOCH, from_microseconds, to_microseconds
+from webhooks_sdk.sandbox._service.schedule import MAX_RETRIES, next_retry_delay, retry_delay
 from webhooks_sdk.sandbox._service.timeline import Timeline
 
 SECOND = 1_000_000
-DELAYS = [retry_delay(number) for number in range(1, RETRIES + 1)]
+DELAYS = [retry_delay(number) for number in range(1, MAX_RETRIES + 1)]
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         return self.time + 77  # since some other moment
 
 
@@ -61,44 +61,44 @@ def test_there_are_no_others(number: int) -> None:
 def test_what_follows_an_automatic_attempt(
     made: int, *, delivered: bool, expected: timedelta | None
 ) -> None:
-    assert next_retry(made, delivered=delivered) == expected
+    assert next_retry_delay(made, delivered=delivered) == expected
 
 
 def test_steps_move_clock_and_schedule_alike() -> None:
     clock = Clock()
     timeline = Timeline(clock)
-    timeline.step_to(timeline.target(timedelta(seconds=5)))
-    assert (timeline.now(), timeline.position) == (5 * SECOND, 5 * SECOND)
+    timeline.step_to(timeline.schedule_time_after(timedelta(seconds=5)))
+    assert (timeline.now(), timeline.schedule_time) == (5 * SECOND, 5 * SECOND)
     timeline.step_to(3 * SECOND)  # never back
-    assert timeline.position == 5 * SECOND
+    assert timeline.schedule_time == 5 * SECOND
     timeline.reset()
-    assert (timeline.now(), timeline.position) == (0, 0)
+    assert (timeline.now(), timeline.schedule_time) == (0, 0)
 
 
 def test_real_time_moves_the_clock_alone() -> None:
     clock = Clock()
     timeline = Timeline(clock)
     clock.time += SECOND
-    assert (timeline.now(), timeline.position) == (SECOND, 0)
+    assert (timeline.now(), timeline.schedule_time) == (SECOND, 0)
 
 
 def test_where_real_time_flows_it_moves_both_and_stands_still_in_between() -> None:
     clock = Clock()
-    timeline = Timeline(clock, stepped=10, ran=100)
-    assert timeline.position == 110
-    timeline.flow()
+    timeline = Timeline(clock, stepped=10, elapsed=100)
+    assert timeline.schedule_time == 110
+    timeline.start()
     clock.time += SECOND
-    timeline.flow()  # it flows already
-    assert (timeline.position, timeline.flows) == (SECOND + 110, True)
+    timeline.start()  # it flows already
+    assert (timeline.schedule_time, timeline.is_running) == (SECOND + 110, True)
     timeline.stop()
     clock.time += SECOND
-    assert (timeline.ran, timeline.stepped, timeline.flows) == (SECOND + 100, 10, False)
-    timeline.flow()
+    assert (timeline.elapsed, timeline.stepped, timeline.is_running) == (SECOND + 100, 10, False)
+    timeline.start()
     clock.time += SECOND
     timeline.reset()
-    assert timeline.position == 0
+    assert timeline.schedule_time == 0
     clock.time += 1
-    assert timeline.position == 1
+    assert timeline.schedule_time == 1
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_where_real_time_flows_it_moves_both_and_stands_still_in_between() -> No
     [timedelta(microseconds=-1), timedelta(weeks=-1), timedelta(days=4_000_000), timedelta.max],
 )
 def test_steps_that_lead_nowhere_are_refused(step: timedelta) -> None:
-    with pytest.raises(ValueError, match=r"forward|9998"):
-        Timeline(Clock()).target(step)
+    with pytest.raises(ValueError, match=r"negative|9998"):
+        Timeline(Clock()).schedule_time_after(step)
 
 
 def test_times_are_exact_microseconds() -> None:
     time = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
-    assert moment(microseconds(time)) == time
-    assert microseconds(EPOCH) == 0
-    assert microseconds(timedelta(days=1, microseconds=1)) == 86_400 * SECOND + 1
+    assert from_microseconds(to_microseconds(time)) == time
+    assert to_microseconds(EPOCH) == 0
+    assert to_microseconds(timedelta(days=1, microseconds=1)) == 86_400 * SECOND + 1

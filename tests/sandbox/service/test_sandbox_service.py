@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._service.encoding import event_row, subscription_row
+from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
-from webhooks_sdk.sandbox._service.service import MAX_ACTIVE, Service
+from webhooks_sdk.sandbox._service.service import MAX_ACTIVE_SUBSCRIPTIONS, Service
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._variants import Variants
@@ -33,9 +33,9 @@ class Clock:
         self._looks = count()
 
     def now(self) -> int:
-        return microseconds(START + timedelta(seconds=next(self._looks)))
+        return to_microseconds(START + timedelta(seconds=next(self._looks)))
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         raise AssertionError
 
 
@@ -100,7 +100,7 @@ def test_active_needs_an_event(service: Service) -> None:
 
 
 def test_there_is_no_eleventh_active_subscription(service: Service) -> None:
-    active = [activate(service) for _ in range(MAX_ACTIVE)]
+    active = [activate(service) for _ in range(MAX_ACTIVE_SUBSCRIPTIONS)]
     with pytest.raises(RequestRefusedError, match="10") as caught:
         activate(service)
     assert caught.value.status == 422
@@ -130,7 +130,7 @@ def test_a_deleted_subscription_is_gone_with_its_events(service: Service) -> Non
             call()
         assert caught.value.status == 404
     # The delivery under way still ends.
-    assert service.finish(delivery, Outcome(status=200, duration_ms=1)).delivered
+    assert service.finish_attempt(delivery, Outcome(status=200, duration_ms=1)).delivered
 
 
 def test_an_event_goes_to_every_subscription_that_receives_it(service: Service) -> None:
@@ -151,7 +151,7 @@ def test_an_attempt_is_there_before_it_has_ended(service: Service) -> None:
     (begun,) = service.list_attempts(hook.id)
     assert (begun.status, begun.duration_ms, begun.error, begun.finished_at) == (None,) * 4
     assert not begun.delivered
-    ended = service.finish(delivery, Outcome(status=503, duration_ms=12))
+    ended = service.finish_attempt(delivery, Outcome(status=503, duration_ms=12))
     assert (ended.status, ended.duration_ms, ended.error) == (503, 12, None)
     assert ended.finished_at is not None
     assert ended.finished_at > ended.started_at
@@ -162,16 +162,16 @@ def test_an_attempt_is_there_before_it_has_ended(service: Service) -> None:
 def test_an_attempt_without_an_answer_has_no_status(service: Service) -> None:
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
-    ended = service.finish(delivery, Outcome(error="refused"))
+    ended = service.finish_attempt(delivery, Outcome(error="refused"))
     assert (ended.status, ended.duration_ms, ended.error) == (None, None, "refused")
 
 
 def test_a_redelivery_is_another_attempt_of_the_same_event(service: Service) -> None:
     hook = activate(service)
     (first,) = service.publish("carrier:bridged", b'{"a": 1}')
-    before = service.finish(first, Outcome(status=500, duration_ms=1))
+    before = service.finish_attempt(first, Outcome(status=500, duration_ms=1))
     again = service.redeliver(hook.id, before.event_id)
-    after = service.finish(again, Outcome(status=204, duration_ms=2))
+    after = service.finish_attempt(again, Outcome(status=204, duration_ms=2))
     assert (before.redelivery, after.redelivery) == (False, True)
     assert after.event_id == before.event_id
     assert after.delivery_id != before.delivery_id
@@ -226,7 +226,7 @@ def test_the_list_of_attempts_is_bounded_and_redelivery_is_not(service: Service)
 
 def test_a_subscription_as_json(service: Service) -> None:
     made = service.create_subscription({"url": URL, "events": ("*",), "secret": "s"})
-    assert subscription_row(made) == {
+    assert encode_subscription(made) == {
         "id": "00000000-0000-0000-0000-000000000003",
         "active": False,
         "confirmed": False,
@@ -242,8 +242,8 @@ def test_a_subscription_as_json(service: Service) -> None:
 def test_an_attempt_as_json(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
-    attempt = service.finish(delivery, Outcome(status=200, duration_ms=293))
-    assert event_row(attempt, service.account.id) == {
+    attempt = service.finish_attempt(delivery, Outcome(status=200, duration_ms=293))
+    assert encode_event(attempt, service.account.id) == {
         "id": str(attempt.event_id),
         "tenant_id": "00000000-0000-0000-0000-000000000001",
         "delivery_id": str(attempt.delivery_id),
@@ -263,8 +263,8 @@ def test_what_is_under_way_at_the_end_has_failed_and_is_tried_again(service: Ser
     (first,) = service.publish("carrier", b"{}")
     service.redeliver(hook.id, first.attempt.event_id)
     (done,) = service.publish("carrier", b"{}")
-    service.finish(done, DELIVERED)
-    service.end()
+    service.finish_attempt(done, DELIVERED)
+    service.shut_down()
     lost = [one for one in service.attempts if one.error]
     assert [one.retry for one in lost] == [0, None]
     assert all(one.finished_at for one in service.attempts)
@@ -277,5 +277,5 @@ def test_a_delivery_of_a_tenant_that_was_reset_leaves_nothing_behind(service: Se
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
     service.reset()
-    assert not service.finish(delivery, FAILED).delivered
+    assert not service.finish_attempt(delivery, FAILED).delivered
     assert (service.attempts, service.pending_retries) == ((), ())

@@ -302,7 +302,7 @@ def test_a_publish_that_is_cut_off_is_tried_again() -> None:
             publishing.start()
             subscriber.wait_for(1)
         publishing.join()
-    assert "cut off" in (sandbox.attempts[0].error or "")
+    assert "cancelled" in (sandbox.attempts[0].error or "")
     assert [one.retry for one in sandbox.pending_retries] == [1]
 
 
@@ -319,7 +319,7 @@ def test_an_attempt_says_what_was_sent_and_why_it_failed(
     assert attempt == sandbox.attempts[0]
     assert attempt.url == subscriber.url
     assert attempt.signature == delivery.headers["X-Signature"]
-    assert attempt.failure == "the subscriber answered 418"
+    assert attempt.failure == "the subscriber returned 418"
     assert sandbox.event_body(attempt.event_id) == delivery.body
     with pytest.raises(LookupError):
         sandbox.event_body(attempt.delivery_id)

@@ -44,7 +44,7 @@ class Clock:
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         return self.time
 
 
@@ -175,14 +175,14 @@ def test_a_token_is_valid_for_its_lifetime() -> None:
     clock, database = Clock(), Database()
     registry = TenantRegistry(database, clock=clock, new_id=uuid4)
     account = registry.add("production", "a", "b").account
-    office = TokenIssuer(database, clock=clock, lifetime=60)
-    answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
+    issuer = TokenIssuer(database, clock=clock, lifetime=60)
+    answer = issuer.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
     authorization = f"Bearer {answer['access_token']}"
     assert answer["expires_in"] == 60
     clock.time += 60_000_000 - 1
-    assert office.holder(authorization) == TokenOwner(account.number, is_valid=True)
+    assert issuer.find_owner(authorization) == TokenOwner(account.number, is_valid=True)
     clock.time += 1
-    assert office.holder(authorization) == TokenOwner(account.number, is_valid=False)
+    assert issuer.find_owner(authorization) == TokenOwner(account.number, is_valid=False)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_wrong_credentials_are_an_invalid_client(sandbox: Sandbox, wrong: dict[s
     assert answer.status_code == 401
     assert answer.json() == {
         "error": "invalid_client",
-        "error_description": "Client id or secret is wrong.",
+        "error_description": "The client id or client secret is wrong.",
     }
 
 

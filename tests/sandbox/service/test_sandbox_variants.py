@@ -186,7 +186,7 @@ def test_an_early_answer_does_not_wait_for_the_subscriber(subscriber: Subscriber
         assert row["redelivery"] is True
         subscriber.wait_for(2)
         assert sandbox.attempts[1].finished_at is None
-    assert "cut off" in (sandbox.attempts[1].error or "")
+    assert "cancelled" in (sandbox.attempts[1].error or "")
 
 
 def test_a_redelivery_in_the_background_is_cut_off_with_its_tenant(subscriber: Subscriber) -> None:
@@ -261,7 +261,7 @@ def test_other_choices_are_refused(wrong: dict[str, Any], error: type[Exception]
 
 
 def test_what_says_no_variants_is_refused() -> None:
-    with pytest.raises(ValueError, match="'nothing'; there are: default, "):
+    with pytest.raises(ValueError, match=r"'nothing'\. Use one of: default, "):
         Sandbox(variants="nothing")
     for wrong in (True, 1.5, None):
         with pytest.raises(TypeError):

@@ -115,7 +115,7 @@ def test_after_the_end_the_file_is_free_and_the_records_can_be_read(
         assert other.attempts == published
         with pytest.raises(SandboxDatabaseError, match="in use"):
             _ = sandbox.attempts
-    with pytest.raises(RuntimeError, match="ended"):
+    with pytest.raises(RuntimeError, match="closed"):
         sandbox.expire_tokens()
     file.unlink()
     with pytest.raises(SandboxDatabaseError, match="cannot be"):
@@ -176,7 +176,7 @@ def test_a_file_of_another_version_is_refused_and_left_alone(file: Path) -> None
 @pytest.mark.parametrize("content", [b"no database at all, but a text\n" * 10, b"\0" * 5000])
 def test_what_is_no_database_is_refused_and_left_alone(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with pytest.raises(SandboxDatabaseError, match="no SQLite database"):
+    with pytest.raises(SandboxDatabaseError, match="not an SQLite database"):
         Sandbox(database=file)
     assert file.read_bytes() == content
 
@@ -204,7 +204,7 @@ def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
 KILLED = """
     import os, signal, sys, threading
-    from sandbox_helpers import SandboxClient
+    from support.sandbox_helpers import SandboxClient
     from webhooks_sdk.sandbox import Sandbox
 
     with Sandbox(database=sys.argv[1]) as sandbox, SandboxClient(sandbox) as client:
@@ -230,7 +230,7 @@ def test_what_was_under_way_when_a_sandbox_was_killed_has_failed_and_is_tried_ag
     subscriber.delay = 0
     with Sandbox(database=file) as sandbox:
         (lost,) = sandbox.attempts
-        assert "ended before" in (lost.error or "")
+        assert "stopped before" in (lost.error or "")
         assert lost.finished_at is not None
         (retry,) = sandbox.advance(timedelta(seconds=15))
         assert (retry.retry, retry.delivered) == (1, True)
@@ -260,13 +260,13 @@ def test_a_transaction_is_done_whole_or_not_at_all(file: Path) -> None:
 
     def fail() -> None:
         with database.transaction():
-            database.write(insert)
+            database.execute(insert)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
     assert database.rows("SELECT * FROM tenants") == []
     with database.transaction():
-        database.write(insert)
+        database.execute(insert)
     database.close()
     assert len(Database(file).rows("SELECT * FROM tenants")) == 1

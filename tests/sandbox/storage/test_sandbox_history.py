@@ -13,7 +13,7 @@ import pytest
 from support.sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
@@ -54,12 +54,12 @@ class Minutes:
     """A clock that goes on by a minute with each event."""
 
     def __init__(self) -> None:
-        self.time = microseconds(NOON)
+        self.time = to_microseconds(NOON)
 
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         raise AssertionError
 
 
@@ -76,8 +76,8 @@ def history() -> History:
         for service in services:
             for delivery in service.publish("carrier", b"{}"):
                 if outcome is not None:
-                    service.finish(delivery, outcome)
-        clock.time += microseconds(MINUTE)
+                    service.finish_attempt(delivery, outcome)
+        clock.time += to_microseconds(MINUTE)
     return History(database, services[0].account)
 
 

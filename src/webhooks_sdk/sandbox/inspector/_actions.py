@@ -45,7 +45,7 @@ class Actions:
         wanted = read_publication(form)
         deliveries = service.publish(wanted.name, wanted.body)
         task = self._begin(self._runtime.dispatcher.publish(service, deliveries))
-        self._runtime.dispatcher.go_on(service, task)
+        self._runtime.dispatcher.track(service, task)
         return await _watch("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
@@ -64,7 +64,7 @@ class Actions:
             return (await self._runtime.dispatcher.redeliver(service, hook_id, event_id),)
 
         task = self._begin(redeliver())
-        self._runtime.dispatcher.go_on(service, task)
+        self._runtime.dispatcher.track(service, task)
         return await _watch("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
@@ -77,11 +77,11 @@ class Actions:
             due = Queries(self._runtime.database, service.account).next_due()
             if due is None:
                 raise FormError("amount", "No retry is pending.")
-            step = timedelta(microseconds=max(0, due - service.timeline.position))
+            step = timedelta(microseconds=max(0, due - service.timeline.schedule_time))
         else:
             step = read_step(form)
         try:
-            service.timeline.target(step)
+            service.timeline.schedule_time_after(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
         return await _watch(

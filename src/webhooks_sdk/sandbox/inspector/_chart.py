@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _RANGES: Mapping[Range, timedelta] = {
     "week": timedelta(weeks=1),
 }
 _WIDTHS = tuple(
-    microseconds(timedelta(**{unit: count}))
+    to_microseconds(timedelta(**{unit: count}))
     for unit, counts in (
         ("seconds", (1, 2, 5, 10, 15, 30)),
         ("minutes", (1, 2, 3, 5, 10, 15, 20, 30, 45)),
@@ -135,7 +135,7 @@ def choose_spans(now: int, first: int | None, wanted: Range) -> Spans:
         wanted: What the timeline is to span: `"all"` reaches back to the first attempt.
     """
     fixed = _RANGES.get(wanted)
-    length = microseconds(fixed) if fixed else now - (now if first is None else first)
+    length = to_microseconds(fixed) if fixed else now - (now if first is None else first)
     # The span of the present has only begun.
     width = next((one for one in _WIDTHS if one * (MOST_BARS - 1) >= length), _WIDTHS[-1])
     count = min(MOST_BARS, max(_FEWEST_BARS, -(-length // width) + 1))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import fields_dict, frozen
 
-from webhooks_sdk.sandbox._service.timeline import END_OF_TIME
+from webhooks_sdk.sandbox._service.timeline import LATEST_TIME
 from webhooks_sdk.sandbox.inspector._words import State
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def read_filters(query: str) -> Filters:
             case "tenant" | "hook":
                 known[name] = _uuid(name, text)
             case "since" | "until":
-                known[name] = _integer(name, text, END_OF_TIME)
+                known[name] = _integer(name, text, LATEST_TIME)
             case "before":
                 known[name] = _integer(name, text, _LAST)
             case "state":

@@ -10,7 +10,7 @@ from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webhooks_sdk._wire.redaction import MASK
-from webhooks_sdk.sandbox._clock import moment
+from webhooks_sdk.sandbox._clock import from_microseconds
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox.inspector import _chart as chart
 from webhooks_sdk.sandbox.inspector import _words as words
@@ -54,7 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._shared = {"token": token, "words": words, "moment": moment}
+        self._shared = {"token": token, "words": words, "moment": from_microseconds}
         self._templates.filters["visible"] = visible
 
     def list(
@@ -128,7 +128,7 @@ class Pages:
         subscription = next(
             (one for one in service.list_subscriptions() if one.id == event.latest.hook_id), None
         )
-        body = service.body(event_id) or b""
+        body = service.event_body(event_id) or b""
         return self._render(
             "event.html",
             service,
@@ -164,7 +164,7 @@ class Pages:
             tenants=self._runtime.tenants.services,
             filters=filters,
             now=now,
-            is_stepped=not service.timeline.flows,
+            is_stepped=not service.timeline.is_running,
             when=partial(_when, service),
             version=f"{self._run}-{service.changes.version}",
             live=filters.only("tenant").link("/inspector/live"),
@@ -189,8 +189,8 @@ def _when(service: Service, due: int | None) -> str | None:
     """
     if due is None:
         return None
-    wait = max(timedelta(0), timedelta(microseconds=due - service.timeline.position))
-    if service.timeline.flows:
+    wait = max(timedelta(0), timedelta(microseconds=due - service.timeline.schedule_time))
+    if service.timeline.is_running:
         now = service.now
         return f"at {words.short_time(now + wait, now)}"
     return f"in {words.span(wait)}"

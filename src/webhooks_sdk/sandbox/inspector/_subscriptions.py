@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import frozen
 
 from webhooks_sdk._wire.redaction import MASK
-from webhooks_sdk.sandbox._service.outgoing import receives
+from webhooks_sdk.sandbox._service.outgoing import can_receive
 from webhooks_sdk.sandbox.inspector._words import State, shown_static_header
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def describe(
             url=one.url,
             events=one.events,
             active=one.active,
-            receives=receives(one),
+            receives=can_receive(one),
             secret=(one.secret if reveal else MASK) if one.secret else None,
             header=shown_static_header(one.header, revealed=reveal),
             recent=queries.recent_states(one.id, RECENT),
