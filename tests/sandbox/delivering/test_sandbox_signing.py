@@ -1,4 +1,4 @@
-"""The signature of a delivery, against a published test vector."""
+"""The signature of a delivery, checked against a published test vector."""
 
 from __future__ import annotations
 
