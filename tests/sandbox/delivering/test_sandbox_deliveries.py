@@ -21,7 +21,7 @@ from support.sandbox_helpers import (
     subscriber_that_says,
 )
 
-from webhooks_sdk._receiving.signing import sign
+from webhooks_sdk import sign
 from webhooks_sdk.sandbox import Sandbox, Subscriber
 
 if TYPE_CHECKING:

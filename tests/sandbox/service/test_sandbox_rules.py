@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from webhooks_sdk.sandbox._records import Event, Subscription
+from webhooks_sdk.sandbox import Subscription
+from webhooks_sdk.sandbox._records import Event
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.outgoing import build_request, can_receive, parse_address
 from webhooks_sdk.sandbox._service.rules import matches, read_changes, read_object, split_header

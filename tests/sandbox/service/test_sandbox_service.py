@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from webhooks_sdk.sandbox import Variants
 from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
@@ -16,10 +17,10 @@ from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.service import MAX_ACTIVE_SUBSCRIPTIONS, Service
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
-from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
-    from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Subscription
+    from webhooks_sdk.sandbox import DeliveryAttempt, Subscription
+    from webhooks_sdk.sandbox._records import Delivery
 
 URL = "http://subscriber.example/"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

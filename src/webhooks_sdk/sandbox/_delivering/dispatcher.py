@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt
     from webhooks_sdk.sandbox._service.service import Service
 
-_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its url is not valid")
+_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its URL is invalid")
 _CANCELLED = Outcome(error="cancelled: the sandbox stopped, or the caller stopped waiting")
 _POLL_INTERVAL = 0.5  # seconds
 
