@@ -132,7 +132,7 @@ def test_a_demo_in_a_file_is_there_again(tmp_path: Path) -> None:
     [
         (("--fault", "explosion"), "kind must be one of latency"),
         (("--fault", "latency times"), "'times' in fault"),
-        (("--variant", "odd"), "There are no variants 'odd'"),
+        (("--variant", "odd"), "Unknown variants 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--answer-timeout", "0"), "above 0"),
         (("--connect-timeout", "soon"), "'soon' must be seconds"),
@@ -154,14 +154,14 @@ def test_a_file_that_is_none_of_its_own_is_refused_in_a_line(tmp_path: Path) -> 
     ended = run("--port", "0", "--database", str(file))
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
-    assert "no SQLite database" in ended.stderr
+    assert "not an SQLite database" in ended.stderr
 
 
 def test_a_file_in_no_directory_is_refused_in_a_line(tmp_path: Path) -> None:
     ended = run("--port", "0", "--database", str(tmp_path / "gone" / "f.sqlite"))
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
-    assert "directory is not there" in ended.stderr
+    assert "directory does not exist" in ended.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")

@@ -129,7 +129,7 @@ def test_a_sandbox_failure_is_an_error_of_the_test_that_caused_it(project: pytes
             assert client.hooks.list() == []
 
         def test_cause(webhooks_sandbox, client, monkeypatch):
-            monkeypatch.delattr(api, "subscription_row")
+            monkeypatch.delattr(api, "encode_subscription")
             with pytest.raises(InternalServerError):
                 client.with_options(retry=RetryPolicy.none()).hooks.create(url="http://a.example")
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
@@ -40,12 +40,12 @@ class ManualClock:
     """A clock that is set by hand."""
 
     def __init__(self, start: datetime) -> None:
-        self.time = microseconds(start)
+        self.time = to_microseconds(start)
 
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         return self.time
 
 
@@ -62,7 +62,7 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
     """Write a sandbox database with events published over the last three days."""
     rng = random.Random(seed)  # noqa: S311 - not a secret
     clock = ManualClock(datetime.now(UTC) - timedelta(days=3))
-    step = microseconds(timedelta(days=3)) // (events + 1)
+    step = to_microseconds(timedelta(days=3)) // (events + 1)
     with closing(Database(path)) as database:
         registry = TenantRegistry(
             database, clock=clock, new_id=lambda: UUID(int=rng.getrandbits(128), version=4)
@@ -83,15 +83,15 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
         service.create_subscription(
             {"url": "https://old.example.com/hooks", "events": ("carrier",)}
         )
-        service.timeline.flow()
+        service.timeline.start()
         for number in range(events):
             clock.time += step
             body = json.dumps({"id": number, "owner": {"email": f"{number}@example.com"}}).encode()
             for delivery in service.publish(rng.choice(NAMES), body):
                 _finish(service, delivery, rng, failure_rates)
-            while (retry := service.retry_next(service.timeline.position)) is not None:
+            while (retry := service.start_next_retry(service.timeline.schedule_time)) is not None:
                 _finish(service, retry, rng, failure_rates)
-        service.end()
+        service.shut_down()
 
 
 def _finish(
@@ -108,4 +108,4 @@ def _finish(
         outcome = Outcome(error="the connection did not open within 5 s")
     else:
         outcome = Outcome(status=rng.choice((500, 503, 503, 404)), duration_ms=duration_ms)
-    service.finish(delivery, outcome)
+    service.finish_attempt(delivery, outcome)

@@ -1,8 +1,8 @@
-"""The real time, also while a test has stopped the clocks.
+"""Real time, even in a test that freezes the clocks.
 
-freezegun stops clocks by replacing the functions of `time`, and whatever attribute of a module is
-one of them. The functions of a second `time`, which is in nobody's reach, are none of them: they go
-on, also if this module is imported while the clocks stand still.
+freezegun replaces the functions of `time`, and every module attribute that refers to one of them.
+This module uses a second, private copy of `time` that freezegun does not find, so it works even if
+it is imported while time is frozen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
-def _second_time() -> ModuleType:
+def _load_time_module() -> ModuleType:
     spec = find_spec("time")
     assert spec is not None
     assert spec.loader is not None
@@ -29,35 +29,35 @@ def _second_time() -> ModuleType:
     return module
 
 
-_time = _second_time()
+_time = _load_time_module()
 _time_ns: Callable[[], int] = _time.time_ns
 _monotonic: Callable[[], float] = _time.monotonic
 
 
 class RealClock:
-    """What time it is, whatever the other clocks of the process say."""
+    """The real time, even while other clocks of the process are frozen."""
 
     @staticmethod
     def now() -> int:
-        """Return the time of the day: microseconds since 1970, UTC."""
+        """Return the wall-clock time, in microseconds since 1970, UTC."""
         return _time_ns() // 1000
 
     @staticmethod
-    def running() -> int:
-        """Return microseconds since some moment, never set back."""
+    def monotonic() -> int:
+        """Return the monotonic time, in microseconds."""
         return int(_monotonic() * 1_000_000)
 
 
 class RealTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose timeouts run while the clocks are stopped."""
+    """An event loop whose timeouts work while clocks are frozen."""
 
     def time(self) -> float:
-        """Return the loop's seconds."""
+        """Return the time of the loop, in seconds."""
         return _monotonic()
 
 
-def moment(microseconds: int) -> datetime:
-    """Return a time as an aware datetime in UTC.
+def from_microseconds(microseconds: int) -> datetime:
+    """Convert microseconds since 1970 to an aware datetime in UTC.
 
     Args:
         microseconds: Microseconds since 1970.
@@ -65,7 +65,7 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def microseconds(time_or_span: datetime | timedelta) -> int:
-    """Return an aware datetime as microseconds since 1970, or a time span as microseconds."""
-    span = time_or_span if isinstance(time_or_span, timedelta) else time_or_span - EPOCH
+def to_microseconds(value: datetime | timedelta) -> int:
+    """Convert an aware datetime to microseconds since 1970, or a timedelta to microseconds."""
+    span = value if isinstance(value, timedelta) else value - EPOCH
     return span // MICROSECOND

@@ -1,4 +1,4 @@
-"""The nouns of the sandbox, frozen; datetimes are aware and in UTC."""
+"""Immutable models of the sandbox. All datetimes are aware and in UTC."""
 
 import math
 from datetime import datetime
@@ -14,7 +14,7 @@ EnvironmentName: TypeAlias = Literal["production", "staging"]
 
 @frozen(kw_only=True)
 class Subscription:
-    """A subscription, as the service keeps it."""
+    """A subscription of a tenant."""
 
     id: UUID
     active: bool
@@ -30,15 +30,15 @@ class Subscription:
 
 @frozen(kw_only=True)
 class Account:
-    """Who a tenant is.
+    """The identity and credentials of a tenant.
 
     Attributes:
-        number: Its number in the database; the sandbox's own tenant has the lowest.
+        number: Its number in the database; the first tenant has the lowest.
         id: The `tenant_id` of its subscriptions and events.
         owner_id: The `owner_id` of its subscriptions.
         environment: The environment in which its tokens are valid.
-        client_id: The client id with which it asks for tokens.
-        client_secret: The secret that belongs to it.
+        client_id: The client id.
+        client_secret: The client secret.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Account:
 
 @frozen(kw_only=True)
 class Event:
-    """An event of one subscription, with the body that every delivery of it sends."""
+    """An event of one subscription, with the body of its deliveries."""
 
     id: UUID
     name: str
@@ -60,15 +60,15 @@ class Event:
 
 
 @frozen(kw_only=True)
-class KnownEvent:
+class StoredEvent:
     """An event in the database.
 
     Attributes:
-        number: Its number there.
-        hook_id: Its subscription.
-        attempts: How many attempts were made so far, of every kind.
-        retry: The number of the retry that is pending, or was the last; 0 if there was none.
-        event: What is sent.
+        number: Its number in the database.
+        hook_id: The id of its subscription.
+        attempts: The number of attempts so far, of any kind.
+        retry: The number of the pending or last retry; 0 if there was none.
+        event: The event.
     """
 
     number: int
@@ -83,22 +83,23 @@ class DeliveryAttempt:
     """One attempt of the sandbox to deliver an event to a subscription.
 
     Attributes:
-        position: Its place among all attempts of the sandbox: of two, the later one has the higher.
-        event_id: The event within its subscription: the `request_id` of `redeliver`.
-        delivery_id: This attempt.
-        hook_id: The subscription.
-        event: What happened, as `subject:action` or `subject`.
-        number: Which of the event's attempts it is, of every kind: 1 for the first.
-        retry: Which of its automatic retries it is, 0 for the first attempt; None for a redelivery.
+        position: Its position among all attempts of the sandbox; later attempts have higher ones.
+        event_id: The id of the event in its subscription: the `request_id` of `redeliver`.
+        delivery_id: The id of this attempt.
+        hook_id: The id of the subscription.
+        event: The name of the event: `subject:action` or `subject`.
+        number: The number of this attempt among all attempts of the event, from 1.
+        retry: The number of the automatic retry, 0 for the first attempt; None for a redelivery.
         enqueued_at: When the event was published, by the clock of the tenant.
-        started_at: When the attempt began, by the same clock.
-        finished_at: When it ended. None while it is under way.
-        url: Where it was sent.
-        request_headers: The headers that were sent. None were if the subscription was inactive or
-            its URL none to deliver to: then nothing was sent at all.
-        status: The HTTP status that the subscriber answered. None if it never did, or not yet.
-        duration_ms: Milliseconds until that answer, in real time. None as above.
-        error: Why there was no answer. None if there was one, or while there may still be one.
+        started_at: When the attempt started, by the clock of the tenant.
+        finished_at: When the attempt ended, by the clock of the tenant; None while it is in
+            progress.
+        url: The URL that it was sent to.
+        request_headers: The headers that were sent; empty if no request was sent because the
+            subscription was inactive or its URL invalid.
+        status: The HTTP status of the subscriber's response; None if there was none, or not yet.
+        duration_ms: Milliseconds until that response, in real time; None without one.
+        error: Why there was no response; None if there was one, or while there may still be one.
     """
 
     position: int
@@ -119,36 +120,36 @@ class DeliveryAttempt:
 
     @property
     def redelivery(self) -> bool:
-        """Whether the attempt was asked for with `redeliver`."""
+        """Whether the attempt was requested with `redeliver`."""
         return self.retry is None
 
     @property
     def signature(self) -> str | None:
-        """The signature that was sent; None if the subscription had no secret."""
+        """The signature that was sent; None if there was none."""
         return next(
             (value for name, value in self.request_headers if name == SIGNATURE_HEADER), None
         )
 
     @property
     def failure(self) -> str | None:
-        """Why it failed, in words. None if it was delivered, or is under way."""
+        """Why the attempt failed; None if it was delivered, or is in progress."""
         if self.error is not None or self.status is None:
             return self.error
-        return None if self.delivered else f"the subscriber answered {self.status}"
+        return None if self.delivered else f"the subscriber returned {self.status}"
 
     @property
     def delivered(self) -> bool:
-        """Whether the subscriber answered 2xx, which alone counts as success."""
+        """Whether the subscriber returned a 2xx status. Any other status is a failure."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
 
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long a delivery waits for its subscriber.
+    """The timeouts of deliveries.
 
     Attributes:
-        connect: Seconds within which the connection must open.
-        answer: Seconds within which the whole answer must then come.
+        connect: Seconds to open the connection.
+        answer: Seconds from then to the end of the response.
     """
 
     connect: float = 5.0
@@ -157,7 +158,7 @@ class Timeouts:
     def __attrs_post_init__(self) -> None:
         for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
             if not 0 < seconds < math.inf:
-                raise ValueError(f"{name} must be a number of seconds, above 0, not {seconds!r}.")
+                raise ValueError(f"{name} must be a positive number of seconds, got {seconds!r}.")
 
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -165,7 +166,7 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 @frozen(kw_only=True)
 class Outcome:
-    """How sending a delivery ended: with an answer, or with an error."""
+    """The outcome of sending a delivery: a response, or an error."""
 
     status: int | None = None
     duration_ms: int | None = None
@@ -174,7 +175,7 @@ class Outcome:
 
 @frozen(kw_only=True)
 class Address:
-    """Where a subscription's URL leads."""
+    """The parsed URL of a subscription."""
 
     host: str
     port: int
@@ -185,7 +186,7 @@ class Address:
 
 @frozen(kw_only=True)
 class OutgoingRequest:
-    """The HTTP POST that is a delivery."""
+    """The HTTP request of a delivery."""
 
     address: Address
     headers: tuple[tuple[str, str], ...] = field(repr=False)
@@ -194,12 +195,12 @@ class OutgoingRequest:
 
 @frozen(kw_only=True)
 class Delivery:
-    """A delivery attempt that was begun, and what is to be sent for it.
+    """A delivery attempt that has started, and the request to send.
 
     Attributes:
-        attempt: The attempt, as it begins.
+        attempt: The attempt, as it started.
         event_number: The number of its event in the database.
-        request: What to send; None if the subscription is in no state to receive.
+        request: The request; None if the subscription cannot receive.
     """
 
     attempt: DeliveryAttempt
@@ -209,14 +210,14 @@ class Delivery:
 
 @frozen(kw_only=True)
 class PendingRetry:
-    """An automatic retry that is still to come.
+    """An automatic retry that is pending.
 
     Attributes:
-        event_id: The event.
-        hook_id: Its subscription.
-        event: What happened, as `subject:action` or `subject`.
-        retry: Which retry it is: 1 to 25.
-        due_at: When, by the clock of the tenant.
+        event_id: The id of the event.
+        hook_id: The id of its subscription.
+        event: The name of the event: `subject:action` or `subject`.
+        retry: The number of the retry, 1 to 25.
+        due_at: When it is due, by the clock of the tenant.
     """
 
     event_id: UUID
@@ -228,11 +229,11 @@ class PendingRetry:
 
 @frozen(kw_only=True)
 class AttemptsPage:
-    """Some of the attempts of a tenant, newest first.
+    """A page of the attempts of a tenant, newest first.
 
     Attributes:
         attempts: The attempts.
-        next_before: What to give as `before` for the page that follows; None if this is the last.
+        next_before: The `before` argument for the next page; None if this is the last.
     """
 
     attempts: tuple[DeliveryAttempt, ...]
@@ -241,13 +242,13 @@ class AttemptsPage:
 
 @frozen(kw_only=True)
 class AttemptCount:
-    """How many attempts began in a span of time.
+    """The number of attempts that started in a time span.
 
     Attributes:
-        start: When the span begins, by the clock of the tenant.
-        delivered: How many were delivered.
-        failed: How many failed.
-        under_way: How many have not ended.
+        start: The start of the span, by the clock of the tenant.
+        delivered: The number of delivered attempts.
+        failed: The number of failed attempts.
+        under_way: The number of attempts in progress.
     """
 
     start: datetime
@@ -261,10 +262,10 @@ class ReceivedRequest:
     """One HTTP request that the sandbox received.
 
     Attributes:
-        method: Such as `"POST"`.
+        method: The method, such as `"POST"`.
         path: The path without the query string.
-        status: The HTTP status of the answer; None while there is none.
-        received_at: When its headers had come.
+        status: The HTTP status of the response; None while there is none.
+        received_at: When its headers were received, by the clock of the tenant.
     """
 
     method: str

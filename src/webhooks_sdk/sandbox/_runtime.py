@@ -1,4 +1,4 @@
-"""What the tenants of a sandbox share."""
+"""The parts of a sandbox that its tenants share."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 @define(kw_only=True)
 class Runtime:
-    """The parts of a sandbox.
+    """The shared parts of a sandbox.
 
     Attributes:
-        database: Where everything is kept.
-        tenants: The tenants of the sandbox.
-        tokens: Who issues access tokens.
-        log: Where requests are recorded.
-        dispatcher: Who carries deliveries out.
-        faults: What is to go wrong.
+        database: The database.
+        tenants: The registry of tenants.
+        tokens: Issues access tokens.
+        log: The request log.
+        dispatcher: Sends deliveries.
+        faults: The injected faults.
         server: The server; None until the sandbox is entered.
-        root_url: Where it listens.
-        has_ended: Whether it is over.
+        root_url: The URL at which the server listens.
+        is_closed: Whether the sandbox was closed.
     """
 
     database: Database
@@ -44,28 +44,30 @@ class Runtime:
     faults: FaultPlans
     server: ServerThread | None = None
     root_url: str = ""
-    has_ended: bool = False
+    is_closed: bool = False
 
-    def running(self) -> ServerThread:
+    def require_server(self) -> ServerThread:
         """Return the server.
 
         Raises:
-            RuntimeError: The sandbox was not entered.
+            RuntimeError: The sandbox is not running.
         """
         if self.server is None:
-            raise RuntimeError("The sandbox is not running: use it as `with Sandbox() as sandbox`.")
+            raise RuntimeError(
+                "The sandbox is not running. Use it as `with Sandbox() as sandbox:`."
+            )
         return self.server
 
     def run(self, function: Callable[[], Coroutine[object, object, T]]) -> T:
-        """Run a coroutine on the server's loop, from another thread, and return its result.
+        """Run a coroutine on the server's event loop, from another thread, and return its result.
 
         Raises:
-            RuntimeError: The sandbox does not run, or was stopped meanwhile.
+            RuntimeError: The sandbox is not running, or stopped during the call.
         """
-        return self.running().run(function)
+        return self.require_server().run(function)
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call a function on the server's loop if it runs, and here if it does not."""
+        """Call a function on the server's event loop, or directly if that is not running."""
 
         async def call() -> None:
             function()
@@ -76,11 +78,11 @@ class Runtime:
         else:
             server.run(call)
 
-    def end(self) -> None:
-        """Write down what is to be found again, and let go of the database. Can be repeated."""
-        if self.has_ended:
+    def close(self) -> None:
+        """Save the state of all tenants, and close the database. Idempotent."""
+        if self.is_closed:
             return
-        self.has_ended = True
+        self.is_closed = True
         for service in self.tenants.services:
-            service.end()
+            service.shut_down()
         self.database.close()

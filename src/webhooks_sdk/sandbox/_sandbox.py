@@ -18,7 +18,7 @@ from webhooks_sdk.sandbox._http.root import CONTROL_PATH, RootApp
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._records import Timeouts
 from webhooks_sdk.sandbox._runtime import Runtime
-from webhooks_sdk.sandbox._service.ids import id_source
+from webhooks_sdk.sandbox._service.ids import id_factory
 from webhooks_sdk.sandbox._service.request_log import RequestLog
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._service.timeline import Timeline
@@ -115,7 +115,7 @@ class Sandbox(Tenant):
         opened, clock = Database(database), RealClock()
         try:
             tenants = TenantRegistry(
-                opened, timeouts=timeouts, clock=clock, new_id=id_source(seed, opened)
+                opened, timeouts=timeouts, clock=clock, new_id=id_factory(seed, opened)
             )
             first = tenants.ensure_first(client_id, client_secret)
             runtime = Runtime(
@@ -135,7 +135,7 @@ class Sandbox(Tenant):
 
     def __enter__(self) -> Self:
         runtime = self._runtime
-        if runtime.server is not None or runtime.has_ended:
+        if runtime.server is not None or runtime.is_closed:
             raise RuntimeError("A Sandbox can be entered once: make a new one.")
         try:
             listener = bind(*self._address)
@@ -147,11 +147,11 @@ class Sandbox(Tenant):
                 self._seed_demo_history()
             runtime.server.start()
         except BaseException:
-            runtime.end()
+            runtime.close()
             raise
         if self._real_time:
             runtime.run(
-                lambda: runtime.dispatcher.follow_real_time(lambda: runtime.tenants.services)
+                lambda: runtime.dispatcher.start_real_time_retries(lambda: runtime.tenants.services)
             )
         return self
 
@@ -163,9 +163,9 @@ class Sandbox(Tenant):
     ) -> None:
         runtime = self._runtime
         try:
-            runtime.running().close(during=exc)
+            runtime.require_server().close(during=exc)
         finally:
-            runtime.end()
+            runtime.close()
 
     @property
     def tenants(self) -> tuple[Tenant, ...]:
@@ -203,7 +203,7 @@ class Sandbox(Tenant):
             ExceptionGroup: What failed.
             RuntimeError: The sandbox is not running.
         """
-        server = self._runtime.running()
+        server = self._runtime.require_server()
         # Who has an answer may be quicker than the server is to tell that it failed.
         self._runtime.call(lambda: None)
         server.raise_failures()
@@ -211,13 +211,13 @@ class Sandbox(Tenant):
     def close(self) -> None:
         """End the sandbox as leaving the `with` block does, or let go of its database unused."""
         if self._runtime.server is None:
-            self._runtime.end()
+            self._runtime.close()
         else:
             self.__exit__(None, None, None)
 
     def join(self) -> None:
         """Block until the sandbox ends: by a signal that is raised here, or by another thread."""
-        self._runtime.running().join()
+        self._runtime.require_server().join()
 
     def _stack(self, guard: Guard) -> ASGIApp:
         """Return what answers HTTP requests, from the inside out."""
@@ -236,12 +236,12 @@ class Sandbox(Tenant):
         if self.subscriptions or self.attempts_page(limit=1).attempts:
             return
         database, service, clock = self._runtime.database, self._service, RealClock()
-        ran = seed_demo_history(
+        elapsed = seed_demo_history(
             database,
             service.account,
             now=clock.now(),
             url=f"{self._runtime.root_url}{CONTROL_PATH}subscriber/",
             seed=self._seed or 0,
-            new_id=id_source(self._seed, database),
+            new_id=id_factory(self._seed, database),
         )
-        service.timeline = Timeline(clock, ran=ran)
+        service.timeline = Timeline(clock, elapsed=elapsed)

@@ -89,7 +89,7 @@ class Tenant:
     @property
     def base_url(self) -> str:
         """The base URL of its environment's API, such as `"http://127.0.0.1:53211"`."""
-        self._runtime.running()
+        self._runtime.require_server()
         return self._runtime.root_url + PREFIXES[self.environment]
 
     @property
@@ -236,7 +236,7 @@ class Tenant:
         Raises:
             LookupError: There is no such event.
         """
-        body = self._service.body(event_id)
+        body = self._service.event_body(event_id)
         if body is None:
             raise LookupError(f"There is no event {event_id}.")
         return body
@@ -336,7 +336,7 @@ class Tenant:
         service, runtime = self._service, self._runtime
 
         def reset() -> None:
-            runtime.dispatcher.forget(service)
+            runtime.dispatcher.cancel(service)
             runtime.faults.forget(service)
             service.reset()
 
@@ -349,7 +349,7 @@ class Tenant:
             return
 
         def close() -> None:
-            runtime.dispatcher.forget(service)
+            runtime.dispatcher.cancel(service)
             runtime.faults.forget(service)
             runtime.tenants.remove(service)
 

@@ -1,4 +1,4 @@
-"""How the sandbox answers where the service's documentation leaves it open."""
+"""Variants: how the sandbox behaves where the documentation of the service is silent."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -16,89 +16,91 @@ VariantsLike: TypeAlias = "Variants | str | int"
 T = TypeVar("T")
 
 _LENGTHS: Final = (10, 25, 100, 1000)
-_MOST: Final = 1_000_000
+_MAX_LISTED: Final = 1_000_000
 
 
-def _is_whole(_: object, attribute: "Attribute[T]", value: T) -> None:
-    # 200.0 equals 200, and a bool is an int: neither can be sent, or counted with.
+def _check_integer(_: object, attribute: "Attribute[T]", value: T) -> None:
+    # isinstance() would accept bool, and `in_` would accept 200.0.
     if type(value) is not int:
-        raise TypeError(f"{attribute.name} must be a whole number, not {value!r}.")
+        raise TypeError(f"{attribute.name} must be an integer, got {value!r}.")
 
 
 @frozen(kw_only=True)
 class Variants:
-    """One way to answer where several are reasonable.
+    """A choice of behaviours where the documentation of the service allows several.
 
     Attributes:
-        create_status: The HTTP status that answers a create.
-        unanswered: What `response_status` and `response_duration_ms` are in an attempt that the
-            subscriber has not answered: null or missing.
-        order: The order of listed events. `"shuffled"` is an order by nothing that a client knows;
-            asking again gives the same one.
-        listed: How many events are listed at most, 1 to 1,000,000: always the latest ones.
-        rows: Whether there is a row for each attempt, or for each event with its latest attempt.
-        redelivery: Whether the answer to a redelivery waits for the subscriber's, or comes early:
-            then without status and duration, which land in the list of events later.
+        create_status: The HTTP status of the response to a create.
+        unanswered: Whether `response_status` and `response_duration_ms` are null or missing in an
+            attempt to which the subscriber has not responded.
+        order: The order of listed events. `"shuffled"` is arbitrary, but the same in each response.
+        listed: The maximum number of listed events, 1 to 1,000,000. The latest ones are listed.
+        rows: Whether a list of events has a row for each attempt, or for each event with its latest
+            attempt.
+        redelivery: Whether the response to a redelivery waits for the subscriber, or is sent early.
+            An early response has no status and duration; they are in the list of events later.
 
     Raises:
-        ValueError: There is no such choice.
-        TypeError: `create_status` or `listed` is no whole number.
+        ValueError: A value is not one of the choices.
+        TypeError: `create_status` or `listed` is not an integer.
     """
 
-    create_status: Literal[200, 201] = field(default=201, validator=[_is_whole, in_((200, 201))])
+    create_status: Literal[200, 201] = field(
+        default=201, validator=[_check_integer, in_((200, 201))]
+    )
     unanswered: Unanswered = field(default="null", validator=in_(get_args(Unanswered)))
     order: Order = field(default="newest_first", validator=in_(get_args(Order)))
-    listed: int = field(default=1000, validator=[_is_whole, ge(1), le(_MOST)])
+    listed: int = field(default=1000, validator=[_check_integer, ge(1), le(_MAX_LISTED)])
     rows: Rows = field(default="attempts", validator=in_(get_args(Rows)))
     redelivery: Redelivery = field(default="waits", validator=in_(get_args(Redelivery)))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return the names of the variants that have one."""
+        """Return the names of the predefined variants."""
         return tuple(_NAMED)
 
     @classmethod
     def named(cls, name: str) -> "Variants":
-        """Return the variants of that name.
+        """Return the predefined variants with a name.
 
         Raises:
-            ValueError: There are none.
+            ValueError: The name is unknown.
         """
         try:
             return _NAMED[name]
         except KeyError:
             known = ", ".join(_NAMED)
-            raise ValueError(f"There are no variants {name!r}; there are: {known}.") from None
+            raise ValueError(f"Unknown variants {name!r}. Use one of: {known}.") from None
 
     @classmethod
     def from_seed(cls, seed: int) -> "Variants":
-        """Return variants drawn at random; the same seed gives the same ones everywhere."""
-        draw = random.Random(seed)  # noqa: S311 - no secret
+        """Return random variants. The same seed gives the same variants on all platforms."""
+        generator = random.Random(seed)  # noqa: S311 - not a secret
         return cls(
-            create_status=_pick(draw, (200, 201)),
-            unanswered=_pick(draw, get_args(Unanswered)),
-            order=_pick(draw, get_args(Order)),
-            listed=_pick(draw, _LENGTHS),
-            rows=_pick(draw, get_args(Rows)),
-            redelivery=_pick(draw, get_args(Redelivery)),
+            create_status=_pick(generator, (200, 201)),
+            unanswered=_pick(generator, get_args(Unanswered)),
+            order=_pick(generator, get_args(Order)),
+            listed=_pick(generator, _LENGTHS),
+            rows=_pick(generator, get_args(Rows)),
+            redelivery=_pick(generator, get_args(Redelivery)),
         )
 
     @classmethod
     def of(cls, variants: VariantsLike) -> "Variants":
-        """Return variants as they are, by name, or by seed.
+        """Return the variants for a name or a seed; `Variants` are returned unchanged.
 
         Raises:
-            ValueError: There are none of that name.
-            TypeError: It is none of these.
+            ValueError: The name is unknown.
+            TypeError: `variants` has another type.
         """
         if isinstance(variants, Variants):
             return variants
         if isinstance(variants, str):
             return cls.named(variants)
-        # Who has no type checker may pass anything; and a bool is an int.
+        # Not isinstance(): a bool is an int.
         if type(variants) is int:
             return cls.from_seed(variants)
-        raise TypeError(f"variants must be Variants, a name or a seed, not {variants!r}.")
+        raise TypeError(f"variants must be Variants, a name or a seed, got {variants!r}.")
 
 
 _NAMED: Mapping[str, Variants] = {
@@ -121,6 +123,6 @@ _NAMED: Mapping[str, Variants] = {
 }
 
 
-def _pick(draw: random.Random, choices: Sequence[T]) -> T:
-    # Of all methods, random() alone is promised to go on giving the same for the same seed.
-    return choices[int(draw.random() * len(choices))]
+def _pick(generator: random.Random, choices: Sequence[T]) -> T:
+    # random() is the only method whose sequence for a seed is guaranteed not to change.
+    return choices[int(generator.random() * len(choices))]

@@ -1,4 +1,4 @@
-"""Real deliveries to real subscribers, good and bad."""
+"""Deliveries over real sockets, to working and broken subscribers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.sandbox_helpers import (
     subscriber_that_says,
 )
 
-from webhooks_sdk._receiving.signing import sign
+from webhooks_sdk import sign
 from webhooks_sdk.sandbox import Sandbox, Subscriber
 
 if TYPE_CHECKING:
@@ -84,14 +84,16 @@ def test_a_static_header_can_be_latin_1(
     assert delivery.headers["x-team"] == "Zürich"
 
 
-def test_a_subscriber_that_hangs_up_is_said_to(sandbox: Sandbox, client: SandboxClient) -> None:
+def test_a_subscriber_that_closes_the_connection_is_an_error(
+    sandbox: Sandbox, client: SandboxClient
+) -> None:
     with subscriber_that_says(b"") as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
-    assert attempt.error == "the subscriber closed the connection without an answer"
+    assert attempt.error == "the subscriber closed the connection without responding"
 
 
-def test_without_secret_and_header_there_are_no_such_headers(
+def test_a_subscription_without_secret_and_header_adds_no_headers(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -120,12 +122,12 @@ def test_only_matching_active_subscriptions_receive(
     assert len({attempt.event_id for attempt in attempts}) == 3
 
 
-def test_an_event_that_nobody_receives_is_no_attempt(sandbox: Sandbox) -> None:
+def test_an_event_without_matching_subscriptions_makes_no_attempt(sandbox: Sandbox) -> None:
     assert sandbox.publish(EVENT, {}) == sandbox.attempts == ()
 
 
 @pytest.mark.parametrize("event", ["", "*", "a b", "a:", "a:b:c", "a\r\nX: y"])
-def test_an_event_needs_a_name(sandbox: Sandbox, event: str) -> None:
+def test_invalid_event_names_are_rejected(sandbox: Sandbox, event: str) -> None:
     with pytest.raises(ValueError, match="subject:action"):
         sandbox.publish(event, {})
 
@@ -147,18 +149,18 @@ def test_only_2xx_is_success(
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-def test_redirects_are_failures_and_not_followed(
+def test_redirects_are_failures(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber, status: str
 ) -> None:
-    answer = f"HTTP/1.1 {status}\r\nLocation: {subscriber.url}\r\nContent-Length: 0\r\n\r\n"
-    with subscriber_that_says(answer.encode()) as url:
+    response = f"HTTP/1.1 {status}\r\nLocation: {subscriber.url}\r\nContent-Length: 0\r\n\r\n"
+    with subscriber_that_says(response.encode()) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert (attempt.status, attempt.delivered) == (int(status[:3]), False)
     assert subscriber.deliveries == ()
 
 
-def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxClient) -> None:
+def test_interim_responses_are_ignored(sandbox: Sandbox, client: SandboxClient) -> None:
     with subscriber_that_says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
@@ -166,7 +168,7 @@ def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxCl
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"SSH-2.0-OpenSSH\r\n",
@@ -175,10 +177,10 @@ def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxCl
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     ],
 )
-def test_a_broken_answer_is_no_answer(
-    sandbox: Sandbox, client: SandboxClient, answer: bytes
+def test_a_malformed_response_is_an_error(
+    sandbox: Sandbox, client: SandboxClient, response: bytes
 ) -> None:
-    with subscriber_that_says(answer) as url:
+    with subscriber_that_says(response) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
         row = client.redeliver(attempt)
@@ -187,7 +189,7 @@ def test_a_broken_answer_is_no_answer(
     assert (row["response_status"], row["response_duration_ms"]) == (None, None)
 
 
-def test_a_subscriber_that_is_down_never_answers(
+def test_a_subscriber_that_is_down_is_an_error(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -200,7 +202,7 @@ def test_a_subscriber_that_is_down_never_answers(
 
 
 @pytest.mark.parametrize("host", ["a..b", "no-such-host.invalid"])
-def test_a_host_that_is_not_there_never_answers(
+def test_a_host_that_does_not_resolve_is_an_error(
     sandbox: Sandbox, client: SandboxClient, host: str
 ) -> None:
     client.subscribe(f"http://{host}/")
@@ -209,7 +211,7 @@ def test_a_host_that_is_not_there_never_answers(
     assert attempt.error
 
 
-def test_the_answer_must_come_in_time() -> None:
+def test_answer_timeout() -> None:
     with (
         Sandbox(answer_timeout=0.05) as sandbox,
         SandboxClient(sandbox) as client,
@@ -218,10 +220,10 @@ def test_the_answer_must_come_in_time() -> None:
         client.subscribe(subscriber.url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert (attempt.status, attempt.duration_ms) == (None, None)
-    assert attempt.error == "no answer came within 0.05 s"
+    assert attempt.error == "no response within 0.05 s"
 
 
-def test_the_connection_must_open_in_time() -> None:
+def test_connect_timeout() -> None:
     with (
         address_that_never_accepts() as url,
         Sandbox(connect_timeout=0.05) as sandbox,
@@ -257,7 +259,7 @@ def test_a_redelivery_sends_the_same_event_again(
     assert (again.event_id, again.redelivery) == (attempt.event_id, True)
 
 
-def test_an_inactive_subscription_receives_no_redelivery(
+def test_redeliveries_to_an_inactive_subscription_are_not_sent(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -268,7 +270,7 @@ def test_an_inactive_subscription_receives_no_redelivery(
     assert len(subscriber.deliveries) == 1
 
 
-def test_large_bodies_arrive_whole(
+def test_large_bodies_are_delivered_completely(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url, secret="s")
@@ -280,7 +282,7 @@ def test_large_bodies_arrive_whole(
     assert delivery.headers["X-Signature"] == sign(delivery.body, "s")
 
 
-def test_an_attempt_is_listed_while_it_is_under_way(
+def test_an_attempt_is_listed_while_in_progress(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -295,23 +297,23 @@ def test_an_attempt_is_listed_while_it_is_under_way(
     row = client.get(f"/hooks/{attempt.hook_id}/requests").json()[0]
     assert (row["redelivery"], row["response_status"]) == (True, None)
     assert sandbox.attempts[1].finished_at is None
-    # It goes on although its client has left.
+    # It continues although its client has disconnected.
     subscriber.stop()
     while sandbox.attempts[1].finished_at is None:
         client.get("/hooks")
     assert sandbox.attempts[1].error
 
 
-def test_many_redeliveries_to_a_slow_subscriber_go_on_at_the_same_time(
+def test_redeliveries_run_concurrently(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     many = 64
-    everybody = threading.Barrier(many, timeout=30)
+    all_connected = threading.Barrier(many, timeout=30)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            everybody.wait()
+            all_connected.wait()
             self.send_response(200)
             self.end_headers()
 
@@ -336,7 +338,7 @@ def test_many_redeliveries_to_a_slow_subscriber_go_on_at_the_same_time(
     assert len(sandbox.attempts) == 2 * many
 
 
-def test_publish_can_be_called_from_many_threads_and_from_async_code(
+def test_publish_can_be_called_from_threads_of_async_code(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -352,7 +354,7 @@ def test_publish_can_be_called_from_many_threads_and_from_async_code(
     assert all(attempt.delivered for attempt in sandbox.attempts)
 
 
-def test_deliveries_go_over_tls_too(
+def test_deliveries_over_tls(
     sandbox: Sandbox,
     client: SandboxClient,
     tmp_path: Path,

@@ -1,10 +1,10 @@
-"""The signature of a delivery, against a published test vector."""
+"""The signature of a delivery, checked against a published test vector."""
 
 from __future__ import annotations
 
 import pytest
 
-from webhooks_sdk._receiving.signing import sign
+from webhooks_sdk import sign
 
 # RFC 4231, test case 2.
 BODY = b"what do ya want for nothing?"

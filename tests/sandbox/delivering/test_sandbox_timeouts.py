@@ -1,4 +1,4 @@
-"""How long deliveries wait for a subscriber: for each tenant what it is set to."""
+"""The timeouts of deliveries, per tenant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.sandbox_helpers import EVENT, SandboxClient, address_that_never_acc
 from webhooks_sdk.sandbox import Sandbox, Subscriber, Tenant
 
 
-def test_each_tenant_has_its_own_and_at_first_the_sandboxes() -> None:
+def test_tenants_inherit_timeouts_and_can_change_them() -> None:
     with Sandbox(connect_timeout=3, answer_timeout=30) as sandbox, sandbox.add_tenant() as tenant:
         assert (tenant.connect_timeout, tenant.answer_timeout) == (3, 30)
         tenant.answer_timeout = 0.5
@@ -19,12 +19,12 @@ def test_each_tenant_has_its_own_and_at_first_the_sandboxes() -> None:
         assert (sandbox.connect_timeout, sandbox.answer_timeout) == (3, 30)
 
 
-def test_documented_is_5_and_60_seconds() -> None:
+def test_default_timeouts() -> None:
     with Sandbox() as sandbox:
         assert (sandbox.connect_timeout, sandbox.answer_timeout) == (5, 60)
 
 
-def test_a_subscriber_that_hangs_is_waited_for_so_long(
+def test_the_answer_timeout_of_a_tenant_applies(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
     webhooks_sandbox.answer_timeout = 0.05
@@ -32,10 +32,10 @@ def test_a_subscriber_that_hangs_is_waited_for_so_long(
     with SandboxClient(webhooks_sandbox) as client:
         client.subscribe(webhooks_subscriber.url)
         (attempt,) = webhooks_sandbox.publish(EVENT, {})
-    assert attempt.error == "no answer came within 0.05 s"
+    assert attempt.error == "no response within 0.05 s"
 
 
-def test_a_subscriber_that_never_accepts_is_waited_for_so_long(webhooks_sandbox: Tenant) -> None:
+def test_the_connect_timeout_of_a_tenant_applies(webhooks_sandbox: Tenant) -> None:
     webhooks_sandbox.connect_timeout = 0.05
     with address_that_never_accepts() as url, SandboxClient(webhooks_sandbox) as client:
         client.subscribe(url)
@@ -44,7 +44,7 @@ def test_a_subscriber_that_never_accepts_is_waited_for_so_long(webhooks_sandbox:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
-def test_what_is_no_timeout_is_refused(webhooks_sandbox: Tenant, seconds: float) -> None:
+def test_invalid_timeouts_are_rejected(webhooks_sandbox: Tenant, seconds: float) -> None:
     with pytest.raises(ValueError, match="answer_timeout must be"):
         webhooks_sandbox.answer_timeout = seconds
     with pytest.raises(ValueError, match="connect_timeout must be"):

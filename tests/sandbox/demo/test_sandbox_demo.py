@@ -1,4 +1,4 @@
-"""The story that an empty sandbox can be filled with."""
+"""The demo history of an empty sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def outline(tenant: Tenant) -> list[tuple[Any, ...]]:
-    """What of a story does not depend on when, where and by whom it is told."""
+    """Return the part of the attempts that is independent of ids, times and URLs."""
     return [
         (one.event, one.number, one.retry, one.status, one.failure, one.duration_ms)
         for one in tenant.attempts
@@ -26,81 +26,83 @@ def outline(tenant: Tenant) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def told() -> Sandbox:
+def demo() -> Sandbox:
     with Sandbox(seed=1, seed_demo=True) as sandbox:
         pass
     return sandbox
 
 
-def test_it_has_all_that_an_inspector_shows(told: Sandbox) -> None:
-    attempts = told.attempts
+def test_the_history_has_everything_the_inspector_shows(demo: Sandbox) -> None:
+    attempts = demo.attempts
     assert len({one.event_id for one in attempts}) >= 200
-    assert len(told.subscriptions) == 4
-    assert Counter(one.active for one in told.subscriptions) == {True: 3, False: 1}
+    assert len(demo.subscriptions) == 4
+    assert Counter(one.active for one in demo.subscriptions) == {True: 3, False: 1}
     failures = {one.failure for one in attempts}
     assert failures >= {
         None,
-        "the subscriber answered 503",
-        "the subscriber answered 502",
-        "no answer came within 60 s",
+        "the subscriber returned 503",
+        "the subscriber returned 502",
+        "no response within 60 s",
         "the connection did not open within 5 s",
     }
     assert any(one.redelivery for one in attempts)
     assert any(one.retry and one.delivered for one in attempts)
     assert any(one.signature for one in attempts)
-    assert len(told.pending_retries) >= 10
+    assert len(demo.pending_retries) >= 10
 
 
-def test_it_ends_now_and_keeps_the_order_of_time(told: Sandbox) -> None:
-    starts = [one.started_at for one in told.attempts]
+def test_the_history_is_chronological_and_ends_now(demo: Sandbox) -> None:
+    starts = [one.started_at for one in demo.attempts]
     assert starts == sorted(starts)
-    assert all(one.finished_at and one.finished_at >= one.started_at for one in told.attempts)
-    assert timedelta(days=4) < told.now - starts[0] < timedelta(days=6)
-    assert told.now - starts[-1] < timedelta(hours=2)
-    assert max(one.finished_at for one in told.attempts if one.finished_at) <= told.now
-    assert all(one.due_at > told.now - timedelta(minutes=5) for one in told.pending_retries)
+    assert all(one.finished_at and one.finished_at >= one.started_at for one in demo.attempts)
+    assert timedelta(days=4) < demo.now - starts[0] < timedelta(days=6)
+    assert demo.now - starts[-1] < timedelta(hours=2)
+    assert max(one.finished_at for one in demo.attempts if one.finished_at) <= demo.now
+    assert all(one.due_at > demo.now - timedelta(minutes=5) for one in demo.pending_retries)
 
 
-def test_it_keeps_the_rules_of_the_service(told: Sandbox) -> None:
+def test_the_history_follows_the_rules_of_the_service(demo: Sandbox) -> None:
     by_event: dict[object, list[Any]] = {}
-    for one in told.attempts:
+    for one in demo.attempts:
         by_event.setdefault(one.event_id, []).append(one)
     for attempts in by_event.values():
         assert [one.number for one in attempts] == list(range(1, len(attempts) + 1))
         retries = [one for one in attempts if one.retry is not None]
         assert [one.retry for one in retries] == list(range(len(retries)))
         assert not any(one.delivered for one in retries[:-1])
-    pending = {one.event_id: one.retry for one in told.pending_retries}
+    pending = {one.event_id: one.retry for one in demo.pending_retries}
     for event_id, retry in pending.items():
         assert sum(one.retry is not None for one in by_event[event_id]) == retry
 
 
-def test_its_deliveries_are_the_services(told: Sandbox) -> None:
-    signed = next(one for one in told.attempts if one.signature)
-    (secret,) = (one.secret for one in told.subscriptions if one.id == signed.hook_id)
+def test_signatures_in_the_history_are_valid(demo: Sandbox) -> None:
+    signed = next(one for one in demo.attempts if one.signature)
+    (secret,) = (one.secret for one in demo.subscriptions if one.id == signed.hook_id)
     delivery = Delivery.from_http(
-        signed.request_headers, told.event_body(signed.event_id), secret=secret
+        signed.request_headers, demo.event_body(signed.event_id), secret=secret
     )
     assert delivery.event == signed.event
 
 
-def test_the_same_seed_tells_the_same(told: Sandbox) -> None:
+def test_the_history_is_reproducible_from_the_seed(demo: Sandbox) -> None:
     with Sandbox(seed=1, seed_demo=True) as again, Sandbox(seed=2, seed_demo=True) as other:
-        assert outline(again) == outline(told) != outline(other)
+        assert outline(again) == outline(demo) != outline(other)
         assert [one.delivery_id for one in again.attempts] == [
-            one.delivery_id for one in told.attempts
+            one.delivery_id for one in demo.attempts
         ]
 
 
-def test_it_goes_on_and_contacts_nobody_but_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_history_continues_without_contacting_other_hosts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     contacted: set[str] = set()
-    connect = socket.socket.connect
+    real_connect = socket.socket.connect
 
-    def watched(self: socket.socket, address: Any) -> None:
+    def recording_connect(self: socket.socket, address: Any) -> None:
         contacted.add(address[0])
-        connect(self, address)
+        real_connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", watched)
+    monkeypatch.setattr(socket.socket, "connect", recording_connect)
     with Sandbox(seed=1, seed_demo=True) as sandbox:
         assert contacted == set()
         assert {one.url.split("/_sandbox")[0] for one in sandbox.subscriptions} == {
@@ -116,7 +118,7 @@ def test_it_goes_on_and_contacts_nobody_but_itself(monkeypatch: pytest.MonkeyPat
             assert client.hooks.redeliver(crm.id, event.id).delivered
 
 
-def test_only_an_empty_database_is_filled(tmp_path: Path) -> None:
+def test_a_database_with_data_is_not_filled(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.sqlite"
     with Sandbox(database=path) as sandbox, SandboxClient(sandbox) as client:
         client.subscribe("http://127.0.0.1:9/")
@@ -125,7 +127,7 @@ def test_only_an_empty_database_is_filled(tmp_path: Path) -> None:
         assert sandbox.attempts == ()
 
 
-def test_it_is_kept_in_a_file_and_told_once(tmp_path: Path) -> None:
+def test_the_history_is_stored_and_created_once(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.sqlite"
     with Sandbox(database=path, seed_demo=True) as sandbox:
         attempts, pending = outline(sandbox), len(sandbox.pending_retries)

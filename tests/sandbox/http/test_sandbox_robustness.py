@@ -202,7 +202,7 @@ def test_a_failure_of_its_own_is_answered_and_told(tmp_path: Path, path: str) ->
 def test_a_failure_is_told_also_where_a_fault_hides_it(
     monkeypatch: pytest.MonkeyPatch, fault: FaultKind
 ) -> None:
-    monkeypatch.delattr(api, "subscription_row")
+    monkeypatch.delattr(api, "encode_subscription")
     sandbox = Sandbox()
     sandbox.__enter__()
     with SandboxClient(sandbox) as client:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER, sign
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
 from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._chart import (
@@ -183,10 +183,10 @@ def test_any_query_string_is_read_or_refused(query: str) -> None:
 def test_the_timeline_spans_the_first_attempt_to_the_present(
     ago: timedelta | None, wanted: Range, width: timedelta
 ) -> None:
-    now = microseconds(NOW)
-    first = None if ago is None else now - microseconds(ago)
+    now = to_microseconds(NOW)
+    first = None if ago is None else now - to_microseconds(ago)
     buckets = choose_buckets(now, first, wanted)
-    assert buckets.width == microseconds(width)
+    assert buckets.width == to_microseconds(width)
     assert 40 <= buckets.count <= MAX_BARS
     assert buckets.end - buckets.width <= now < buckets.end
     if wanted == "all" and first is not None:

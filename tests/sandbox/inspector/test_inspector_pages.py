@@ -104,7 +104,7 @@ def test_an_event_page_shows_requests_and_outcomes(
     assert '{ "form" : { "id" : 7 }, "tags" : [] }' in shown
     for text in ("Redelivery", "No response", "Retry 1 of 25", "503", "First attempt"):
         assert text in shown
-    assert "The subscriber answered 503" in shown
+    assert "The subscriber returned 503" in shown
     assert shown.count("Valid The signature matches the body") == 3
     assert "retry 2 in 23 s" in shown
 

@@ -1,4 +1,4 @@
-"""The pure rules: which events a subscription gets, what bodies are taken, what is sent."""
+"""Unit tests of the rules: matching of events, validation of bodies, the request of a delivery."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from webhooks_sdk.sandbox._records import Event, Subscription
+from webhooks_sdk.sandbox import Subscription
+from webhooks_sdk.sandbox._records import Event
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
-from webhooks_sdk.sandbox._service.outgoing import compose, read_address, receives
+from webhooks_sdk.sandbox._service.outgoing import build_request, can_receive, parse_address
 from webhooks_sdk.sandbox._service.rules import matches, read_changes, read_object, split_header
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -50,24 +51,22 @@ SUBSCRIPTION = Subscription(
         ([], "carrier:bridged", False),
     ],
 )
-def test_an_entry_is_a_subject_a_subject_with_action_or_everything(
-    entries: list[str], event: str, expected: bool
-) -> None:
+def test_matching_of_event_entries(entries: list[str], event: str, expected: bool) -> None:
     assert matches(entries, event) is expected
 
 
-def test_all_fields_are_read() -> None:
+def test_all_fields_are_parsed() -> None:
     assert read_changes(
         {"active": True, "events": ["a", "a:b", "*"], "header": "A: b", "secret": "s", "url": "u"}
     ) == {"active": True, "events": ("a", "a:b", "*"), "header": "A: b", "secret": "s", "url": "u"}
 
 
-def test_only_given_fields_are_read() -> None:
+def test_only_given_fields_are_parsed() -> None:
     assert read_changes({}) == {}
     assert read_changes({"active": False}) == {"active": False}
 
 
-def test_null_clears_secret_and_header_and_an_empty_secret_is_none() -> None:
+def test_null_and_the_empty_secret_clear_fields() -> None:
     assert read_changes({"secret": None, "header": None}) == {"secret": None, "header": None}
     assert read_changes({"secret": ""}) == {"secret": None}
 
@@ -108,14 +107,14 @@ def test_null_clears_secret_and_header_and_an_empty_secret_is_none() -> None:
         {"header": "X-Signature: forged"},
     ],
 )
-def test_wrong_fields_are_unprocessable(data: dict[str, object]) -> None:
+def test_invalid_fields_are_unprocessable(data: dict[str, object]) -> None:
     with pytest.raises(RequestRefusedError) as caught:
         read_changes(data)
     assert caught.value.status == 422
     assert caught.value.body["error"] == "unprocessable_entity"
 
 
-def test_a_refusal_names_unknown_fields() -> None:
+def test_the_error_names_unknown_fields() -> None:
     with pytest.raises(RequestRefusedError) as caught:
         read_changes({"zeal": 1, "url": "u", "colour": 2})
     assert caught.value.body["message"] == "Unknown fields: colour, zeal."
@@ -136,14 +135,14 @@ def test_a_refusal_names_unknown_fields() -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(RequestRefusedError) as caught:
         read_object(body)
     assert caught.value.status == 400
     assert caught.value.body["error"] == "bad_request"
 
 
-def test_a_json_object_is_read() -> None:
+def test_a_json_object_is_parsed() -> None:
     assert read_object(b' {"a": ["\xc3\xbc"]} ') == {"a": ["ü"]}
 
 
@@ -160,7 +159,7 @@ def test_a_json_object_is_read() -> None:
         ("X-Key : x", None),
     ],
 )
-def test_a_header_is_name_and_value(header: str, expected: tuple[str, str] | None) -> None:
+def test_split_header(header: str, expected: tuple[str, str] | None) -> None:
     assert split_header(header) == expected
 
 
@@ -181,8 +180,8 @@ def test_a_header_is_name_and_value(header: str, expected: tuple[str, str] | Non
         "mailto:a@b.example",
     ],
 )
-def test_what_is_no_http_url_is_no_address(url: str) -> None:
-    assert read_address(url) is None
+def test_urls_that_cannot_be_delivered_to(url: str) -> None:
+    assert parse_address(url) is None
 
 
 @pytest.mark.parametrize(
@@ -194,28 +193,28 @@ def test_what_is_no_http_url_is_no_address(url: str) -> None:
         ("http://[::1]:8080?q", "::1", 8080, False, "[::1]:8080", "/?q"),
     ],
 )
-def test_a_url_is_an_address(  # noqa: PLR0917 - one row of the table
+def test_parse_address(  # noqa: PLR0917 - one row of the table
     url: str, host: str, port: int, secure: bool, authority: str, target: str
 ) -> None:
-    address = read_address(url)
+    address = parse_address(url)
     assert address is not None
     assert (address.host, address.port, address.secure) == (host, port, secure)
     assert (address.authority, address.target) == (authority, target)
 
 
-def test_a_subscription_receives_if_active_with_events_and_a_valid_url() -> None:
-    assert receives(SUBSCRIPTION)
+def test_an_active_subscription_with_events_and_a_valid_url_can_receive() -> None:
+    assert can_receive(SUBSCRIPTION)
 
 
 @pytest.mark.parametrize("broken", [{"active": False}, {"events": ()}, {"url": "nowhere"}])
-def test_a_subscription_in_another_state_receives_nothing(broken: dict[str, Any]) -> None:
+def test_other_subscriptions_cannot_receive(broken: dict[str, Any]) -> None:
     subscription = evolve(SUBSCRIPTION, **broken)
-    assert not receives(subscription)
-    assert compose(subscription, EVENT, DELIVERY_ID) is None
+    assert not can_receive(subscription)
+    assert build_request(subscription, EVENT, DELIVERY_ID) is None
 
 
 def test_a_delivery_has_the_documented_headers() -> None:
-    request = compose(SUBSCRIPTION, EVENT, DELIVERY_ID)
+    request = build_request(SUBSCRIPTION, EVENT, DELIVERY_ID)
     assert request is not None
     assert request.body == EVENT.body
     assert dict(request.headers) == {
@@ -229,9 +228,9 @@ def test_a_delivery_has_the_documented_headers() -> None:
     }
 
 
-def test_a_delivery_is_signed_and_has_the_static_header_if_there_are_such() -> None:
+def test_secret_and_header_of_the_subscription_are_used() -> None:
     subscription = evolve(SUBSCRIPTION, secret="gr\u00fcn", header="X-Key: 1")
-    request = compose(subscription, EVENT, DELIVERY_ID)
+    request = build_request(subscription, EVENT, DELIVERY_ID)
     assert request is not None
     expected = hmac.new("gr\u00fcn".encode(), EVENT.body, hashlib.sha256).hexdigest()
     assert dict(request.headers)["X-Signature"] == expected
@@ -241,4 +240,4 @@ def test_a_delivery_is_signed_and_has_the_static_header_if_there_are_such() -> N
 def test_records_hide_secrets() -> None:
     subscription = evolve(SUBSCRIPTION, secret="hush", header="X-Key: hush")
     assert "hush" not in repr(subscription)
-    assert "hush" not in repr(compose(subscription, EVENT, DELIVERY_ID))
+    assert "hush" not in repr(build_request(subscription, EVENT, DELIVERY_ID))

@@ -1,4 +1,4 @@
-"""The retry schedule and a tenant's time, called directly."""
+"""Unit tests of the retry schedule and of a tenant's timeline."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from itertools import pairwise
 
 import pytest
 
-from webhooks_sdk.sandbox._clock import EPOCH, microseconds, moment
-from webhooks_sdk.sandbox._service.schedule import RETRIES, next_retry, retry_delay
+from webhooks_sdk.sandbox._clock import EPOCH, from_microseconds, to_microseconds
+from webhooks_sdk.sandbox._service.schedule import MAX_RETRIES, next_retry_delay, retry_delay
 from webhooks_sdk.sandbox._service.timeline import Timeline
 
 SECOND = 1_000_000
-DELAYS = [retry_delay(number) for number in range(1, RETRIES + 1)]
+DELAYS = [retry_delay(number) for number in range(1, MAX_RETRIES + 1)]
 
 
-class Clock:
-    """A clock that stands still until it is set."""
+class ManualClock:
+    """A clock that moves only when `time` is set."""
 
     time = 0
 
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
-        return self.time + 77  # since some other moment
+    def monotonic(self) -> int:
+        return self.time + 77  # a different origin
 
 
 def test_there_are_25_retries_over_three_weeks() -> None:
@@ -32,9 +32,9 @@ def test_there_are_25_retries_over_three_weeks() -> None:
     assert sum(DELAYS, timedelta()) == timedelta(weeks=3)
 
 
-def test_each_retry_waits_longer_than_the_one_before_by_the_same_factor() -> None:
+def test_retry_delays_grow_by_a_constant_factor() -> None:
     assert DELAYS[0] == timedelta(seconds=15)
-    # Whole seconds: the first delays are rounded most.
+    # Delays are whole seconds, so rounding affects the first ones most.
     assert all(1.5 < later / earlier < 1.65 for earlier, later in pairwise(DELAYS))
     assert all(
         later / earlier == pytest.approx(1.56044, abs=1e-3)
@@ -43,13 +43,13 @@ def test_each_retry_waits_longer_than_the_one_before_by_the_same_factor() -> Non
 
 
 @pytest.mark.parametrize("number", [-1, 0, 26])
-def test_there_are_no_others(number: int) -> None:
+def test_retry_numbers_out_of_range_are_rejected(number: int) -> None:
     with pytest.raises(ValueError, match="1 to 25"):
         retry_delay(number)
 
 
 @pytest.mark.parametrize(
-    ("made", "delivered", "expected"),
+    ("retry", "delivered", "expected"),
     [
         (0, False, DELAYS[0]),
         (24, False, DELAYS[24]),
@@ -58,60 +58,58 @@ def test_there_are_no_others(number: int) -> None:
         (7, True, None),
     ],
 )
-def test_what_follows_an_automatic_attempt(
-    made: int, *, delivered: bool, expected: timedelta | None
-) -> None:
-    assert next_retry(made, delivered=delivered) == expected
+def test_next_retry_delay(retry: int, *, delivered: bool, expected: timedelta | None) -> None:
+    assert next_retry_delay(retry, delivered=delivered) == expected
 
 
-def test_steps_move_clock_and_schedule_alike() -> None:
-    clock = Clock()
+def test_steps_move_clock_and_schedule() -> None:
+    clock = ManualClock()
     timeline = Timeline(clock)
-    timeline.step_to(timeline.target(timedelta(seconds=5)))
-    assert (timeline.now(), timeline.position) == (5 * SECOND, 5 * SECOND)
-    timeline.step_to(3 * SECOND)  # never back
-    assert timeline.position == 5 * SECOND
+    timeline.step_to(timeline.schedule_time_after(timedelta(seconds=5)))
+    assert (timeline.now(), timeline.schedule_time) == (5 * SECOND, 5 * SECOND)
+    timeline.step_to(3 * SECOND)  # in the past: ignored
+    assert timeline.schedule_time == 5 * SECOND
     timeline.reset()
-    assert (timeline.now(), timeline.position) == (0, 0)
+    assert (timeline.now(), timeline.schedule_time) == (0, 0)
 
 
-def test_real_time_moves_the_clock_alone() -> None:
-    clock = Clock()
+def test_real_time_moves_only_the_clock_by_default() -> None:
+    clock = ManualClock()
     timeline = Timeline(clock)
     clock.time += SECOND
-    assert (timeline.now(), timeline.position) == (SECOND, 0)
+    assert (timeline.now(), timeline.schedule_time) == (SECOND, 0)
 
 
-def test_where_real_time_flows_it_moves_both_and_stands_still_in_between() -> None:
-    clock = Clock()
-    timeline = Timeline(clock, stepped=10, ran=100)
-    assert timeline.position == 110
-    timeline.flow()
+def test_real_time_moves_the_schedule_between_start_and_stop() -> None:
+    clock = ManualClock()
+    timeline = Timeline(clock, stepped=10, elapsed=100)
+    assert timeline.schedule_time == 110
+    timeline.start()
     clock.time += SECOND
-    timeline.flow()  # it flows already
-    assert (timeline.position, timeline.flows) == (SECOND + 110, True)
+    timeline.start()  # idempotent
+    assert (timeline.schedule_time, timeline.is_running) == (SECOND + 110, True)
     timeline.stop()
     clock.time += SECOND
-    assert (timeline.ran, timeline.stepped, timeline.flows) == (SECOND + 100, 10, False)
-    timeline.flow()
+    assert (timeline.elapsed, timeline.stepped, timeline.is_running) == (SECOND + 100, 10, False)
+    timeline.start()
     clock.time += SECOND
     timeline.reset()
-    assert timeline.position == 0
+    assert timeline.schedule_time == 0
     clock.time += 1
-    assert timeline.position == 1
+    assert timeline.schedule_time == 1
 
 
 @pytest.mark.parametrize(
     "step",
     [timedelta(microseconds=-1), timedelta(weeks=-1), timedelta(days=4_000_000), timedelta.max],
 )
-def test_steps_that_lead_nowhere_are_refused(step: timedelta) -> None:
-    with pytest.raises(ValueError, match=r"forward|9998"):
-        Timeline(Clock()).target(step)
+def test_invalid_steps_are_rejected(step: timedelta) -> None:
+    with pytest.raises(ValueError, match=r"negative|9998"):
+        Timeline(ManualClock()).schedule_time_after(step)
 
 
-def test_times_are_exact_microseconds() -> None:
+def test_conversion_to_microseconds_is_exact() -> None:
     time = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
-    assert moment(microseconds(time)) == time
-    assert microseconds(EPOCH) == 0
-    assert microseconds(timedelta(days=1, microseconds=1)) == 86_400 * SECOND + 1
+    assert from_microseconds(to_microseconds(time)) == time
+    assert to_microseconds(EPOCH) == 0
+    assert to_microseconds(timedelta(days=1, microseconds=1)) == 86_400 * SECOND + 1

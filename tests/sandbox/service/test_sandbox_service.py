@@ -1,4 +1,4 @@
-"""The rules over a database in memory: no server, a clock and ids of their own."""
+"""The rules of the service, with a database in memory and a fake clock; no server."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from uuid import UUID
 
 import pytest
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox import Variants
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
-from webhooks_sdk.sandbox._service.encoding import event_row, subscription_row
+from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
-from webhooks_sdk.sandbox._service.service import MAX_ACTIVE, Service
+from webhooks_sdk.sandbox._service.service import MAX_ACTIVE_SUBSCRIPTIONS, Service
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
-from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
-    from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt, Subscription
+    from webhooks_sdk.sandbox import DeliveryAttempt, Subscription
+    from webhooks_sdk.sandbox._records import Delivery
 
 URL = "http://subscriber.example/"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FAILED, DELIVERED = Outcome(status=500, duration_ms=1), Outcome(status=200, duration_ms=1)
 
 
-class Clock:
-    """A clock that goes on by a second whenever somebody looks at it."""
+class TickingClock:
+    """A clock that advances by a second each time it is read."""
 
     def __init__(self) -> None:
-        self._looks = count()
+        self._ticks = count()
 
     def now(self) -> int:
-        return microseconds(START + timedelta(seconds=next(self._looks)))
+        return to_microseconds(START + timedelta(seconds=next(self._ticks)))
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         raise AssertionError
 
 
 @pytest.fixture
 def service() -> Service:
     ids = count(1)
-    registry = TenantRegistry(Database(), clock=Clock(), new_id=lambda: UUID(int=next(ids)))
+    registry = TenantRegistry(Database(), clock=TickingClock(), new_id=lambda: UUID(int=next(ids)))
     return registry.add("production", None, None)
 
 
@@ -55,38 +56,38 @@ def attempt_of(service: Service, delivery: Delivery) -> DeliveryAttempt:
     return attempt
 
 
-def test_a_subscription_needs_only_a_url(service: Service) -> None:
-    made = service.create_subscription({"url": URL})
-    assert (made.url, made.active, made.events) == (URL, False, ())
-    assert (made.secret, made.header) == (None, None)
-    assert made.created_at == made.updated_at == START
-    assert service.get_subscription(made.id) == made
+def test_url_is_the_only_required_field(service: Service) -> None:
+    created = service.create_subscription({"url": URL})
+    assert (created.url, created.active, created.events) == (URL, False, ())
+    assert (created.secret, created.header) == (None, None)
+    assert created.created_at == created.updated_at == START
+    assert service.get_subscription(created.id) == created
 
 
-def test_without_a_url_there_is_no_subscription(service: Service) -> None:
+def test_a_subscription_requires_a_url(service: Service) -> None:
     with pytest.raises(RequestRefusedError, match="url"):
         service.create_subscription({"active": False})
     assert service.list_subscriptions() == ()
 
 
 def test_subscriptions_are_listed_oldest_first(service: Service) -> None:
-    made = [service.create_subscription({"url": URL}) for _ in range(3)]
-    assert service.list_subscriptions() == tuple(made)
+    created = [service.create_subscription({"url": URL}) for _ in range(3)]
+    assert service.list_subscriptions() == tuple(created)
 
 
-def test_an_update_changes_only_what_is_given(service: Service) -> None:
-    made = service.create_subscription(
+def test_an_update_changes_only_the_given_fields(service: Service) -> None:
+    created = service.create_subscription(
         {"url": URL, "events": ("carrier",), "secret": "s", "header": "A: b"}
     )
-    changed = service.update_subscription(made.id, {"active": True, "secret": None})
+    changed = service.update_subscription(created.id, {"active": True, "secret": None})
     assert (changed.active, changed.secret) == (True, None)
     assert (changed.url, changed.events, changed.header) == (URL, ("carrier",), "A: b")
-    assert changed.created_at == made.created_at
-    assert changed.updated_at > made.updated_at
-    assert service.get_subscription(made.id) == changed
+    assert changed.created_at == created.created_at
+    assert changed.updated_at > created.updated_at
+    assert service.get_subscription(created.id) == changed
 
 
-def test_active_needs_an_event(service: Service) -> None:
+def test_an_active_subscription_needs_an_event(service: Service) -> None:
     with pytest.raises(RequestRefusedError, match="at least one event"):
         service.create_subscription({"url": URL, "active": True})
     idle = service.create_subscription({"url": URL})
@@ -99,15 +100,15 @@ def test_active_needs_an_event(service: Service) -> None:
     assert service.update_subscription(idle.id, {"active": True, "events": ("*",)}).active
 
 
-def test_there_is_no_eleventh_active_subscription(service: Service) -> None:
-    active = [activate(service) for _ in range(MAX_ACTIVE)]
+def test_at_most_ten_subscriptions_can_be_active(service: Service) -> None:
+    active = [activate(service) for _ in range(MAX_ACTIVE_SUBSCRIPTIONS)]
     with pytest.raises(RequestRefusedError, match="10") as caught:
         activate(service)
     assert caught.value.status == 422
     idle = service.create_subscription({"url": URL, "events": ("*",)})
     with pytest.raises(RequestRefusedError, match="10"):
         service.update_subscription(idle.id, {"active": True})
-    # One that is active already may be changed, and one that goes makes room.
+    # An active one can still be changed; deactivating or deleting one makes room.
     service.update_subscription(active[0].id, {"active": True, "secret": "s"})
     service.update_subscription(active[0].id, {"active": False})
     service.update_subscription(idle.id, {"active": True})
@@ -115,7 +116,7 @@ def test_there_is_no_eleventh_active_subscription(service: Service) -> None:
     activate(service)
 
 
-def test_a_deleted_subscription_is_gone_with_its_events(service: Service) -> None:
+def test_deleting_a_subscription_makes_its_events_unavailable(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier", b"{}")
     service.delete_subscription(hook.id)
@@ -129,15 +130,15 @@ def test_a_deleted_subscription_is_gone_with_its_events(service: Service) -> Non
         with pytest.raises(RequestRefusedError) as caught:
             call()
         assert caught.value.status == 404
-    # The delivery under way still ends.
-    assert service.finish(delivery, Outcome(status=200, duration_ms=1)).delivered
+    # The delivery in progress still ends.
+    assert service.finish_attempt(delivery, Outcome(status=200, duration_ms=1)).delivered
 
 
-def test_an_event_goes_to_every_subscription_that_receives_it(service: Service) -> None:
+def test_an_event_is_delivered_to_every_matching_subscription(service: Service) -> None:
     everything = activate(service)
     carrier = activate(service, "carrier")
     activate(service, "question_set")
-    activate(service, "*", url="no url at all")
+    activate(service, "*", url="not a url")
     service.create_subscription({"url": URL, "events": ("*",)})
     attempts = [attempt_of(service, one) for one in service.publish("carrier:bridged", b"{}")]
     assert [attempt.hook_id for attempt in attempts] == [everything.id, carrier.id]
@@ -145,33 +146,33 @@ def test_an_event_goes_to_every_subscription_that_receives_it(service: Service) 
     assert len({attempt.delivery_id for attempt in attempts}) == 2
 
 
-def test_an_attempt_is_there_before_it_has_ended(service: Service) -> None:
+def test_an_attempt_is_listed_before_it_ends(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
-    (begun,) = service.list_attempts(hook.id)
-    assert (begun.status, begun.duration_ms, begun.error, begun.finished_at) == (None,) * 4
-    assert not begun.delivered
-    ended = service.finish(delivery, Outcome(status=503, duration_ms=12))
-    assert (ended.status, ended.duration_ms, ended.error) == (503, 12, None)
-    assert ended.finished_at is not None
-    assert ended.finished_at > ended.started_at
-    assert not ended.delivered
-    assert [*service.attempts] == [*service.list_attempts(hook.id)] == [ended]
+    (started,) = service.list_attempts(hook.id)
+    assert (started.status, started.duration_ms, started.error, started.finished_at) == (None,) * 4
+    assert not started.delivered
+    finished = service.finish_attempt(delivery, Outcome(status=503, duration_ms=12))
+    assert (finished.status, finished.duration_ms, finished.error) == (503, 12, None)
+    assert finished.finished_at is not None
+    assert finished.finished_at > finished.started_at
+    assert not finished.delivered
+    assert [*service.attempts] == [*service.list_attempts(hook.id)] == [finished]
 
 
-def test_an_attempt_without_an_answer_has_no_status(service: Service) -> None:
+def test_an_attempt_without_a_response_has_no_status(service: Service) -> None:
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
-    ended = service.finish(delivery, Outcome(error="refused"))
-    assert (ended.status, ended.duration_ms, ended.error) == (None, None, "refused")
+    finished = service.finish_attempt(delivery, Outcome(error="refused"))
+    assert (finished.status, finished.duration_ms, finished.error) == (None, None, "refused")
 
 
-def test_a_redelivery_is_another_attempt_of_the_same_event(service: Service) -> None:
+def test_a_redelivery_is_a_new_attempt_of_the_same_event(service: Service) -> None:
     hook = activate(service)
     (first,) = service.publish("carrier:bridged", b'{"a": 1}')
-    before = service.finish(first, Outcome(status=500, duration_ms=1))
+    before = service.finish_attempt(first, Outcome(status=500, duration_ms=1))
     again = service.redeliver(hook.id, before.event_id)
-    after = service.finish(again, Outcome(status=204, duration_ms=2))
+    after = service.finish_attempt(again, Outcome(status=204, duration_ms=2))
     assert (before.redelivery, after.redelivery) == (False, True)
     assert after.event_id == before.event_id
     assert after.delivery_id != before.delivery_id
@@ -190,7 +191,7 @@ def test_an_event_belongs_to_one_subscription(service: Service) -> None:
     assert caught.value.status == 404
 
 
-def test_a_redelivery_goes_where_the_subscription_points_now(service: Service) -> None:
+def test_a_redelivery_uses_the_current_settings_of_the_subscription(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier", b"{}")
     event_id = attempt_of(service, delivery).event_id
@@ -211,7 +212,7 @@ def test_a_redelivery_to_an_inactive_subscription_sends_nothing(service: Service
     assert attempt_of(service, again).redelivery
 
 
-def test_the_list_of_attempts_is_bounded_and_redelivery_is_not(service: Service) -> None:
+def test_unlisted_events_can_be_redelivered(service: Service) -> None:
     hook = activate(service)
     service.variants = Variants(listed=3)
     for _ in range(4):
@@ -224,9 +225,9 @@ def test_the_list_of_attempts_is_bounded_and_redelivery_is_not(service: Service)
     assert service.list_attempts(hook.id)[0].event_id == oldest.event_id
 
 
-def test_a_subscription_as_json(service: Service) -> None:
-    made = service.create_subscription({"url": URL, "events": ("*",), "secret": "s"})
-    assert subscription_row(made) == {
+def test_encode_subscription(service: Service) -> None:
+    created = service.create_subscription({"url": URL, "events": ("*",), "secret": "s"})
+    assert encode_subscription(created) == {
         "id": "00000000-0000-0000-0000-000000000003",
         "active": False,
         "confirmed": False,
@@ -239,11 +240,11 @@ def test_a_subscription_as_json(service: Service) -> None:
     }
 
 
-def test_an_attempt_as_json(service: Service) -> None:
+def test_encode_event(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
-    attempt = service.finish(delivery, Outcome(status=200, duration_ms=293))
-    assert event_row(attempt, service.account.id) == {
+    attempt = service.finish_attempt(delivery, Outcome(status=200, duration_ms=293))
+    assert encode_event(attempt, service.account.id) == {
         "id": str(attempt.event_id),
         "tenant_id": "00000000-0000-0000-0000-000000000001",
         "delivery_id": str(attempt.delivery_id),
@@ -258,24 +259,24 @@ def test_an_attempt_as_json(service: Service) -> None:
     }
 
 
-def test_what_is_under_way_at_the_end_has_failed_and_is_tried_again(service: Service) -> None:
+def test_attempts_in_progress_at_shutdown_fail_and_are_retried(service: Service) -> None:
     hook = activate(service)
     (first,) = service.publish("carrier", b"{}")
     service.redeliver(hook.id, first.attempt.event_id)
-    (done,) = service.publish("carrier", b"{}")
-    service.finish(done, DELIVERED)
-    service.end()
-    lost = [one for one in service.attempts if one.error]
-    assert [one.retry for one in lost] == [0, None]
+    (finished,) = service.publish("carrier", b"{}")
+    service.finish_attempt(finished, DELIVERED)
+    service.shut_down()
+    interrupted = [one for one in service.attempts if one.error]
+    assert [one.retry for one in interrupted] == [0, None]
     assert all(one.finished_at for one in service.attempts)
-    # A redelivery is not tried again on its own.
+    # A redelivery is not retried automatically.
     (pending,) = service.pending_retries
     assert (pending.event_id, pending.retry) == (first.attempt.event_id, 1)
 
 
-def test_a_delivery_of_a_tenant_that_was_reset_leaves_nothing_behind(service: Service) -> None:
+def test_a_delivery_that_ends_after_a_reset_leaves_no_trace(service: Service) -> None:
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
     service.reset()
-    assert not service.finish(delivery, FAILED).delivered
+    assert not service.finish_attempt(delivery, FAILED).delivered
     assert (service.attempts, service.pending_retries) == ((), ())

@@ -1,4 +1,4 @@
-"""Automatic retries: over real sockets, in virtual time."""
+"""Automatic retries, over real sockets and in virtual time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 THREE_WEEKS = timedelta(weeks=3)
-TOLERANCE = timedelta(minutes=1)  # real time goes on while attempts are made
+TOLERANCE = timedelta(minutes=1)  # real time passes during attempts
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def subscriber() -> Iterator[Subscriber]:
         yield subscriber
 
 
-def test_a_failed_delivery_is_tried_25_times_more_over_three_weeks(
+def test_a_failed_delivery_is_retried_25_times_over_three_weeks(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url, secret="s")
@@ -54,7 +54,7 @@ def test_a_failed_delivery_is_tried_25_times_more_over_three_weeks(
     assert not any(one.redelivery for one in sandbox.attempts)
     assert sandbox.pending_retries == ()
     assert sandbox.advance(timedelta(weeks=100)) == ()
-    # The subscriber has seen the same event 26 times.
+    # The subscriber received the same event 26 times.
     assert len({one.body for one in subscriber.deliveries}) == 1
     assert len(subscriber.deliveries) == 26
     due = first.started_at
@@ -63,7 +63,7 @@ def test_a_failed_delivery_is_tried_25_times_more_over_three_weeks(
         assert timedelta() <= one.started_at - due < TOLERANCE
 
 
-def test_a_step_brings_about_what_is_due_until_then_and_no_more(
+def test_a_step_makes_only_the_retries_that_come_due(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -80,7 +80,7 @@ def test_a_step_brings_about_what_is_due_until_then_and_no_more(
     assert abs(pending.due_at - sandbox.now - timedelta(seconds=1)) < TOLERANCE
 
 
-def test_success_ends_the_schedule(
+def test_a_successful_retry_ends_the_schedule(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -93,7 +93,7 @@ def test_success_ends_the_schedule(
     assert sandbox.pending_retries == ()
 
 
-def test_a_first_success_schedules_nothing(
+def test_a_successful_first_attempt_schedules_no_retry(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -102,7 +102,7 @@ def test_a_first_success_schedules_nothing(
     assert sandbox.advance(THREE_WEEKS) == ()
 
 
-def test_a_redelivery_leaves_the_schedule_alone(
+def test_a_redelivery_does_not_change_the_schedule(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -115,13 +115,13 @@ def test_a_redelivery_leaves_the_schedule_alone(
         assert [(one.retry, one.event_id) for one in sandbox.pending_retries] == before
     (retry,) = sandbox.advance(timedelta(seconds=15))
     assert (retry.retry, retry.number, retry.redelivery) == (1, 4, False)
-    # Nor does a failed redelivery of an event that was delivered begin one.
+    # A failed redelivery of a delivered event does not start one either.
     subscriber.status = 500
     client.redeliver(attempt)
     assert sandbox.pending_retries == ()
 
 
-def test_a_deleted_subscription_is_not_tried_again(
+def test_deleting_a_subscription_cancels_its_retries(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     hook_id = client.subscribe(subscriber.url)["id"]
@@ -133,7 +133,7 @@ def test_a_deleted_subscription_is_not_tried_again(
     assert len(sandbox.attempts) == 1
 
 
-def test_a_subscription_deleted_during_its_attempt_is_not_tried_again(
+def test_deleting_a_subscription_during_an_attempt_prevents_retries(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     hook_id = client.subscribe(subscriber.url)["id"]
@@ -148,7 +148,7 @@ def test_a_subscription_deleted_during_its_attempt_is_not_tried_again(
     assert sandbox.pending_retries == ()
 
 
-def test_an_inactive_subscription_is_sent_nothing_and_goes_on_when_it_is_active_again(
+def test_retries_are_not_sent_while_the_subscription_is_inactive(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     hook_id = client.subscribe(subscriber.url)["id"]
@@ -166,7 +166,7 @@ def test_an_inactive_subscription_is_sent_nothing_and_goes_on_when_it_is_active_
     assert (sent.retry, sent.delivered) == (2, True)
 
 
-def test_retries_of_several_events_are_made_in_the_order_of_their_time(
+def test_retries_of_several_events_are_made_in_due_order(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -183,8 +183,8 @@ def test_retries_of_several_events_are_made_in_the_order_of_their_time(
     assert [one.number for one in attempts[::3]] == [*range(2, 2 + len(attempts) // 3)]
 
 
-def test_the_same_story_has_the_same_attempts_each_time() -> None:
-    def tell() -> list[tuple[str, int, int | None, int | None]]:
+def test_attempts_are_deterministic() -> None:
+    def run() -> list[tuple[str, int, int | None, int | None]]:
         with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
             client.subscribe(subscriber.url)
             client.subscribe(subscriber.url, events=["carrier"])
@@ -196,10 +196,10 @@ def test_the_same_story_has_the_same_attempts_each_time() -> None:
             sandbox.advance(timedelta(days=1))
             return [(one.event, one.number, one.retry, one.status) for one in sandbox.attempts]
 
-    assert tell() == tell()
+    assert run() == run()
 
 
-def test_the_clock_rules_all_timestamps_and_no_duration(
+def test_the_clock_determines_timestamps_but_not_durations(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     real = datetime.now(UTC)
@@ -218,7 +218,7 @@ def test_the_clock_rules_all_timestamps_and_no_duration(
     assert all(time is not None and abs(time - future) < TOLERANCE for time in times)
     assert attempt.duration_ms is not None
     assert attempt.duration_ms < 60_000
-    # Tokens live in real time: the one from before the step is good.
+    # Tokens expire in real time: one from before the step is still valid.
     assert client.get("/hooks").status_code == 200
 
 
@@ -235,29 +235,29 @@ def test_each_tenant_has_its_own_clock(sandbox: Sandbox, subscriber: Subscriber)
 
 
 @pytest.mark.parametrize("step", [timedelta(seconds=-1), timedelta.max])
-def test_a_step_goes_forward_within_the_calendar(sandbox: Sandbox, step: timedelta) -> None:
+def test_steps_out_of_range_are_rejected(sandbox: Sandbox, step: timedelta) -> None:
     with pytest.raises(ValueError, match="step"):
         sandbox.advance(step)
 
 
-def test_a_step_is_a_timedelta(sandbox: Sandbox) -> None:
+def test_a_step_must_be_a_timedelta(sandbox: Sandbox) -> None:
     seconds: Any = 60
     with pytest.raises(TypeError, match=r"must be a timedelta, .* not 60"):
         sandbox.advance(seconds)
 
 
-def test_stepping_needs_a_sandbox_that_runs() -> None:
+def test_advance_requires_a_running_sandbox() -> None:
     with pytest.raises(RuntimeError, match="not running"):
         Sandbox().advance(timedelta(1))
 
 
-def test_reset_goes_back_to_the_real_time(sandbox: Sandbox) -> None:
+def test_reset_returns_to_real_time(sandbox: Sandbox) -> None:
     sandbox.advance(timedelta(days=1))
     sandbox.reset()
     assert abs(sandbox.now - datetime.now(UTC)) < TOLERANCE
 
 
-def test_a_reset_ends_a_step_that_is_under_way(
+def test_reset_ends_a_step_in_progress(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -275,21 +275,21 @@ def test_a_reset_ends_a_step_that_is_under_way(
     assert sandbox.pending_retries == ()
 
 
-def test_with_real_time_retries_come_on_their_own(subscriber: Subscriber) -> None:
+def test_retries_come_due_in_real_time(subscriber: Subscriber) -> None:
     subscriber.status = 500
     with Sandbox(real_time=True) as sandbox, SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
         sandbox.publish(EVENT, {})
-        # All but a moment of the wait.
+        # Almost the whole delay.
         assert sandbox.advance(timedelta(seconds=14.9)) == ()
         subscriber.status = 200
         subscriber.wait_for(2)
-        sandbox.advance(timedelta())  # waits for what goes on in the background
+        sandbox.advance(timedelta())  # waits for background deliveries
         retry = sandbox.attempts[1]
     assert (retry.retry, retry.delivered) == (1, True)
 
 
-def test_a_publish_that_is_cut_off_is_tried_again() -> None:
+def test_a_delivery_cancelled_by_shutdown_is_retried() -> None:
     with Subscriber(delay=600) as subscriber:
         with Sandbox() as sandbox, SandboxClient(sandbox) as client:
             client.subscribe(subscriber.url)
@@ -302,11 +302,11 @@ def test_a_publish_that_is_cut_off_is_tried_again() -> None:
             publishing.start()
             subscriber.wait_for(1)
         publishing.join()
-    assert "cut off" in (sandbox.attempts[0].error or "")
+    assert "cancelled" in (sandbox.attempts[0].error or "")
     assert [one.retry for one in sandbox.pending_retries] == [1]
 
 
-def test_an_attempt_says_what_was_sent_and_why_it_failed(
+def test_an_attempt_records_the_request_and_the_failure(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url, secret="s", header="X-Key: v")
@@ -319,21 +319,21 @@ def test_an_attempt_says_what_was_sent_and_why_it_failed(
     assert attempt == sandbox.attempts[0]
     assert attempt.url == subscriber.url
     assert attempt.signature == delivery.headers["X-Signature"]
-    assert attempt.failure == "the subscriber answered 418"
+    assert attempt.failure == "the subscriber returned 418"
     assert sandbox.event_body(attempt.event_id) == delivery.body
     with pytest.raises(LookupError):
         sandbox.event_body(attempt.delivery_id)
     subscriber.status = 200
-    (good,) = sandbox.publish(EVENT, {})
-    assert good.failure is None
+    (delivered,) = sandbox.publish(EVENT, {})
+    assert delivered.failure is None
     subscriber.stop()
-    (bad,) = sandbox.publish(EVENT, {})
-    assert bad.failure == bad.error is not None
+    (failed,) = sandbox.publish(EVENT, {})
+    assert failed.failure == failed.error is not None
     client.subscribe(subscriber.url)
     assert sandbox.publish(EVENT, {})[1].signature is None
 
 
-def test_at_the_end_of_the_calendar_everything_still_works(
+def test_the_latest_time_is_supported(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -346,7 +346,7 @@ def test_at_the_end_of_the_calendar_everything_still_works(
         sandbox.advance(THREE_WEEKS)
 
 
-def test_steps_from_several_threads_make_each_retry_once(
+def test_concurrent_steps_make_each_retry_once(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -354,9 +354,9 @@ def test_steps_from_several_threads_make_each_retry_once(
     for _ in range(4):
         sandbox.publish(EVENT, {})
     with ThreadPoolExecutor(4) as pool:
-        made = [*pool.map(sandbox.advance, [timedelta(days=1)] * 4)]
-    attempts = [one for some in made for one in some]
+        results = [*pool.map(sandbox.advance, [timedelta(days=1)] * 4)]
+    attempts = [one for result in results for one in result]
     assert len(sandbox.attempts) == 4 + len(attempts)
-    made_twice = Counter((one.event_id, one.retry) for one in attempts)
-    assert set(made_twice.values()) == {1}
+    counts = Counter((one.event_id, one.retry) for one in attempts)
+    assert set(counts.values()) == {1}
     assert abs(sandbox.now - datetime.now(UTC) - timedelta(days=4)) < TOLERANCE

@@ -1,4 +1,4 @@
-"""The token endpoint and bearer tokens: the rules called directly, then over HTTP."""
+"""The token endpoint and bearer tokens: unit tests, then over HTTP."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ MULTIPART = (
 )
 
 
-class Clock:
-    """A clock that stands still until it is set."""
+class ManualClock:
+    """A clock that moves only when `time` is set."""
 
     time = 1_767_225_600_000_000
 
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         return self.time
 
 
@@ -101,13 +101,13 @@ def basic(user: str) -> str:
         ({"content-type": "multipart/form-data"}, "", b"x", TokenRequest(None, None, basic=False)),
     ],
 )
-def test_every_style_is_read(
+def test_every_style_is_parsed(
     headers: dict[str, str], query: str, body: bytes, expected: TokenRequest
 ) -> None:
     assert read_token_request(headers, query, body) == expected
 
 
-def test_a_multipart_form_that_is_nested_without_end_is_read_as_one() -> None:
+def test_a_deeply_nested_multipart_form_is_parsed_without_recursion() -> None:
     nested = b"".join(
         b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (depth, depth + 1)
         for depth in range(3_000)
@@ -116,7 +116,7 @@ def test_a_multipart_form_that_is_nested_without_end_is_read_as_one() -> None:
     assert read_token_request(headers, "", nested).grant_type is None
 
 
-def test_of_a_multipart_form_with_thousands_of_fields_the_first_count() -> None:
+def test_only_the_first_fields_of_a_huge_multipart_form_are_parsed() -> None:
     field = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
     many = field % (b"n", b"v") * 20_000
     form = field % (b"grant_type", GRANT.encode()) + many + field % (b"grant_type", b"other")
@@ -128,13 +128,13 @@ def test_of_a_multipart_form_with_thousands_of_fields_the_first_count() -> None:
 @example("; boundary*0*=x%", b"--x")
 @example('; boundary=""', b"----")
 @example("; boundary*=b", b"--b\r\nContent-Disposition: form-data; name*=q\r\n\r\n")
-def test_no_multipart_form_is_a_failure(parameters: str, body: bytes) -> None:
+def test_malformed_multipart_forms_do_not_raise_other_errors(parameters: str, body: bytes) -> None:
     headers = {"content-type": f"multipart/form-data{parameters}"}
     with suppress(RequestRefusedError):
         read_token_request(headers, "", body)
 
 
-def test_credentials_must_come_one_way_only() -> None:
+def test_credentials_both_in_basic_and_form_are_rejected() -> None:
     headers = {"authorization": basic("a:b"), "content-type": FORM}
     with pytest.raises(RequestRefusedError) as caught:
         read_token_request(headers, "", b"client_id=a&client_secret=b")
@@ -151,14 +151,14 @@ def test_credentials_must_come_one_way_only() -> None:
         ("", b"grant_type=client_credentials&client_id=a&client_secret=b&client_secret=c"),
     ],
 )
-def test_a_parameter_with_two_values_is_refused(query: str, form: bytes) -> None:
+def test_a_parameter_with_two_values_is_rejected(query: str, form: bytes) -> None:
     with pytest.raises(RequestRefusedError) as caught:
         read_token_request({"content-type": FORM}, query, form)
     assert caught.value.status == 400
     assert caught.value.body["error"] == "invalid_request"
 
 
-def test_a_parameter_that_is_repeated_or_empty_does_no_harm() -> None:
+def test_repeated_and_empty_parameters_are_accepted() -> None:
     form = b"grant_type=client_credentials&client_id=a&client_id=&client_secret=b"
     request = read_token_request({"content-type": FORM}, "grant_type=client_credentials", form)
     assert request == TokenRequest(GRANT, ("a", "b"), basic=False)
@@ -167,22 +167,22 @@ def test_a_parameter_that_is_repeated_or_empty_does_no_harm() -> None:
     assert request == TokenRequest(GRANT, ("a", "b"), basic=True)
 
 
-def test_a_token_request_hides_its_credentials() -> None:
+def test_repr_of_a_token_request_hides_the_credentials() -> None:
     assert "hush" not in repr(TokenRequest(GRANT, ("a", "hush"), basic=False))
 
 
 def test_a_token_is_valid_for_its_lifetime() -> None:
-    clock, database = Clock(), Database()
+    clock, database = ManualClock(), Database()
     registry = TenantRegistry(database, clock=clock, new_id=uuid4)
     account = registry.add("production", "a", "b").account
-    office = TokenIssuer(database, clock=clock, lifetime=60)
-    answer = office.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
-    authorization = f"Bearer {answer['access_token']}"
-    assert answer["expires_in"] == 60
+    issuer = TokenIssuer(database, clock=clock, lifetime=60)
+    response = issuer.issue(TokenRequest(GRANT, ("a", "b"), basic=False), account)
+    authorization = f"Bearer {response['access_token']}"
+    assert response["expires_in"] == 60
     clock.time += 60_000_000 - 1
-    assert office.holder(authorization) == TokenOwner(account.number, is_valid=True)
+    assert issuer.find_owner(authorization) == TokenOwner(account.number, is_valid=True)
     clock.time += 1
-    assert office.holder(authorization) == TokenOwner(account.number, is_valid=False)
+    assert issuer.find_owner(authorization) == TokenOwner(account.number, is_valid=False)
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +199,11 @@ def credentials(sandbox: Sandbox) -> dict[str, str]:
     return {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
 
 
-def test_the_answer_has_the_documented_fields(sandbox: Sandbox) -> None:
-    answer = post(sandbox, grant_type=GRANT, **credentials(sandbox))
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
-    token = answer.json()
+def test_the_response_has_the_documented_fields(sandbox: Sandbox) -> None:
+    response = post(sandbox, grant_type=GRANT, **credentials(sandbox))
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    token = response.json()
     assert token["token_type"] == "bearer"
     assert token["expires_in"] == 43_200
     assert token["scope"] == ""
@@ -218,22 +218,22 @@ def test_the_answer_has_the_documented_fields(sandbox: Sandbox) -> None:
     }
 
 
-def test_multipart_forms_are_taken(sandbox: Sandbox) -> None:
+def test_multipart_forms_are_accepted(sandbox: Sandbox) -> None:
     form = {"grant_type": GRANT, **credentials(sandbox)}
     files = {name: (None, value) for name, value in form.items()}
-    answer = httpx.post(sandbox.token_url, files=files, trust_env=False)
-    assert answer.request.headers["content-type"].startswith("multipart/form-data")
-    assert answer.status_code == 200
+    response = httpx.post(sandbox.token_url, files=files, trust_env=False)
+    assert response.request.headers["content-type"].startswith("multipart/form-data")
+    assert response.status_code == 200
 
 
-def test_http_basic_with_the_grant_in_the_query_is_taken(sandbox: Sandbox) -> None:
-    answer = httpx.post(
+def test_http_basic_with_the_grant_type_in_the_query_is_accepted(sandbox: Sandbox) -> None:
+    response = httpx.post(
         sandbox.token_url,
         params={"grant_type": GRANT},
         auth=(sandbox.client_id, sandbox.client_secret),
         trust_env=False,
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_every_token_is_new_and_all_are_valid(sandbox: Sandbox) -> None:
@@ -252,42 +252,42 @@ def test_every_token_is_new_and_all_are_valid(sandbox: Sandbox) -> None:
 )
 def test_wrong_credentials_are_an_invalid_client(sandbox: Sandbox, wrong: dict[str, str]) -> None:
     form = {"grant_type": GRANT, **credentials(sandbox), **wrong}
-    answer = post(sandbox, **form)
-    assert answer.status_code == 401
-    assert answer.json() == {
+    response = post(sandbox, **form)
+    assert response.status_code == 401
+    assert response.json() == {
         "error": "invalid_client",
-        "error_description": "Client id or secret is wrong.",
+        "error_description": "The client id or client secret is wrong.",
     }
 
 
 def test_missing_credentials_are_an_invalid_client(sandbox: Sandbox) -> None:
-    answer = post(sandbox, grant_type=GRANT)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = post(sandbox, grant_type=GRANT)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
-def test_wrong_basic_credentials_are_challenged(sandbox: Sandbox) -> None:
-    answer = httpx.post(f"{sandbox.token_url}?grant_type={GRANT}", auth=("x", "y"))
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-    assert answer.headers["www-authenticate"] == 'Basic realm="sandbox"'
+def test_wrong_basic_credentials_get_a_challenge(sandbox: Sandbox) -> None:
+    response = httpx.post(f"{sandbox.token_url}?grant_type={GRANT}", auth=("x", "y"))
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+    assert response.headers["www-authenticate"] == 'Basic realm="sandbox"'
 
 
-def test_another_grant_is_not_supported(sandbox: Sandbox) -> None:
-    answer = post(sandbox, grant_type="refresh_token", **credentials(sandbox))
-    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
+def test_other_grant_types_are_unsupported(sandbox: Sandbox) -> None:
+    response = post(sandbox, grant_type="refresh_token", **credentials(sandbox))
+    assert (response.status_code, response.json()["error"]) == (400, "unsupported_grant_type")
 
 
-def test_a_grant_must_be_named(sandbox: Sandbox) -> None:
-    answer = post(sandbox, **credentials(sandbox))
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+def test_the_grant_type_is_required(sandbox: Sandbox) -> None:
+    response = post(sandbox, **credentials(sandbox))
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
-def test_tokens_are_only_posted_for(sandbox: Sandbox) -> None:
-    answer = httpx.get(sandbox.token_url)
-    assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
+def test_the_token_url_accepts_only_post(sandbox: Sandbox) -> None:
+    response = httpx.get(sandbox.token_url)
+    assert (response.status_code, response.json()["error"]) == (405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer x", "Basic eDp5", "x"])
-def test_without_a_valid_token_every_operation_is_refused(
+def test_every_operation_requires_a_valid_token(
     sandbox: Sandbox, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
@@ -303,32 +303,32 @@ def test_without_a_valid_token_every_operation_is_refused(
             ("GET", f"/hooks/{some_id}/requests"),
             ("POST", f"/hooks/{some_id}/requests/{some_id}/redeliver"),
         ):
-            answer = client.request(method, path)
-            assert answer.status_code == 401, (method, path)
-            assert answer.json().keys() == {"error", "message"}
-            assert answer.json()["error"] == "unauthorized"
-            assert answer.headers["www-authenticate"] == "Bearer"
+            response = client.request(method, path)
+            assert response.status_code == 401, (method, path)
+            assert response.json().keys() == {"error", "message"}
+            assert response.json()["error"] == "unauthorized"
+            assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_tokens_can_be_expired_at_once() -> None:
+def test_expire_tokens() -> None:
     with Sandbox(token_lifetime=7200) as sandbox:
 
         def status(token: str) -> int:
             headers = {"Authorization": f"Bearer {token}"}
             return httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code
 
-        answer = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
-        assert answer["expires_in"] == 7200
-        assert status(answer["access_token"]) == 200
+        response = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
+        assert response["expires_in"] == 7200
+        assert status(response["access_token"]) == 200
         sandbox.expire_tokens()
-        assert status(answer["access_token"]) == 401
+        assert status(response["access_token"]) == 401
         renewed = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
         assert status(renewed["access_token"]) == 200
-        assert status(answer["access_token"]) == 401
+        assert status(response["access_token"]) == 401
         assert sandbox.token_requests == 2
 
 
-def test_a_token_can_be_had_without_a_request() -> None:
+def test_issue_token_makes_no_request() -> None:
     with Sandbox() as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.issue_token()}"}
         assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 200
@@ -338,6 +338,6 @@ def test_a_token_can_be_had_without_a_request() -> None:
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 10**30])
-def test_a_token_lives_at_least_a_second_and_not_for_ever(lifetime: int) -> None:
+def test_token_lifetimes_out_of_range_are_rejected(lifetime: int) -> None:
     with pytest.raises(ValueError, match="token_lifetime"):
         Sandbox(token_lifetime=lifetime)

@@ -1,4 +1,4 @@
-"""What the documentation leaves open: the SDK's clients work with every answer."""
+"""Variants: the SDK's clients work with all of them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def client(harness: ClientHarness, varied: Sandbox) -> Client:
     return harness.client(credentials, base_url=varied.base_url, token_url=varied.token_url)
 
 
-def listed_once_ended(varied: Sandbox, client: Client, hook: Any) -> list[WebhookEvent]:
-    """Return the list when what is delivered in the background has landed in it."""
+def list_events_when_settled(varied: Sandbox, client: Client, hook: Any) -> list[WebhookEvent]:
+    """Return the list of events after background deliveries have ended."""
     varied.advance(timedelta())
     return list(client.hooks.list_events(hook.id))
 
 
-def test_a_subscription_is_made_changed_and_deleted(client: Client) -> None:
+def test_a_subscription_is_created_updated_and_deleted(client: Client) -> None:
     hook = client.hooks.create(url="http://127.0.0.1:9/", events=["carrier"], secret="s")
     assert client.hooks.get(hook.id) == hook
     changed = client.hooks.update(hook.id, active=True, secret=None)
@@ -74,15 +74,15 @@ def test_a_missed_event_is_found_and_redelivered(
     assert (again.id, again.redelivery) == (found.id, True)
     assert again.delivery_id != found.delivery_id
     assert subscriber.wait_for(2)[1].json() == {"n": 1}
-    after = {one.delivery_id: one for one in listed_once_ended(varied, client, hook)}
-    landed = after[again.delivery_id]
-    assert (landed.delivered, landed.response_status) == (True, 200)
-    assert landed.id == found.id
+    after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
+    listed = after[again.delivery_id]
+    assert (listed.delivered, listed.response_status) == (True, 200)
+    assert listed.id == found.id
     if varied.variants.redelivery == "waits":
-        assert landed == again
+        assert listed == again
 
 
-def test_a_redelivery_that_fails_is_an_answer(
+def test_a_failed_redelivery_is_a_successful_response(
     varied: Sandbox, client: Client, subscriber: Subscriber
 ) -> None:
     hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
@@ -94,7 +94,7 @@ def test_a_redelivery_that_fails_is_an_answer(
             subscriber.status = status
         again = client.hooks.redeliver(attempt.hook_id, attempt.event_id)
         assert not again.delivered
-        after = {one.delivery_id: one for one in listed_once_ended(varied, client, hook)}
+        after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
         assert after[again.delivery_id].response_status == status
 
 
@@ -104,13 +104,13 @@ def test_an_event_with_several_attempts_has_one_id(
     hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
     (attempt,) = varied.publish(EVENT, {})
     client.hooks.redeliver(hook.id, attempt.event_id)
-    events = listed_once_ended(varied, client, hook)
+    events = list_events_when_settled(varied, client, hook)
     assert {one.id for one in events} == {attempt.event_id}
     deliveries = {one.delivery_id for one in events}
     assert len(deliveries) == len(events) == (1 if varied.variants.rows == "events" else 2)
 
 
-def test_more_events_than_are_listed_leave_the_latest(
+def test_only_the_latest_events_are_listed(
     varied: Sandbox, client: Client, subscriber: Subscriber
 ) -> None:
     hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
@@ -122,11 +122,11 @@ def test_more_events_than_are_listed_leave_the_latest(
     assert listed == expected.get(varied.variants.order, listed)
 
 
-# What an answer says, word by word.
+# The exact responses.
 
 
 def rows(sandbox: Sandbox, subscriber: Subscriber, variants: Variants) -> list[dict[str, Any]]:
-    """Return the list of three events, the second of which was missed and redelivered."""
+    """Return the listed rows of three events, the second of which was missed and redelivered."""
     sandbox.reset()
     sandbox.variants = variants
     with SandboxClient(sandbox) as client:
@@ -142,7 +142,7 @@ def rows(sandbox: Sandbox, subscriber: Subscriber, variants: Variants) -> list[d
     return listed
 
 
-def test_status_and_duration_without_an_answer_are_null_or_missing(subscriber: Subscriber) -> None:
+def test_status_and_duration_without_a_response_are_null_or_missing(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
         null = rows(sandbox, subscriber, Variants())[2]
         assert (null["response_status"], null["response_duration_ms"]) == (None, None)
@@ -159,7 +159,7 @@ def test_rows_are_attempts_or_events(subscriber: Subscriber) -> None:
         assert len({one["id"] for one in events}) == 3
 
 
-def test_a_shuffled_list_is_in_another_order(subscriber: Subscriber) -> None:
+def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox, SandboxClient(sandbox) as client:
         hook_id = client.subscribe(subscriber.url)["id"]
         for _ in range(20):
@@ -176,7 +176,7 @@ def test_a_shuffled_list_is_in_another_order(subscriber: Subscriber) -> None:
         assert ids() == shuffled
 
 
-def test_an_early_answer_does_not_wait_for_the_subscriber(subscriber: Subscriber) -> None:
+def test_an_early_response_does_not_wait_for_the_subscriber(subscriber: Subscriber) -> None:
     with Sandbox(variants="answers_early") as sandbox, SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
         (attempt,) = sandbox.publish(EVENT, {})
@@ -186,10 +186,10 @@ def test_an_early_answer_does_not_wait_for_the_subscriber(subscriber: Subscriber
         assert row["redelivery"] is True
         subscriber.wait_for(2)
         assert sandbox.attempts[1].finished_at is None
-    assert "cut off" in (sandbox.attempts[1].error or "")
+    assert "cancelled" in (sandbox.attempts[1].error or "")
 
 
-def test_a_redelivery_in_the_background_is_cut_off_with_its_tenant(subscriber: Subscriber) -> None:
+def test_background_redeliveries_are_cancelled_with_their_tenant(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
         tenant = sandbox.add_tenant()
         for one in (sandbox, tenant):
@@ -204,21 +204,21 @@ def test_a_redelivery_in_the_background_is_cut_off_with_its_tenant(subscriber: S
         tenant.close()
         sandbox.reset()
         assert sandbox.attempts == ()
-        # Nothing is left to wait for.
+        # There are no background deliveries left.
         assert sandbox.advance(timedelta()) == ()
 
 
-# Which variants there are.
+# The choice of variants.
 
 
-def test_names_and_seeds_say_which() -> None:
+def test_variants_by_name_and_seed() -> None:
     assert Variants.of("default") == Variants.named("default") == Variants()
     assert Variants.of(7) == Variants.from_seed(7)
     assert Variants.of(Variants(listed=1)) == Variants(listed=1)
     assert len({Variants.named(name) for name in Variants.names()}) == len(Variants.names())
 
 
-def test_names_and_seeds_together_hold_every_choice() -> None:
+def test_names_and_seeds_cover_every_choice() -> None:
     drawn = [asdict(Variants.of(one)) for one in ALL]
     seeded = [asdict(Variants.from_seed(seed)) for seed in SEEDS]
     for some in (drawn, seeded):
@@ -229,7 +229,7 @@ def test_names_and_seeds_together_hold_every_choice() -> None:
         assert {one["redelivery"] for one in some} == {"waits", "answers_early"}
 
 
-def test_a_seed_says_the_same_everywhere() -> None:
+def test_seeds_are_stable() -> None:
     assert Variants.from_seed(0) == Variants(
         create_status=201,
         unanswered="missing",
@@ -255,14 +255,14 @@ def test_a_seed_says_the_same_everywhere() -> None:
         ({"create_status": 200.0}, TypeError),
     ],
 )
-def test_other_choices_are_refused(wrong: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_choices_are_rejected(wrong: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         Variants(**wrong)
 
 
-def test_what_says_no_variants_is_refused() -> None:
-    with pytest.raises(ValueError, match="'nothing'; there are: default, "):
+def test_unknown_variants_are_rejected() -> None:
+    with pytest.raises(ValueError, match=r"'nothing'\. Use one of: default, "):
         Sandbox(variants="nothing")
     for wrong in (True, 1.5, None):
         with pytest.raises(TypeError):
-            Variants.of(wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+            Variants.of(wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tests the error

@@ -1,4 +1,4 @@
-"""A database file: found again with everything in it, and refused if it is none of ours."""
+"""Database files: state is restored, and other files are rejected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def subscriber() -> Iterator[Subscriber]:
         yield subscriber
 
 
-def test_everything_is_found_again(file: Path, subscriber: Subscriber) -> None:
+def test_the_state_is_restored(file: Path, subscriber: Subscriber) -> None:
     subscriber.status = 500
     with Sandbox(database=file, variants="shuffled") as before, SandboxClient(before) as client:
         staging = before.add_tenant("staging")
@@ -59,21 +59,21 @@ def test_everything_is_found_again(file: Path, subscriber: Subscriber) -> None:
         (found,) = after.tenants[1:]
         assert (found.client_id, found.environment) == (staging.client_id, "staging")
         headers = {"Authorization": token}
-        answer = httpx.get(f"{after.base_url}/hooks/{row['id']}", headers=headers)
-        assert answer.json() == row
+        response = httpx.get(f"{after.base_url}/hooks/{row['id']}", headers=headers)
+        assert response.json() == row
 
-        # Time goes on where it stood.
+        # Time continues where it stopped.
         assert [one.retry for one in after.pending_retries] == [one.retry for one in pending]
-        (to_come,) = after.pending_retries
-        assert after.advance(to_come.due_at - after.now - MINUTE) == ()
+        (next_retry,) = after.pending_retries
+        assert after.advance(next_retry.due_at - after.now - MINUTE) == ()
         subscriber.status = 200
         (retry,) = after.advance(2 * MINUTE)
-        assert (retry.retry, retry.delivered) == (to_come.retry, True)
+        assert (retry.retry, retry.delivered) == (next_retry.retry, True)
         with SandboxClient(after) as client:
             assert client.redeliver(attempt)["response_status"] == 200
 
 
-def test_credentials_that_are_given_count(file: Path) -> None:
+def test_given_credentials_replace_the_stored_ones(file: Path) -> None:
     with Sandbox(database=file) as first:
         first.add_tenant(client_id="other")
     with Sandbox(database=file, client_id="me", client_secret="s") as second:
@@ -82,18 +82,18 @@ def test_credentials_that_are_given_count(file: Path) -> None:
     assert Sandbox(database=file).client_id == "me"
 
 
-def test_the_client_id_of_another_tenant_is_refused(file: Path) -> None:
+def test_the_client_id_of_another_tenant_is_rejected(file: Path) -> None:
     with Sandbox(database=file) as first:
         first.add_tenant(client_id="other")
     with pytest.raises(ValueError, match="'other'"):
         Sandbox(database=file, client_id="other")
-    # And the file is free.
+    # The file is not locked.
     with Sandbox(database=file) as again:
         assert again.client_id == first.client_id
 
 
-def test_what_a_closed_tenant_had_is_not_in_the_file(file: Path) -> None:
-    with Sandbox(database=file) as sandbox, sandbox.add_tenant(client_id="gone") as tenant:
+def test_the_data_of_a_closed_tenant_is_deleted(file: Path) -> None:
+    with Sandbox(database=file) as sandbox, sandbox.add_tenant(client_id="closed") as tenant:
         with SandboxClient(tenant) as client:
             client.subscribe("http://127.0.0.1:9/", secret="find me")
         tenant.publish(EVENT, {})
@@ -103,7 +103,7 @@ def test_what_a_closed_tenant_had_is_not_in_the_file(file: Path) -> None:
         assert connection.execute("SELECT count(*) FROM tenants").fetchone() == (1,)
 
 
-def test_after_the_end_the_file_is_free_and_the_records_can_be_read(
+def test_a_closed_sandbox_unlocks_the_file_and_can_still_read_it(
     file: Path, subscriber: Subscriber
 ) -> None:
     with Sandbox(database=file) as sandbox, SandboxClient(sandbox) as client:
@@ -115,7 +115,7 @@ def test_after_the_end_the_file_is_free_and_the_records_can_be_read(
         assert other.attempts == published
         with pytest.raises(SandboxDatabaseError, match="in use"):
             _ = sandbox.attempts
-    with pytest.raises(RuntimeError, match="ended"):
+    with pytest.raises(RuntimeError, match="closed"):
         sandbox.expire_tokens()
     file.unlink()
     with pytest.raises(SandboxDatabaseError, match="cannot be"):
@@ -123,7 +123,7 @@ def test_after_the_end_the_file_is_free_and_the_records_can_be_read(
     assert not file.exists()
 
 
-def test_a_second_sandbox_on_the_same_file_is_refused(file: Path) -> None:
+def test_a_second_sandbox_on_the_same_file_is_rejected(file: Path) -> None:
     with Sandbox(database=file) as first:
         with pytest.raises(SandboxDatabaseError, match="in use by another sandbox"):
             Sandbox(database=file)
@@ -131,7 +131,7 @@ def test_a_second_sandbox_on_the_same_file_is_refused(file: Path) -> None:
     Sandbox(database=str(file))
 
 
-def test_a_sandbox_that_cannot_listen_lets_go_of_the_file(file: Path) -> None:
+def test_a_sandbox_that_cannot_listen_unlocks_the_file(file: Path) -> None:
     with Sandbox() as other:
         port = int(other.base_url.rpartition(":")[2])
         sandbox = Sandbox(database=file, port=port)
@@ -141,7 +141,7 @@ def test_a_sandbox_that_cannot_listen_lets_go_of_the_file(file: Path) -> None:
         pass
 
 
-def test_a_sandbox_that_is_not_wanted_lets_go_of_the_file(file: Path) -> None:
+def test_closing_an_unused_sandbox_unlocks_the_file(file: Path) -> None:
     sandbox = Sandbox(database=file)
     sandbox.close()
     with pytest.raises(RuntimeError, match="once"):
@@ -152,7 +152,7 @@ def test_a_sandbox_that_is_not_wanted_lets_go_of_the_file(file: Path) -> None:
     third.close()
 
 
-def test_the_database_of_another_program_is_refused_and_left_alone(file: Path) -> None:
+def test_the_database_of_another_program_is_rejected_unchanged(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE tenants (name)")
         connection.commit()
@@ -163,7 +163,7 @@ def test_the_database_of_another_program_is_refused_and_left_alone(file: Path) -
     assert file.read_bytes() == content
 
 
-def test_a_file_of_another_version_is_refused_and_left_alone(file: Path) -> None:
+def test_a_file_of_another_version_is_rejected_unchanged(file: Path) -> None:
     Database(file).close()
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 999")
@@ -173,28 +173,30 @@ def test_a_file_of_another_version_is_refused_and_left_alone(file: Path) -> None
     assert file.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but a text\n" * 10, b"\0" * 5000])
-def test_what_is_no_database_is_refused_and_left_alone(file: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"not a database, but text\n" * 10, b"\0" * 5000])
+def test_a_file_that_is_not_a_database_is_rejected_unchanged(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with pytest.raises(SandboxDatabaseError, match="no SQLite database"):
+    with pytest.raises(SandboxDatabaseError, match="not an SQLite database"):
         Sandbox(database=file)
     assert file.read_bytes() == content
 
 
-def test_an_empty_file_is_taken(file: Path) -> None:
+def test_an_empty_file_is_accepted(file: Path) -> None:
     file.touch()
     with Sandbox(database=file) as sandbox:
         assert sandbox.attempts == ()
     assert file.stat().st_size > 0
 
 
-def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "no" / "such.sqlite", tmp_path):
         with pytest.raises(SandboxDatabaseError, match="cannot be opened"):
             Sandbox(database=path)
 
 
-def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_in_memory_writes_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for database in (None, ":memory:"):
         with Sandbox(database=database) as sandbox:
@@ -204,7 +206,7 @@ def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
 KILLED = """
     import os, signal, sys, threading
-    from sandbox_helpers import SandboxClient
+    from support.sandbox_helpers import SandboxClient
     from webhooks_sdk.sandbox import Sandbox
 
     with Sandbox(database=sys.argv[1]) as sandbox, SandboxClient(sandbox) as client:
@@ -216,7 +218,7 @@ KILLED = """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
-def test_what_was_under_way_when_a_sandbox_was_killed_has_failed_and_is_tried_again(
+def test_attempts_interrupted_by_a_kill_fail_and_are_retried(
     file: Path, subscriber: Subscriber
 ) -> None:
     subscriber.delay = 600
@@ -229,29 +231,31 @@ def test_what_was_under_way_when_a_sandbox_was_killed_has_failed_and_is_tried_ag
         killed.communicate(b"\n")
     subscriber.delay = 0
     with Sandbox(database=file) as sandbox:
-        (lost,) = sandbox.attempts
-        assert "ended before" in (lost.error or "")
-        assert lost.finished_at is not None
+        (interrupted,) = sandbox.attempts
+        assert "stopped before" in (interrupted.error or "")
+        assert interrupted.finished_at is not None
         (retry,) = sandbox.advance(timedelta(seconds=15))
         assert (retry.retry, retry.delivered) == (1, True)
 
 
-def test_real_time_stands_still_while_no_sandbox_runs(file: Path, subscriber: Subscriber) -> None:
+def test_the_schedule_does_not_advance_while_no_sandbox_runs(
+    file: Path, subscriber: Subscriber
+) -> None:
     subscriber.status = 500
     with Sandbox(database=file, real_time=True) as sandbox, SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
         sandbox.publish(EVENT, {})
         sandbox.advance(timedelta(seconds=10))
-    # Each opening takes a moment, in which time flows: it is written down and never lost.
-    waits: list[timedelta] = []
+    # The schedule runs briefly each time, and that time is saved.
+    delays: list[timedelta] = []
     for _ in range(3):
         with Sandbox(database=file, real_time=True) as sandbox:
             (pending,) = sandbox.pending_retries
-            waits.append(pending.due_at - sandbox.now)
-    assert timedelta(seconds=5) > waits[0] > waits[1] > waits[2] > timedelta()
+            delays.append(pending.due_at - sandbox.now)
+    assert timedelta(seconds=5) > delays[0] > delays[1] > delays[2] > timedelta()
 
 
-def test_a_transaction_is_done_whole_or_not_at_all(file: Path) -> None:
+def test_transactions_are_atomic(file: Path) -> None:
     database = Database(file)
     insert = (
         "INSERT INTO tenants (id, environment, client_id, client_secret, owner_id, variants)"
@@ -260,13 +264,13 @@ def test_a_transaction_is_done_whole_or_not_at_all(file: Path) -> None:
 
     def fail() -> None:
         with database.transaction():
-            database.write(insert)
+            database.execute(insert)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
     assert database.rows("SELECT * FROM tenants") == []
     with database.transaction():
-        database.write(insert)
+        database.execute(insert)
     database.close()
     assert len(Database(file).rows("SELECT * FROM tenants")) == 1

@@ -1,4 +1,4 @@
-"""Attempts in pages and in numbers, and the signal that there is something new to show."""
+"""Pages and counts of attempts, and the signal of changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
@@ -50,23 +50,23 @@ def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
         yield client
 
 
-class Minutes:
-    """A clock that goes on by a minute with each event."""
+class ManualClock:
+    """A clock that moves only when `time` is set."""
 
     def __init__(self) -> None:
-        self.time = microseconds(NOON)
+        self.time = to_microseconds(NOON)
 
     def now(self) -> int:
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         raise AssertionError
 
 
 @pytest.fixture
 def history() -> History:
     """Five attempts for each of two subscriptions, one of each outcome, a minute apart."""
-    clock, database, ids = Minutes(), Database(), count(1)
+    clock, database, ids = ManualClock(), Database(), count(1)
     registry = TenantRegistry(database, clock=clock, new_id=lambda: UUID(int=next(ids)))
     services = [registry.add("production", None, None) for _ in range(2)]
     for service in services:
@@ -76,19 +76,19 @@ def history() -> History:
         for service in services:
             for delivery in service.publish("carrier", b"{}"):
                 if outcome is not None:
-                    service.finish(delivery, outcome)
-        clock.time += microseconds(MINUTE)
+                    service.finish_attempt(delivery, outcome)
+        clock.time += to_microseconds(MINUTE)
     return History(database, services[0].account)
 
 
 def all_pages(
-    history: History, which: Callable[[int | None], AttemptFilter], limit: int
+    history: History, make_filter: Callable[[int | None], AttemptFilter], limit: int
 ) -> list[int]:
-    """Return the positions of all attempts, page by page."""
+    """Return the positions of all attempts, in the order of the pages."""
     positions: list[int] = []
     before: int | None = None
     while True:
-        page = history.page(which(before), limit)
+        page = history.page(make_filter(before), limit)
         assert 0 < len(page.attempts) <= limit
         positions += [one.position for one in page.attempts]
         before = page.next_before
@@ -97,7 +97,7 @@ def all_pages(
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
-def test_pages_hold_everything_once_newest_first(history: History, limit: int) -> None:
+def test_pages_contain_every_attempt_once_newest_first(history: History, limit: int) -> None:
     positions = all_pages(history, lambda before: AttemptFilter(before=before), limit)
     assert positions == sorted(set(positions), reverse=True)
     assert len(positions) == 10
@@ -106,20 +106,20 @@ def test_pages_hold_everything_once_newest_first(history: History, limit: int) -
 @pytest.mark.parametrize(
     ("outcome", "expected"), [("delivered", 2), ("failed", 6), ("under_way", 2)]
 )
-def test_a_page_can_be_of_one_outcome(
+def test_a_page_can_be_filtered_by_outcome(
     history: History, outcome: AttemptOutcome, expected: int
 ) -> None:
     page = history.page(AttemptFilter(outcome=outcome), 50)
     assert len(page.attempts) == expected
-    right: dict[str, Callable[[DeliveryAttempt], bool]] = {
+    conditions: dict[str, Callable[[DeliveryAttempt], bool]] = {
         "delivered": lambda one: one.delivered,
         "failed": lambda one: one.finished_at is not None and not one.delivered,
         "under_way": lambda one: one.finished_at is None,
     }
-    assert all(right[outcome](one) for one in page.attempts)
+    assert all(conditions[outcome](one) for one in page.attempts)
 
 
-def test_a_page_can_be_of_one_subscription_or_event(history: History) -> None:
+def test_a_page_can_be_filtered_by_subscription_or_event(history: History) -> None:
     everything = history.page(AttemptFilter(), 50).attempts
     some = everything[3]
     of_hook = history.page(AttemptFilter(hook_id=some.hook_id), 50).attempts
@@ -129,14 +129,14 @@ def test_a_page_can_be_of_one_subscription_or_event(history: History) -> None:
     assert history.page(AttemptFilter(hook_id=UNKNOWN), 50).attempts == ()
 
 
-def test_a_page_has_at_least_one_attempt_and_a_known_outcome(history: History) -> None:
+def test_invalid_limits_and_outcomes_are_rejected(history: History) -> None:
     with pytest.raises(ValueError, match="limit"):
         history.page(AttemptFilter(), 0)
     with pytest.raises(ValueError, match="'delivered', 'failed', 'under_way'"):
-        history.page(AttemptFilter(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+        history.page(AttemptFilter(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tests the error
 
 
-def test_attempts_are_counted_by_time(history: History) -> None:
+def test_attempts_are_counted_by_time_span(history: History) -> None:
     counts = history.count(NOON - MINUTE, 2 * MINUTE, 4)
     assert counts == (
         AttemptCount(start=NOON - MINUTE, delivered=2, failed=0, under_way=0),
@@ -147,12 +147,12 @@ def test_attempts_are_counted_by_time(history: History) -> None:
 
 
 @pytest.mark.parametrize(("width", "buckets"), [(timedelta(), 1), (-MINUTE, 1), (MINUTE, 0)])
-def test_spans_are_positive(history: History, width: timedelta, buckets: int) -> None:
+def test_non_positive_spans_are_rejected(history: History, width: timedelta, buckets: int) -> None:
     with pytest.raises(ValueError, match="positive"):
         history.count(NOON, width, buckets)
 
 
-def test_a_tenant_shows_its_own(sandbox: Sandbox, client: SandboxClient) -> None:
+def test_a_tenant_sees_only_its_own_attempts(sandbox: Sandbox, client: SandboxClient) -> None:
     with Subscriber() as subscriber, sandbox.add_tenant() as other:
         client.subscribe(subscriber.url)
         attempts = [sandbox.publish(EVENT, {})[0] for _ in range(3)]
@@ -170,7 +170,7 @@ def test_a_tenant_shows_its_own(sandbox: Sandbox, client: SandboxClient) -> None
                 tenant.attempt(position)
 
 
-def test_every_change_is_told(sandbox: Sandbox, client: SandboxClient) -> None:
+def test_every_change_is_signalled(sandbox: Sandbox, client: SandboxClient) -> None:
     versions = [sandbox.changes.version]
 
     def changed() -> bool:
@@ -198,21 +198,21 @@ def test_every_change_is_told(sandbox: Sandbox, client: SandboxClient) -> None:
         assert changed()
 
 
-def test_whoever_waits_for_a_change_is_woken_from_any_thread() -> None:
+def test_a_change_in_any_thread_wakes_all_waiters() -> None:
     changes = ChangeSignal()
 
     async def wait() -> list[int]:
-        # The first is told of what it does not know yet, the others wait.
+        # The first call returns at once, the others wait.
         changes.notify()
         seen = [await changes.wait(0)]
-        waiting = [asyncio.create_task(changes.wait(1)) for _ in range(3)]
+        waiters = [asyncio.create_task(changes.wait(1)) for _ in range(3)]
         await asyncio.sleep(0)
-        cancelled = waiting.pop()
+        cancelled = waiters.pop()
         cancelled.cancel()
         thread = threading.Thread(target=changes.notify)
         thread.start()
         thread.join()
-        seen += await asyncio.gather(*waiting)
+        seen += await asyncio.gather(*waiters)
         assert (await asyncio.gather(cancelled, return_exceptions=True))[0] is not None
         return seen
 

@@ -1,1 +1,1 @@
-"""Delivering events to subscribers."""
+"""Delivery of events to subscribers."""

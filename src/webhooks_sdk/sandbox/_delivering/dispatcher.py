@@ -1,4 +1,4 @@
-"""Carries deliveries out: at once, again on demand, and again on their own as time goes by."""
+"""Sends deliveries: published events, redeliveries, and automatic retries."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt
     from webhooks_sdk.sandbox._service.service import Service
 
-_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its url is not valid")
-_CUT_OFF = Outcome(error="cut off: the sandbox ended, or whoever waited for it left")
-_TICK = 0.5  # seconds between looks at what real time has brought about
+_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its URL is invalid")
+_CANCELLED = Outcome(error="cancelled: the sandbox stopped, or the caller stopped waiting")
+_POLL_INTERVAL = 0.5  # seconds
 
 
 class DeliveryDispatcher:
-    """Sends what the service has begun, and tells it how each delivery ended.
+    """Sends the deliveries of all tenants, and records their outcomes.
 
-    Everything happens on one event loop.
+    All methods run on the same event loop.
 
     Args:
-        sender: Who sends.
+        sender: Sends the HTTP requests.
     """
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._watch: asyncio.Task[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
         self._background: dict[Service, set[asyncio.Task[object]]] = {}
         self._advancing: dict[Service, asyncio.Lock] = {}
 
     async def deliver(self, service: Service, delivery: Delivery) -> DeliveryAttempt:
-        """Send a delivery, whatever comes of it, and return its attempt."""
+        """Send a delivery, and return its attempt whether it succeeds or fails."""
         try:
             outcome = (
                 _NOT_SENT
@@ -45,99 +45,103 @@ class DeliveryDispatcher:
                 else await self._sender.send(delivery.request, service.timeouts)
             )
         except asyncio.CancelledError:
-            service.finish(delivery, _CUT_OFF)
+            service.finish_attempt(delivery, _CANCELLED)
             raise
-        return service.finish(delivery, outcome)
+        return service.finish_attempt(delivery, outcome)
 
     async def publish(
         self, service: Service, deliveries: Iterable[Delivery]
     ) -> tuple[DeliveryAttempt, ...]:
-        """Send deliveries at the same time; return their attempts in the same order."""
+        """Send deliveries concurrently, and return their attempts in the same order."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.deliver(service, one)) for one in deliveries]
         return tuple(task.result() for task in tasks)
 
     async def redeliver(self, service: Service, hook_id: UUID, event_id: UUID) -> DeliveryAttempt:
-        """Send an event again; return the attempt when it has ended, or early in that variant.
+        """Redeliver an event, and return the attempt.
+
+        The attempt has ended, unless the `redelivery` variant is `"answers_early"`.
 
         Raises:
-            RequestRefusedError: 404, the subscription or its event is not known.
+            RequestRefusedError: 404, the subscription or its event does not exist.
         """
         delivery = service.redeliver(hook_id, event_id)
         if service.variants.redelivery == "answers_early":
-            self._start(service, delivery)
+            self._send_in_background(service, delivery)
             return delivery.attempt
         return await self.deliver(service, delivery)
 
     async def advance(self, service: Service, step: timedelta) -> tuple[DeliveryAttempt, ...]:
-        """Step the clock, and on the way deliver everything that is due, in order of time.
+        """Step the clock, and send the retries that come due, in the order they are due.
 
-        Retries go one after the other, so that a subscriber sees them in the same order always.
+        Retries are sent one at a time, so their order is deterministic.
 
         Raises:
-            ValueError: The step goes back, or beyond the year 9998.
+            ValueError: The step is negative, or leads beyond the year 9998.
         """
         attempts: list[DeliveryAttempt] = []
         lock = self._advancing.setdefault(service, asyncio.Lock())
         async with lock:
-            await self._settle(service)
-            until = service.timeline.target(step)
-            # Who was forgotten meanwhile has another clock now, if any.
+            await self._wait_for_background(service)
+            until = service.timeline.schedule_time_after(step)
+            # After a reset or removal of the tenant, `until` no longer applies.
             while self._advancing.get(service) is lock:
-                delivery = service.retry_next(until)
+                delivery = service.start_next_retry(until)
                 if delivery is None:
                     service.step_to(until)
                     break
                 attempts.append(await self.deliver(service, delivery))
         return tuple(attempts)
 
-    async def follow_real_time(self, services: Callable[[], Iterable[Service]]) -> None:
-        """From now on deliver what real time brings about.
+    async def start_real_time_retries(self, services: Callable[[], Iterable[Service]]) -> None:
+        """Start sending retries as they come due in real time.
 
         Args:
             services: Returns the services of all tenants.
         """
-        self._watch = asyncio.get_running_loop().create_task(self._watch_time(services))
-        self._watch.add_done_callback(_report)
+        self._poller = asyncio.get_running_loop().create_task(self._poll(services))
+        self._poller.add_done_callback(_report_failure)
 
-    def forget(self, service: Service) -> None:
-        """Cut off what goes on in the background for a tenant, and steps of its clock."""
+    def cancel(self, service: Service) -> None:
+        """Cancel a tenant's background deliveries, and end the steps of its clock."""
         self._advancing.pop(service, None)
         for task in self._background.pop(service, set()):
             task.cancel()
 
-    def go_on(self, service: Service, task: asyncio.Task[object]) -> None:
-        """Have deliveries go on in the background: steps of the clock wait for them.
+    def track(self, service: Service, task: asyncio.Task[object]) -> None:
+        """Register a background task that sends deliveries. Steps of the clock wait for it.
 
         Args:
-            service: Whose they are. When it is forgotten, they are cut off.
-            task: What makes them.
+            service: The service of the tenant; `cancel` cancels the task.
+            task: The task.
         """
         tasks = self._background.setdefault(service, set())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    def _start(self, service: Service, delivery: Delivery) -> None:
-        """Send a delivery for which nobody waits."""
+    def _send_in_background(self, service: Service, delivery: Delivery) -> None:
+        """Send a delivery in the background."""
         task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
-        self.go_on(service, task)
-        task.add_done_callback(_report)
+        self.track(service, task)
+        task.add_done_callback(_report_failure)
 
-    async def _watch_time(self, services: Callable[[], Iterable[Service]]) -> None:
+    async def _poll(self, services: Callable[[], Iterable[Service]]) -> None:
         while True:
             for service in services():
-                service.timeline.flow()
-                while (delivery := service.retry_next(service.timeline.position)) is not None:
-                    self._start(service, delivery)
-            await asyncio.sleep(_TICK)
+                service.timeline.start()
+                while (
+                    delivery := service.start_next_retry(service.timeline.schedule_time)
+                ) is not None:
+                    self._send_in_background(service, delivery)
+            await asyncio.sleep(_POLL_INTERVAL)
 
-    async def _settle(self, service: Service) -> None:
-        """Wait until the deliveries in the background have ended."""
+    async def _wait_for_background(self, service: Service) -> None:
+        """Wait until the background deliveries have ended."""
         while tasks := self._background.get(service):
             await asyncio.wait(tasks)
 
 
-def _report(task: asyncio.Task[DeliveryAttempt] | asyncio.Task[None]) -> None:
+def _report_failure(task: asyncio.Task[DeliveryAttempt] | asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         task.get_loop().call_exception_handler({"message": "A task failed", "exception": error})

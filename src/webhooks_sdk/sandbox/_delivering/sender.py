@@ -1,6 +1,6 @@
-"""Sending a delivery: one HTTP request over h11 and asyncio streams, on the server's own loop.
+"""Sends deliveries as HTTP requests, over h11 and asyncio streams.
 
-No HTTP client library is used, so that tests can patch theirs without touching the service.
+No HTTP client library is used, so tests can patch theirs without affecting the sandbox.
 """
 
 from __future__ import annotations
@@ -24,40 +24,41 @@ _CHUNK = 65_536
 
 
 class Sender:
-    """Sends deliveries, and sees what comes of them."""
+    """Sends deliveries and returns their outcomes."""
 
     def __init__(self) -> None:
         self._tls: SSLContext | None = None
 
     async def send(self, request: OutgoingRequest, timeouts: Timeouts) -> Outcome:
-        """Send a delivery and return what came of it, whatever that is."""
+        """Send a delivery, and return its outcome. Failures are returned, not raised."""
         started = asyncio.get_running_loop().time()
         try:
-            status = await self._exchange(request, timeouts)
+            status = await self._post(request, timeouts)
         except (OSError, UnicodeError, h11.RemoteProtocolError) as error:
-            # TimeoutError is an OSError; a host name that cannot be encoded is a UnicodeError.
+            # TimeoutError is an OSError. A host name that cannot be encoded raises UnicodeError.
             return Outcome(error=str(error) or type(error).__name__)
         seconds = asyncio.get_running_loop().time() - started
         return Outcome(status=status, duration_ms=round(seconds * 1000))
 
-    async def _exchange(self, request: OutgoingRequest, timeouts: Timeouts) -> int:
-        async with _limit(timeouts.connect, "the connection did not open"):
+    async def _post(self, request: OutgoingRequest, timeouts: Timeouts) -> int:
+        async with _timeout(timeouts.connect, "the connection did not open"):
             reader, writer = await self._connect(request.address)
         try:
-            async with _limit(timeouts.answer, "no answer came"):
-                return await _converse(request, reader, writer)
+            async with _timeout(timeouts.answer, "no response"):
+                return await _exchange(request, reader, writer)
         finally:
-            # The answer has been read to its end, or nobody waits for it: no goodbyes.
+            # The response was read to its end or is not needed: skip the graceful shutdown.
             writer.transport.abort()
 
-    async def _connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if to.secure and self._tls is None:
+    async def _connect(self, address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if address.secure and self._tls is None:
             self._tls = ssl.create_default_context()
-        return await asyncio.open_connection(to.host, to.port, ssl=self._tls if to.secure else None)
+        tls = self._tls if address.secure else None
+        return await asyncio.open_connection(address.host, address.port, ssl=tls)
 
 
 @asynccontextmanager
-async def _limit(seconds: float, failure: str) -> AsyncGenerator[None]:
+async def _timeout(seconds: float, failure: str) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -65,7 +66,7 @@ async def _limit(seconds: float, failure: str) -> AsyncGenerator[None]:
         raise TimeoutError(f"{failure} within {seconds:g} s") from None
 
 
-async def _converse(
+async def _exchange(
     request: OutgoingRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> int:
     connection = h11.Connection(h11.CLIENT)
@@ -75,7 +76,7 @@ async def _converse(
         h11.Data(data=request.body),
         h11.EndOfMessage(),
     )
-    # One write is one packet; not drained, for a subscriber may answer before it has read all.
+    # A single write. Not drained: a subscriber may respond before it has read everything.
     writer.write(b"".join(connection.send(part) or b"" for part in parts))
     status = 0
     while True:
@@ -83,7 +84,7 @@ async def _converse(
         if event is h11.NEED_DATA:
             data = await reader.read(_CHUNK)
             if not data and not status:
-                raise ConnectionError("the subscriber closed the connection without an answer")
+                raise ConnectionError("the subscriber closed the connection without responding")
             connection.receive_data(data)
         elif isinstance(event, h11.Response):
             status = event.status_code

@@ -1,1 +1,1 @@
-"""Five days of demo history for a sandbox that is to be looked at."""
+"""Five days of demo history for an empty sandbox."""

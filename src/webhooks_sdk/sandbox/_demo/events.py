@@ -1,4 +1,4 @@
-"""The events of the story: names and payloads, drawn at random."""
+"""The events of the demo history: random names and payloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As often as they stand here.
+# Repeated names are drawn more often.
 _NAMES: Final = (
     "application_form:quoted",
     "application_form:quoted",
@@ -36,40 +36,40 @@ _BUSINESSES: Final = ("Bakery", "Bike repair", "Coffee roastery", "Joinery", "Pr
 _CARRIERS: Final = ("Northwind Mutual", "Harbor & Sons", "Fairline", "Prairie Assurance")
 
 
-def draw_event(draw: random.Random) -> tuple[str, bytes]:
-    """Return an event's name and the body of its deliveries."""
-    name = _pick(draw, _NAMES)
+def random_event(generator: random.Random) -> tuple[str, bytes]:
+    """Return the name and the body of a random event."""
+    name = _pick(generator, _NAMES)
     subject, _, action = name.partition(":")
-    payload: dict[str, object] = {"id": _id(draw), "status": action}
+    payload: dict[str, object] = {"id": _id(generator), "status": action}
     if subject == "carrier":
-        payload["carrier"] = _pick(draw, _CARRIERS)
+        payload["carrier"] = _pick(generator, _CARRIERS)
     else:
-        payload["business"] = _pick(draw, _BUSINESSES)
-        payload["owner"] = _owner(draw)
+        payload["business"] = _pick(generator, _BUSINESSES)
+        payload["owner"] = _owner(generator)
     if subject == "quote_request":
-        payload["carrier"] = _pick(draw, _CARRIERS)
+        payload["carrier"] = _pick(generator, _CARRIERS)
         if action == "completed":
-            payload["premium"] = 250 + int(draw.random() * 4000)
+            payload["premium"] = 250 + int(generator.random() * 4000)
     return name, json.dumps(payload, ensure_ascii=False).encode()
 
 
-def _owner(draw: random.Random) -> dict[str, object]:
-    first, last = _pick(draw, _OWNERS)
+def _owner(generator: random.Random) -> dict[str, object]:
+    first, last = _pick(generator, _OWNERS)
     return {
-        "id": _id(draw),
+        "id": _id(generator),
         "first_name": first,
         "last_name": last,
         "email": f"{first.lower()}@example.com",
-        "phone": f"+1-202-555-01{int(draw.random() * 100):02}",
-        "auth_uid": _id(draw),
-        "is_guest": draw.random() < 0.2,  # noqa: PLR2004
+        "phone": f"+1-202-555-01{int(generator.random() * 100):02}",
+        "auth_uid": _id(generator),
+        "is_guest": generator.random() < 0.2,  # noqa: PLR2004
     }
 
 
-def _pick(draw: random.Random, choices: Sequence[T]) -> T:
-    # Of all methods, random() alone is promised to go on giving the same for the same seed.
-    return choices[int(draw.random() * len(choices))]
+def _pick(generator: random.Random, choices: Sequence[T]) -> T:
+    # random() is the only method whose sequence for a seed is guaranteed not to change.
+    return choices[int(generator.random() * len(choices))]
 
 
-def _id(draw: random.Random) -> str:
-    return str(UUID(int=draw.getrandbits(128), version=4))
+def _id(generator: random.Random) -> str:
+    return str(UUID(int=generator.getrandbits(128), version=4))

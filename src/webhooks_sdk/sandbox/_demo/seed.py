@@ -1,19 +1,19 @@
-"""What has happened in the days before, for a sandbox that is to be looked at.
+"""The demo history of an empty sandbox.
 
-Nothing is sent and no clock is read: attempts and how they ended are told to the service, which
-keeps its own rules.
+Nothing is sent and no clock is read: attempts and their outcomes are recorded through `Service`, so
+the history follows the rules of the service.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._clock import microseconds
-from webhooks_sdk.sandbox._demo.events import draw_event
+from webhooks_sdk.sandbox._clock import to_microseconds
+from webhooks_sdk.sandbox._demo.events import random_event
 from webhooks_sdk.sandbox._records import Outcome
 from webhooks_sdk.sandbox._service.rules import SubscriptionChanges
 from webhooks_sdk.sandbox._service.service import Service
@@ -25,36 +25,35 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Account, Delivery, DeliveryAttempt
     from webhooks_sdk.sandbox._storage.database import Database
 
-Draw: TypeAlias = random.Random
-
 _SECOND: Final = 1_000_000
 _HOUR: Final = 3600 * _SECOND
-_LENGTH: Final = 5 * 24 * _HOUR
+_DURATION: Final = 5 * 24 * _HOUR
 _EVENTS: Final = 160
-_OUTAGE: Final = 20 * _HOUR  # so long ago did the ledger go down
+_OUTAGE: Final = 20 * _HOUR  # from the start of the ledger's outage to the end
 _REDELIVERIES: Final = 8
-_NO_ANSWER: Final = Outcome(error="no answer came within 60 s")
+_NO_RESPONSE: Final = Outcome(error="no response within 60 s")
 _NO_CONNECTION: Final = Outcome(error="the connection did not open within 5 s")
-_WAITS: Final = {_NO_ANSWER: 60 * _SECOND, _NO_CONNECTION: 5 * _SECOND}
+_DURATIONS: Final = {_NO_RESPONSE: 60 * _SECOND, _NO_CONNECTION: 5 * _SECOND}
 
 
 @frozen
-class _Role:
-    """A subscriber of the story.
+class _DemoSubscriber:
+    """A subscriber in the demo history.
 
     Attributes:
-        path: Its URL, under that of the sandbox's own subscribers.
-        changes: Its subscription.
-        outcome: How a delivery ends, so many microseconds before the end of the story.
+        path: The path of its URL, below that of the sandbox's built-in subscribers.
+        changes: The fields of its subscription.
+        outcome: Returns the outcome of a delivery, given the time between its start and the end of
+            the history, in microseconds.
     """
 
     path: str
     changes: SubscriptionChanges
-    outcome: Callable[[Draw, int], Outcome]
+    outcome: Callable[[random.Random, int], Outcome]
 
 
 class DemoClock:
-    """A clock that stands where it was set; it is never set back.
+    """A clock that moves only when told to, and only forward.
 
     Attributes:
         time: Microseconds since 1970.
@@ -67,12 +66,12 @@ class DemoClock:
         """Return the time."""
         return self.time
 
-    def running(self) -> int:
+    def monotonic(self) -> int:
         """Return the time."""
         return self.time
 
-    def reach(self, time: int) -> None:
-        """Go on to a time, if it is not past."""
+    def advance_to(self, time: int) -> None:
+        """Move forward to a time. Does nothing if that has passed."""
         self.time = max(self.time, time)
 
 
@@ -85,89 +84,92 @@ def seed_demo_history(
     seed: int,
     new_id: Callable[[], UUID],
 ) -> int:
-    """Let five days go by for a tenant that has nothing yet.
+    """Record five days of history for a tenant that has no data yet.
 
     Args:
-        database: Where it is kept.
-        account: Whose story it is.
-        now: When it ends, in microseconds since 1970.
-        url: Where the sandbox's own subscribers are, which answer with the status in their path.
-        seed: What the story follows from.
-        new_id: Returns a UUID that is new.
+        database: The database.
+        account: The account of the tenant.
+        now: The end of the history, in microseconds since 1970.
+        url: The base URL of the sandbox's built-in subscribers, which return the status in their
+            path.
+        seed: Makes the history reproducible.
+        new_id: Returns a new UUID.
 
     Returns:
-        How long the tenant's retries have run in it, in microseconds: what its timeline has to go
-        on from.
+        The real time that the retry schedule has run, in microseconds: the initial `elapsed` of
+        the tenant's timeline.
     """
-    clock = DemoClock(now - _LENGTH)
+    clock = DemoClock(now - _DURATION)
     service = Service(database, account, clock=clock, new_id=new_id)
-    service.timeline.flow()
-    _DemoHistory(service, clock, now, random.Random(f"story {seed}")).tell(url)  # noqa: S311 - no secret
-    service.end()
-    return service.timeline.ran
+    service.timeline.start()
+    _DemoHistory(service, clock, now, random.Random(f"story {seed}")).build(url)  # noqa: S311 - not a secret
+    service.shut_down()
+    return service.timeline.elapsed
 
 
 class _DemoHistory:
-    def __init__(self, service: Service, clock: DemoClock, end: int, draw: Draw) -> None:
+    def __init__(
+        self, service: Service, clock: DemoClock, end: int, generator: random.Random
+    ) -> None:
         self._service = service
         self._clock = clock
         self._end = end
-        self._draw = draw
-        self._roles: dict[UUID, _Role] = {}
+        self._generator = generator
+        self._subscribers: dict[UUID, _DemoSubscriber] = {}
 
-    def tell(self, url: str) -> None:
-        for role in _ROLES:
-            changes: SubscriptionChanges = {**role.changes, "url": f"{url}{role.path}"}
-            self._roles[self._service.create_subscription(changes).id] = role
+    def build(self, url: str) -> None:
+        for subscriber in _SUBSCRIBERS:
+            changes: SubscriptionChanges = {**subscriber.changes, "url": f"{url}{subscriber.path}"}
+            self._subscribers[self._service.create_subscription(changes).id] = subscriber
         start = self._clock.time + _HOUR
-        # Not after the last minute, in which what is under way comes to its end.
+        # Leaves time for the last attempts to end.
         last = self._end - 90 * _SECOND
         times = sorted(self._between(start, last) for _ in range(_EVENTS))
         for number, time in enumerate(times):
-            self._reach(time)
-            name, body = draw_event(self._draw)
+            self._advance_to(time)
+            name, body = random_event(self._generator)
             self._deliver(self._service.publish(name, body))
             if number == _EVENTS // 2:
-                self._give_up_archive()
+                self._deactivate_archive()
         self._redeliver()
-        self._reach(self._end)
+        self._advance_to(self._end)
 
     def _between(self, start: int, end: int) -> int:
-        return start + int(self._draw.random() * (end - start))
+        return start + int(self._generator.random() * (end - start))
 
-    def _reach(self, time: int) -> None:
-        """Make the retries that come due until a time."""
+    def _advance_to(self, time: int) -> None:
+        """Make the retries that come due by a time, and move the clock there."""
         while pending := self._service.pending_retries:
-            due = microseconds(pending[0].due_at)
+            due = to_microseconds(pending[0].due_at)
             if due > time or self._clock.time > self._end - 60 * _SECOND:
                 break
-            self._clock.reach(due)
-            delivery = self._service.retry_next(self._service.timeline.position)
+            self._clock.advance_to(due)
+            delivery = self._service.start_next_retry(self._service.timeline.schedule_time)
             if delivery is None:
                 break
             self._deliver((delivery,))
-        self._clock.reach(time)
+        self._clock.advance_to(time)
 
     def _deliver(self, deliveries: Iterable[Delivery]) -> None:
-        began = self._clock.time
+        start = self._clock.time
         ends: list[tuple[int, Delivery, Outcome]] = []
         for delivery in deliveries:
-            role = self._roles[delivery.attempt.hook_id]
-            outcome = role.outcome(self._draw, self._end - began)
+            subscriber = self._subscribers[delivery.attempt.hook_id]
+            outcome = subscriber.outcome(self._generator, self._end - start)
             if delivery.request is None:
                 outcome = Outcome(error="not sent: the subscription is inactive")
-            lasted = _WAITS.get(outcome, (outcome.duration_ms or 0) * 1000)
-            ends.append((began + lasted, delivery, outcome))
+            duration = _DURATIONS.get(outcome, (outcome.duration_ms or 0) * 1000)
+            ends.append((start + duration, delivery, outcome))
         for end, delivery, outcome in sorted(ends, key=lambda one: one[0]):
-            self._clock.reach(end)
-            self._service.finish(delivery, outcome)
+            self._clock.advance_to(end)
+            self._service.finish_attempt(delivery, outcome)
 
-    def _give_up_archive(self) -> None:
-        hook_id = list(self._roles)[-1]
+    def _deactivate_archive(self) -> None:
+        hook_id = list(self._subscribers)[-1]
         self._service.update_subscription(hook_id, {"active": False})
 
     def _redeliver(self) -> None:
-        """Have somebody look after what has failed."""
+        """Redeliver some of the failed events."""
         failed = [one for one in self._service.attempts if one.failure is not None]
         for attempt in self._pick(failed, _REDELIVERIES):
             if self._service.get_subscription(attempt.hook_id).active:
@@ -175,38 +177,38 @@ class _DemoHistory:
                 self._deliver((delivery,))
 
     def _pick(self, attempts: Sequence[DeliveryAttempt], count: int) -> list[DeliveryAttempt]:
-        indices = sorted(int(self._draw.random() * len(attempts)) for _ in range(count))
+        indices = sorted(int(self._generator.random() * len(attempts)) for _ in range(count))
         return [attempts[index] for index in indices]
 
 
-def _answered(draw: Draw, status: int, typical_ms: int) -> Outcome:
-    return Outcome(status=status, duration_ms=int(typical_ms * (0.5 + 2 * draw.random() ** 3)))
+def _response(generator: random.Random, status: int, typical_ms: int) -> Outcome:
+    return Outcome(status=status, duration_ms=int(typical_ms * (0.5 + 2 * generator.random() ** 3)))
 
 
-def _healthy(draw: Draw, _: int) -> Outcome:
-    return _answered(draw, 500 if draw.random() < 0.01 else 200, 120)  # noqa: PLR2004
+def _healthy(generator: random.Random, _: int) -> Outcome:
+    return _response(generator, 500 if generator.random() < 0.01 else 200, 120)  # noqa: PLR2004
 
 
-def _flaky(draw: Draw, _: int) -> Outcome:
-    luck = draw.random()
-    if luck < 0.08:  # noqa: PLR2004
+def _flaky(generator: random.Random, _: int) -> Outcome:
+    roll = generator.random()
+    if roll < 0.08:  # noqa: PLR2004
         return _NO_CONNECTION
-    if luck < 0.11:  # noqa: PLR2004
-        return _NO_ANSWER
-    return _answered(draw, 502 if luck < 0.25 else 202, 900)  # noqa: PLR2004
+    if roll < 0.11:  # noqa: PLR2004
+        return _NO_RESPONSE
+    return _response(generator, 502 if roll < 0.25 else 202, 900)  # noqa: PLR2004
 
 
-def _down(draw: Draw, before_end: int) -> Outcome:
+def _down(generator: random.Random, before_end: int) -> Outcome:
     if before_end > _OUTAGE:
-        return _answered(draw, 204, 60)
-    luck = draw.random()
-    if luck < 0.2:  # noqa: PLR2004
-        return _NO_CONNECTION if luck < 0.1 else _NO_ANSWER  # noqa: PLR2004
-    return _answered(draw, 503, 30)
+        return _response(generator, 204, 60)
+    roll = generator.random()
+    if roll < 0.2:  # noqa: PLR2004
+        return _NO_CONNECTION if roll < 0.1 else _NO_RESPONSE  # noqa: PLR2004
+    return _response(generator, 503, 30)
 
 
-_ROLES: Final = (
-    _Role(
+_SUBSCRIBERS: Final = (
+    _DemoSubscriber(
         "200/crm",
         {
             "active": True,
@@ -216,13 +218,15 @@ _ROLES: Final = (
         },
         _healthy,
     ),
-    _Role(
+    _DemoSubscriber(
         "503/ledger",
         {"active": True, "events": ("*",), "secret": "demo-secret-of-the-ledger"},
         _down,
     ),
-    _Role("202/notifications", {"active": True, "events": ("quote_request:completed",)}, _flaky),
-    _Role(
+    _DemoSubscriber(
+        "202/notifications", {"active": True, "events": ("quote_request:completed",)}, _flaky
+    ),
+    _DemoSubscriber(
         "200/archive",
         {"active": True, "events": ("question_set:completed", "carrier")},
         _healthy,

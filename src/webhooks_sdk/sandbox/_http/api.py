@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._http.request_context import REQUEST
 from webhooks_sdk.sandbox._http.response import Answer, refuse
-from webhooks_sdk.sandbox._service.encoding import event_row, subscription_row
+from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError, unauthorized
 from webhooks_sdk.sandbox._service.rules import read_changes, read_object
 from webhooks_sdk.sandbox._service.tokens import read_client_id, read_token_request
@@ -63,7 +63,7 @@ class API:
         await answer.send(send)
 
     async def _answer(self, request: APIRequest) -> Answer:
-        operation = request.route.check()
+        operation = request.route.require_operation()
         if not request.route.is_token and not request.is_authorized:
             raise unauthorized("The call needs a valid access token: Authorization: Bearer ...")
         if request.service.is_closed:
@@ -73,30 +73,30 @@ class API:
     async def _token(self, request: APIRequest) -> Answer:
         asked = read_token_request(request.headers, request.query, request.body)
         client_id = read_client_id(request.headers, request.body) or ""
-        known = self._tenants.with_client_id(request.route.environment, client_id)
+        known = self._tenants.by_client_id(request.route.environment, client_id)
         answer = self._tokens.issue(asked, None if known is None else known.account)
         # RFC 6749, section 5.1: no cache may keep an access token.
         return Answer(HTTPStatus.OK, answer, {"Cache-Control": "no-store"})
 
     async def _list(self, request: APIRequest) -> Answer:
-        rows = [subscription_row(one) for one in request.service.list_subscriptions()]
+        rows = [encode_subscription(one) for one in request.service.list_subscriptions()]
         return Answer(HTTPStatus.OK, rows)
 
     async def _get(self, request: APIRequest) -> Answer:
         subscription = request.service.get_subscription(request.route.hook_id)
-        return Answer(HTTPStatus.OK, subscription_row(subscription))
+        return Answer(HTTPStatus.OK, encode_subscription(subscription))
 
     async def _create(self, request: APIRequest) -> Answer:
         service = request.service
         subscription = service.create_subscription(read_changes(read_object(request.body)))
-        return Answer(service.variants.create_status, subscription_row(subscription))
+        return Answer(service.variants.create_status, encode_subscription(subscription))
 
     async def _update(self, request: APIRequest) -> Answer:
         service = request.service
         # An unknown subscription is 404 whatever the body says.
         hook_id = service.get_subscription(request.route.hook_id).id
         subscription = service.update_subscription(hook_id, read_changes(read_object(request.body)))
-        return Answer(HTTPStatus.OK, subscription_row(subscription))
+        return Answer(HTTPStatus.OK, encode_subscription(subscription))
 
     async def _delete(self, request: APIRequest) -> Answer:
         request.service.delete_subscription(request.route.hook_id)
@@ -106,12 +106,12 @@ class API:
         service = request.service
         tenant_id, unanswered = service.account.id, service.variants.unanswered
         attempts = service.list_attempts(request.route.hook_id)
-        return Answer(HTTPStatus.OK, [event_row(one, tenant_id, unanswered) for one in attempts])
+        return Answer(HTTPStatus.OK, [encode_event(one, tenant_id, unanswered) for one in attempts])
 
     async def _redeliver(self, request: APIRequest) -> Answer:
         service, route = request.service, request.route
         attempt = await self._dispatcher.redeliver(service, route.hook_id, route.request_id)
-        row = event_row(attempt, service.account.id, service.variants.unanswered)
+        row = encode_event(attempt, service.account.id, service.variants.unanswered)
         return Answer(HTTPStatus.OK, row)
 
 

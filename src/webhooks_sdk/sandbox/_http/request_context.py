@@ -69,11 +69,11 @@ class RequestContextMiddleware:
         headers = read_headers(scope)
         route = find_route(scope["method"], scope["path"])
         service, is_authorized = self._holder(route, headers)
-        number = self._log.begin(service, scope["method"], scope["path"])
+        number = self._log.add(service, scope["method"], scope["path"])
 
         async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._log.finish(number, message["status"])
+                self._log.set_status(number, message["status"])
             await send(message)
 
         try:
@@ -84,7 +84,7 @@ class RequestContextMiddleware:
         query = scope["query_string"].decode("latin-1")
         if route.is_token:
             service = self._applicant(route, headers, body)
-            self._log.assign(number, service)
+            self._log.reassign(number, service)
         scope[REQUEST] = APIRequest(
             route=route,
             service=service,
@@ -97,8 +97,8 @@ class RequestContextMiddleware:
 
     def _holder(self, route: Route, headers: Mapping[str, str]) -> tuple[Service, bool]:
         """Return whose a request is by its access token, and whether that gives it access."""
-        holder = self._tokens.holder(headers.get("authorization", ""))
-        service = None if holder is None else self._tenants.with_number(holder.tenant)
+        holder = self._tokens.find_owner(headers.get("authorization", ""))
+        service = None if holder is None else self._tenants.by_number(holder.tenant)
         if holder is None or service is None:
             return self._tenants.first, False
         return service, holder.is_valid and service.account.environment == route.environment
@@ -106,5 +106,5 @@ class RequestContextMiddleware:
     def _applicant(self, route: Route, headers: Mapping[str, str], body: bytes) -> Service:
         """Return whose a token request is."""
         client_id = read_client_id(headers, body)
-        service = self._tenants.with_client_id(route.environment, client_id or "")
+        service = self._tenants.by_client_id(route.environment, client_id or "")
         return service or self._tenants.first

@@ -1,1 +1,1 @@
-"""The service itself, for one tenant or all: routes, rules, tokens, retry schedule. No sockets."""
+"""The rules of the simulated service: routes, validation, tokens, retry schedule. No sockets."""

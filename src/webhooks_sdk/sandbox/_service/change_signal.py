@@ -1,4 +1,4 @@
-"""A signal for whoever shows a tenant's state: something has changed."""
+"""A signal that a tenant's state has changed."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ import threading
 
 
 class ChangeSignal:
-    """A number that grows with each change, and a way to wait for the next.
+    """A version number that grows with each change, and a way to wait for the next one.
 
-    Any thread may tell of a change; who waits does so in an event loop.
+    `notify` can be called from any thread; `wait` needs a running event loop.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._version = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
 
     @property
     def version(self) -> int:
-        """How many changes there have been."""
+        """The number of changes so far."""
         return self._version
 
     def notify(self) -> None:
-        """Tell of a change."""
+        """Count a change and wake all waiters."""
         with self._lock:
             self._version += 1
-            waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            future.get_loop().call_soon_threadsafe(_wake, future)
+            waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     async def wait(self, after: int) -> int:
-        """Wait until there is a later version, and return it.
+        """Wait for a version later than `after`, and return it.
 
         Args:
-            after: The version that is known already; return at once if there is a later one.
+            after: The last version seen. Returns at once if there is a later one.
         """
         with self._lock:
             if self._version > after:
                 return self._version
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.add(future)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
         try:
-            await future
+            await waiter
         finally:
             with self._lock:
-                self._waiting.discard(future)
+                self._waiters.discard(waiter)
         return self._version
 
 
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,4 +1,4 @@
-"""The service's nouns as JSON objects, field by field as the API documents them."""
+"""Subscriptions and delivery attempts as the JSON objects that the API returns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._variants import Unanswered
 
 
-def subscription_row(subscription: Subscription) -> dict[str, object]:
-    """Return a subscription as the API answers it."""
+def encode_subscription(subscription: Subscription) -> dict[str, object]:
+    """Return the JSON object of a subscription."""
     return {
         "id": str(subscription.id),
         "active": subscription.active,
@@ -31,15 +31,15 @@ def subscription_row(subscription: Subscription) -> dict[str, object]:
     }
 
 
-def event_row(
+def encode_event(
     attempt: DeliveryAttempt, tenant_id: UUID, unanswered: Unanswered = "null"
 ) -> dict[str, object]:
-    """Return a delivery attempt as the API answers it: a webhook event.
+    """Return the JSON object of a delivery attempt: a webhook event.
 
     Args:
         attempt: The attempt.
-        tenant_id: The tenant where the event happened.
-        unanswered: What status and duration are if the subscriber has not answered.
+        tenant_id: The tenant of the event.
+        unanswered: How to encode status and duration if the subscriber has not responded.
     """
     row: dict[str, object] = {
         "id": str(attempt.event_id),
@@ -58,5 +58,5 @@ def event_row(
     return row
 
 
-def _timestamp(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+def _timestamp(time: datetime) -> str:
+    return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -1,4 +1,4 @@
-"""The answers of the service that are errors."""
+"""Error responses of the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Not the names of HTTPStatus, of which some differ between versions of Python.
+# Spelled out: some names in HTTPStatus differ between Python versions.
 _CODES: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "bad_request",
     HTTPStatus.UNAUTHORIZED: "unauthorized",
@@ -29,17 +29,17 @@ _CODES: Mapping[int, str] = {
 
 
 def error_body(status: int, message: str) -> dict[str, str]:
-    """Return the JSON body of an error of the API."""
+    """Return the JSON body of an error response."""
     return {"error": _CODES.get(status, "server_error"), "message": message}
 
 
 class RequestRefusedError(Exception):
-    """The service refuses a request.
+    """The service responds to a request with an error.
 
     Attributes:
-        status: The HTTP status of the answer.
+        status: The HTTP status of the response.
         body: Its JSON body.
-        headers: Headers that it needs beside the usual ones.
+        headers: Additional headers of the response, or None.
     """
 
     def __init__(
@@ -51,40 +51,40 @@ class RequestRefusedError(Exception):
         self.headers = headers
 
 
-def _refusal(status: HTTPStatus, message: str) -> RequestRefusedError:
+def _error(status: HTTPStatus, message: str) -> RequestRefusedError:
     return RequestRefusedError(status, error_body(status, message))
 
 
 def bad_request(message: str) -> RequestRefusedError:
-    """The request cannot be read."""
-    return _refusal(HTTPStatus.BAD_REQUEST, message)
+    """Build a 400 error: the request is malformed."""
+    return _error(HTTPStatus.BAD_REQUEST, message)
 
 
 def unauthorized(message: str) -> RequestRefusedError:
-    """The request has no valid access token."""
+    """Build a 401 error: the request has no valid access token."""
     status = HTTPStatus.UNAUTHORIZED
     return RequestRefusedError(status, error_body(status, message), {"WWW-Authenticate": "Bearer"})
 
 
 def not_found(message: str) -> RequestRefusedError:
-    """The request names something that is not there."""
-    return _refusal(HTTPStatus.NOT_FOUND, message)
+    """Build a 404 error: the requested resource does not exist."""
+    return _error(HTTPStatus.NOT_FOUND, message)
 
 
 def method_not_allowed(allowed: Iterable[str]) -> RequestRefusedError:
-    """The path is known, with other methods."""
+    """Build a 405 error: the path exists, but not with this method."""
     status = HTTPStatus.METHOD_NOT_ALLOWED
-    body = error_body(status, "Method Not Allowed.")
+    body = error_body(status, "Method not allowed.")
     return RequestRefusedError(status, body, {"Allow": ", ".join(allowed)})
 
 
 def unprocessable(message: str) -> RequestRefusedError:
-    """The request can be read, and says what the service does not allow."""
-    return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message)
+    """Build a 422 error: the request is well-formed but invalid."""
+    return _error(HTTPStatus.UNPROCESSABLE_ENTITY, message)
 
 
 def oauth_error(
     status: HTTPStatus, error: str, description: str, headers: dict[str, str] | None = None
 ) -> RequestRefusedError:
-    """The token endpoint refuses, in the words of RFC 6749, section 5.2."""
+    """Build an error of the token endpoint (RFC 6749, section 5.2)."""
     return RequestRefusedError(status, {"error": error, "error_description": description}, headers)

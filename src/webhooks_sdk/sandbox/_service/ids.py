@@ -1,4 +1,4 @@
-"""Randomness that a seed can make repeatable. Credentials and tokens are never made of it."""
+"""Ids that are reproducible from a seed. Credentials and tokens never come from it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._storage.database import Database
 
 
-def id_source(seed: int | None, database: Database) -> Callable[[], UUID]:
-    """Return what makes new ids.
+def id_factory(seed: int | None, database: Database) -> Callable[[], UUID]:
+    """Return a function that generates ids.
 
     Args:
-        seed: What they follow from; None for ids that nobody can repeat.
-        database: Where they go. One that has something in it gives other ids than an empty one.
+        seed: Makes the ids reproducible; None for random ones.
+        database: Where the ids are stored. They also depend on what it already contains, so that
+            they stay unique.
     """
     if seed is None:
         return uuid4
     row = database.row("SELECT ifnull(sum(seq), 0) FROM sqlite_sequence") or (0,)
-    return ids(f"ids {seed} {row[0]}")
+    return _seeded_ids(f"ids {seed} {row[0]}")
 
 
-def ids(seed: str) -> Callable[[], UUID]:
-    """Return what makes the same ids in the same order for the same seed."""
-    draw = random.Random(seed)  # noqa: S311 - no secret
-    return lambda: UUID(int=draw.getrandbits(128), version=4)
+def _seeded_ids(seed: str) -> Callable[[], UUID]:
+    generator = random.Random(seed)  # noqa: S311 - not a secret
+    return lambda: UUID(int=generator.getrandbits(128), version=4)

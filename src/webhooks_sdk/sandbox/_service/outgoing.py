@@ -1,4 +1,4 @@
-"""What a delivery sends, and whether a subscription can receive at all."""
+"""The request that a delivery sends, and whether a subscription can receive one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PORTS = {"http": 80, "https": 443}
 _is_printable_ascii = re.compile("[!-~]+").fullmatch
 
 
-def read_address(url: str) -> Address | None:
-    """Return where a URL leads; None if it is no http or https URL to deliver to."""
+def parse_address(url: str) -> Address | None:
+    """Parse the URL of a subscription; return None if it is not a usable http or https URL."""
     if not _is_printable_ascii(url):
         return None
     try:
@@ -39,14 +39,16 @@ def read_address(url: str) -> Address | None:
     )
 
 
-def receives(subscription: Subscription) -> bool:
-    """Return whether the subscription is in a state to receive events."""
-    return _address_of(subscription) is not None
+def can_receive(subscription: Subscription) -> bool:
+    """Return whether a subscription is active, has events and has a valid URL."""
+    return _delivery_address(subscription) is not None
 
 
-def compose(subscription: Subscription, event: Event, delivery_id: UUID) -> OutgoingRequest | None:
-    """Return what to send for one delivery attempt; None if the subscription cannot receive."""
-    address = _address_of(subscription)
+def build_request(
+    subscription: Subscription, event: Event, delivery_id: UUID
+) -> OutgoingRequest | None:
+    """Build the request of a delivery attempt; return None if the subscription cannot receive."""
+    address = _delivery_address(subscription)
     if address is None:
         return None
     headers = [
@@ -65,7 +67,7 @@ def compose(subscription: Subscription, event: Event, delivery_id: UUID) -> Outg
     return OutgoingRequest(address=address, headers=tuple(headers), body=event.body)
 
 
-def _address_of(subscription: Subscription) -> Address | None:
-    """Return where a subscription receives, None if it does not."""
-    ready = subscription.active and subscription.events
-    return read_address(subscription.url) if ready else None
+def _delivery_address(subscription: Subscription) -> Address | None:
+    """Return the address of a subscription; None if it cannot receive."""
+    is_ready = subscription.active and subscription.events
+    return parse_address(subscription.url) if is_ready else None

@@ -1,4 +1,4 @@
-"""Which operation of which environment a request asks for."""
+"""Routing: the environment and operation of a request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ OperationName: TypeAlias = Literal[
 ]
 
 PREFIXES: Final[Mapping[EnvironmentName, str]] = {"production": "", "staging": "/staging"}
-"""Where the API of an environment begins."""
+"""The path prefix of each environment."""
 
-TOKEN_PATH: Final = "/auth/token"  # noqa: S105 - a path, no password
+TOKEN_PATH: Final = "/auth/token"  # noqa: S105 - a path, not a password
 TOKEN_PATHS: Final = tuple(prefix + TOKEN_PATH for prefix in PREFIXES.values())
 
 Methods: TypeAlias = "Mapping[str, OperationName]"
@@ -32,7 +32,7 @@ _HOOK: Methods = {"GET": "get", "PUT": "update", "PATCH": "update", "DELETE": "d
 _EVENTS: Methods = {"GET": "list_events"}
 _REDELIVER: Methods = {"POST": "redeliver"}
 
-_read_path = re.compile(
+_match_path = re.compile(
     "/hooks(?:/(?P<hook>[^/]+)(?P<requests>/requests(?:/(?P<request>[^/]+)/redeliver)?)?)?",
 ).fullmatch
 _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
@@ -40,54 +40,58 @@ _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").full
 
 @frozen
 class Route:
-    """Where a request leads.
+    """The route of a request.
 
     Attributes:
-        environment: The environment whose API it is.
-        operations: The operation for each method; empty if nothing is there.
-        method: The method, GET for HEAD.
-        hook_text: The subscription's id as it stands in the path, "" if there is none.
-        request_text: The event's id, likewise.
+        environment: The environment.
+        operations: The operation for each method; empty if the path is unknown.
+        method: The method; GET for HEAD.
+        raw_hook_id: The subscription id in the path, unvalidated; "" if there is none.
+        raw_request_id: The event id in the path, unvalidated; "" if there is none.
     """
 
     environment: EnvironmentName
     operations: Methods
     method: str
-    hook_text: str = ""
-    request_text: str = ""
+    raw_hook_id: str = ""
+    raw_request_id: str = ""
 
     @property
     def operation(self) -> OperationName | None:
-        """The operation; None if there is none at the path, or not with this method."""
+        """The operation; None if the path is unknown or does not allow the method."""
         return self.operations.get(self.method)
 
     @property
     def is_token(self) -> bool:
-        """Whether the path is a token URL's, whatever the method."""
+        """Whether the path is a token URL, with any method."""
         return self.operations is _TOKEN
 
     @property
     def hook_id(self) -> UUID:
-        """The id of the subscription.
+        """The subscription id.
 
         Raises:
-            RequestRefusedError: 404, what stands in the path is no UUID.
+            RequestRefusedError: 404, the id in the path is not a UUID.
         """
-        return _uuid(self.hook_text, "hook_id")
+        return _uuid(self.raw_hook_id, "hook_id")
 
     @property
     def request_id(self) -> UUID:
-        """The id of the event, as above."""
-        return _uuid(self.request_text, "request_id")
+        """The event id.
 
-    def check(self) -> OperationName:
+        Raises:
+            RequestRefusedError: 404, the id in the path is not a UUID.
+        """
+        return _uuid(self.raw_request_id, "request_id")
+
+    def require_operation(self) -> OperationName:
         """Return the operation.
 
         Raises:
-            RequestRefusedError: 404, nothing is at the path; 405, not with this method.
+            RequestRefusedError: 404, the path is unknown; 405, it does not allow the method.
         """
         if not self.operations:
-            raise not_found("Not Found.")
+            raise not_found("Not found.")
         operation = self.operation
         if operation is None:
             head = ("HEAD",) if "GET" in self.operations else ()
@@ -96,10 +100,10 @@ class Route:
 
 
 def find_route(method: str, path: str) -> Route:
-    """Return where a request leads.
+    """Return the route of a request.
 
     Args:
-        method: Its method.
+        method: The method of the request.
         path: Its path, percent-decoded, without the query string.
     """
     environment: EnvironmentName = "production"
@@ -108,7 +112,7 @@ def find_route(method: str, path: str) -> Route:
     method = "GET" if method == "HEAD" else method
     if path == TOKEN_PATH:
         return Route(environment, _TOKEN, method)
-    match = _read_path(path)
+    match = _match_path(path)
     if match is None:
         return Route(environment, {}, method)
     hook, requests, request = match["hook"], match["requests"], match["request"]
@@ -121,5 +125,5 @@ def find_route(method: str, path: str) -> Route:
 
 def _uuid(text: str, name: str) -> UUID:
     if not _is_uuid(text):
-        raise not_found(f"The {name} in the path is no UUID.")
+        raise not_found(f"{name} in the path is not a valid UUID.")
     return UUID(text)

@@ -1,44 +1,45 @@
-"""When a failed delivery is tried again: 25 retries over three weeks, with exponential backoff."""
+"""The retry schedule: 25 retries over three weeks, with exponential backoff."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-RETRIES = 25
-TOTAL = timedelta(weeks=3)
-FIRST_WAIT = timedelta(seconds=15)
-# The solution of FIRST_WAIT * (GROWTH**RETRIES - 1) / (GROWTH - 1) == TOTAL.
+MAX_RETRIES = 25
+TOTAL_DELAY = timedelta(weeks=3)
+FIRST_DELAY = timedelta(seconds=15)
+# The solution of FIRST_DELAY * (GROWTH**MAX_RETRIES - 1) / (GROWTH - 1) == TOTAL_DELAY.
 GROWTH = 1.56044007
 
 
 def retry_delay(retry: int) -> timedelta:
-    """Return how long after the failure before it a retry is due.
+    """Return the delay between a failed attempt and a retry.
 
-    The delays are whole seconds, the first 15 s, each about 1.56 times the one before, and all of
-    them together three weeks.
+    The delays are whole seconds. The first is 15 s, each is about 1.56 times the previous one, and
+    they add up to three weeks.
 
     Args:
-        retry: Which one: 1 to 25.
+        retry: The number of the retry, 1 to 25.
 
     Raises:
-        ValueError: There is no such retry.
+        ValueError: `retry` is out of range.
     """
-    if not 1 <= retry <= RETRIES:
-        raise ValueError(f"retry must be 1 to {RETRIES}, not {retry}.")
-    return _until(retry) - _until(retry - 1)
+    if not 1 <= retry <= MAX_RETRIES:
+        raise ValueError(f"retry must be 1 to {MAX_RETRIES}, got {retry}.")
+    return _delay_since_first_failure(retry) - _delay_since_first_failure(retry - 1)
 
 
-def next_retry(made: int, *, delivered: bool) -> timedelta | None:
-    """Return how long after an automatic attempt the next one is due; None if there is none.
+def next_retry_delay(retry: int, *, delivered: bool) -> timedelta | None:
+    """Return the delay until the next retry of an event; None if there is none.
 
     Args:
-        made: Which automatic attempt has ended: 0 for the first one, else the retry's number.
-        delivered: Whether the subscriber answered 2xx.
+        retry: The number of the attempt that has ended: 0 for the first attempt, 1 to 25 for a
+            retry.
+        delivered: Whether the subscriber returned a 2xx status.
     """
-    return None if delivered or made >= RETRIES else retry_delay(made + 1)
+    return None if delivered or retry >= MAX_RETRIES else retry_delay(retry + 1)
 
 
-def _until(retry: int) -> timedelta:
-    """Return how long after the first failure a retry is due, if all before it fail at once."""
+def _delay_since_first_failure(retry: int) -> timedelta:
+    """Return the delay between the first failure and a retry, if attempts take no time."""
     factor = (GROWTH**retry - 1) / (GROWTH - 1)
-    return timedelta(seconds=round(FIRST_WAIT.total_seconds() * factor))
+    return timedelta(seconds=round(FIRST_DELAY.total_seconds() * factor))

@@ -1,6 +1,6 @@
 """The rules of the service for one tenant: subscriptions, events, attempts, retries.
 
-What happens is decided here and in the pure modules below; the rows are in the store.
+The rules are here and in the pure modules of this package; the store reads and writes the rows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from attrs import evolve
 
-from webhooks_sdk.sandbox._clock import microseconds, moment
+from webhooks_sdk.sandbox._clock import from_microseconds, to_microseconds
 from webhooks_sdk.sandbox._records import (
     DEFAULT_TIMEOUTS,
     Delivery,
@@ -23,9 +23,9 @@ from webhooks_sdk.sandbox._records import (
 )
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.errors import not_found, unprocessable
-from webhooks_sdk.sandbox._service.outgoing import compose, receives
+from webhooks_sdk.sandbox._service.outgoing import build_request, can_receive
 from webhooks_sdk.sandbox._service.rules import matches
-from webhooks_sdk.sandbox._service.schedule import next_retry
+from webhooks_sdk.sandbox._service.schedule import next_retry_delay
 from webhooks_sdk.sandbox._service.timeline import Timeline
 from webhooks_sdk.sandbox._storage.store import StartedAttempt, Store
 
@@ -33,34 +33,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from webhooks_sdk.sandbox._records import Account, KnownEvent, Timeouts
+    from webhooks_sdk.sandbox._records import Account, StoredEvent, Timeouts
     from webhooks_sdk.sandbox._service.rules import SubscriptionChanges
     from webhooks_sdk.sandbox._service.timeline import Clock
     from webhooks_sdk.sandbox._storage.database import Database
     from webhooks_sdk.sandbox._variants import Variants
 
-MAX_ACTIVE = 10
-LOST = Outcome(error="the sandbox ended before an answer came")
+MAX_ACTIVE_SUBSCRIPTIONS = 10
+_INTERRUPTED = Outcome(error="the sandbox stopped before the subscriber responded")
 
 
 class Service:
-    """The service, as one tenant sees it.
+    """The service for one tenant.
 
-    What changes something is called in one thread, or before and after that one runs.
+    Call methods that change state only in the server's thread, or while that thread is not running.
 
     Args:
-        database: Where everything is kept.
-        account: Whose it is.
-        timeouts: The attribute's first value.
-        clock: The real time.
-        new_id: Returns a UUID that is new.
+        database: The database.
+        account: The account of the tenant.
+        timeouts: The initial value of the attribute.
+        clock: The source of real time.
+        new_id: Returns a new UUID.
 
     Attributes:
-        account: Who the tenant is.
-        timeouts: How long its deliveries wait for a subscriber.
-        timeline: What time it is for the tenant.
-        changes: Tells of every change.
-        is_closed: Whether the tenant was forgotten.
+        account: The account of the tenant.
+        timeouts: The timeouts of its deliveries.
+        timeline: The virtual time of the tenant.
+        changes: Signals every change of state.
+        is_closed: Whether the tenant was removed.
     """
 
     def __init__(
@@ -78,44 +78,44 @@ class Service:
         self.is_closed: bool = False
         self._new_id = new_id
         self._store = Store(database, account)
-        stepped, ran = self._store.time()
-        self.timeline: Timeline = Timeline(clock, stepped=stepped, ran=ran)
-        self._variants = self._store.variants()
+        stepped, elapsed = self._store.load_time()
+        self.timeline: Timeline = Timeline(clock, stepped=stepped, elapsed=elapsed)
+        self._variants = self._store.load_variants()
 
     @property
     def variants(self) -> Variants:
-        """How it answers where the documentation leaves it open."""
+        """The behaviour where the documentation of the service is silent."""
         return self._variants
 
     @variants.setter
     def variants(self, variants: Variants) -> None:
-        self._store.keep_variants(variants)
+        self._store.save_variants(variants)
         self._variants = variants
         self.changes.notify()
 
     @property
     def now(self) -> datetime:
-        """The time by the tenant's clock."""
-        return moment(self.timeline.now())
+        """The current time of the tenant's clock."""
+        return from_microseconds(self.timeline.now())
 
     @property
     def attempts(self) -> tuple[DeliveryAttempt, ...]:
-        """Every delivery attempt so far, in the order in which they began."""
+        """All delivery attempts, in the order they started."""
         return tuple(self._store.attempts())
 
     @property
     def pending_retries(self) -> tuple[PendingRetry, ...]:
-        """The retries to come, the next one first."""
-        to_come = self.timeline.now() - self.timeline.position
+        """The pending retries, in the order they are due."""
+        offset = self.timeline.now() - self.timeline.schedule_time
         return tuple(
             PendingRetry(
                 event_id=UUID(event_id),
                 hook_id=UUID(hook_id),
                 event=name,
                 retry=retry,
-                due_at=moment(to_come + due),
+                due_at=from_microseconds(offset + due),
             )
-            for event_id, hook_id, name, retry, due in self._store.pending()
+            for event_id, hook_id, name, retry, due in self._store.pending_retries()
         )
 
     def list_subscriptions(self) -> tuple[Subscription, ...]:
@@ -126,21 +126,21 @@ class Service:
         """Return one subscription.
 
         Raises:
-            RequestRefusedError: 404, it is not known.
+            RequestRefusedError: 404, the subscription does not exist.
         """
         subscription = self._store.subscription(hook_id)
         if subscription is None:
-            raise not_found("There is no such subscription.")
+            raise not_found("Subscription not found.")
         return subscription
 
     def create_subscription(self, changes: SubscriptionChanges) -> Subscription:
-        """Make a subscription.
+        """Create a subscription.
 
         Raises:
-            RequestRefusedError: 422, `url` is missing, or it must not be active.
+            RequestRefusedError: 422, `url` is missing, or the subscription cannot be active.
         """
         if "url" not in changes:
-            raise unprocessable("url is missing.")
+            raise unprocessable("url is required.")
         now = self.now
         subscription = Subscription(
             id=self._new_id(),
@@ -163,186 +163,188 @@ class Service:
         """Change the given fields of a subscription.
 
         Raises:
-            RequestRefusedError: 404, it is not known; 422, it must not be active.
+            RequestRefusedError: 404, the subscription does not exist; 422, it cannot be active.
         """
         before = self.get_subscription(hook_id)
         changed = evolve(before, **changes, updated_at=self.now)
         self._check_active(changed, was_active=before.active)
-        self._store.change_subscription(changed)
+        self._store.update_subscription(changed)
         self.changes.notify()
         return changed
 
     def delete_subscription(self, hook_id: UUID) -> None:
-        """Forget a subscription: its events cannot be redelivered, and nothing is tried again.
+        """Delete a subscription and its pending retries. Its events can no longer be redelivered.
 
         Raises:
-            RequestRefusedError: 404, it is not known.
+            RequestRefusedError: 404, the subscription does not exist.
         """
         self.get_subscription(hook_id)
         self._store.delete_subscription(hook_id)
         self.changes.notify()
 
     def list_attempts(self, hook_id: UUID) -> Sequence[DeliveryAttempt]:
-        """Return the latest delivery attempts of a subscription, as the variants say.
+        """Return the latest delivery attempts of a subscription, as the variants specify.
 
         Raises:
-            RequestRefusedError: 404, it is not known.
+            RequestRefusedError: 404, the subscription does not exist.
         """
         self.get_subscription(hook_id)
         variants = self._variants
-        attempts = self._store.recent(
+        attempts = self._store.recent_attempts(
             hook_id, variants.listed, latest_of_event=variants.rows == "events"
         )
         if variants.order == "oldest_first":
             attempts.reverse()
         elif variants.order == "shuffled":
-            attempts.sort(key=_shuffled)
+            attempts.sort(key=_shuffle_key)
         return attempts
 
     def publish(self, event: str, body: bytes) -> tuple[Delivery, ...]:
-        """Begin the delivery of an event to every subscription that receives it."""
+        """Start the delivery of an event to every subscription that matches it."""
         now = self.now
         receivers = [
             one
             for one in self._store.subscriptions()
-            if receives(one) and matches(one.events, event)
+            if can_receive(one) and matches(one.events, event)
         ]
         with self._store.transaction():
             deliveries: list[Delivery] = []
             for one in receivers:
-                happened = Event(id=self._new_id(), name=event, body=body, enqueued_at=now)
-                known = self._store.add_event(one.id, happened)
-                deliveries.append(self._begin(one, known, retry=0))
+                new_event = Event(id=self._new_id(), name=event, body=body, enqueued_at=now)
+                stored = self._store.add_event(one.id, new_event)
+                deliveries.append(self._start_attempt(one, stored, retry=0))
         self.changes.notify()
         return tuple(deliveries)
 
     def redeliver(self, hook_id: UUID, event_id: UUID) -> Delivery:
-        """Begin the redelivery of an event.
+        """Start the redelivery of an event.
 
         Raises:
-            RequestRefusedError: 404, the subscription or its event is not known.
+            RequestRefusedError: 404, the subscription or its event does not exist.
         """
         subscription = self.get_subscription(hook_id)
-        known = self._store.event(event_id, hook_id)
-        if known is None:
-            raise not_found("The subscription has no such event.")
+        stored = self._store.event(event_id, hook_id)
+        if stored is None:
+            raise not_found("Event not found for this subscription.")
         with self._store.transaction():
-            delivery = self._begin(subscription, known, retry=None)
+            delivery = self._start_attempt(subscription, stored, retry=None)
         self.changes.notify()
         return delivery
 
-    def retry_next(self, until: int) -> Delivery | None:
-        """Begin the next retry that is due, stepping the clock to where it stands.
+    def start_next_retry(self, until: int) -> Delivery | None:
+        """Start the next due retry, and step the clock to the time at which it is due.
 
         Args:
-            until: Where on the schedule it stands at the latest.
+            until: The latest schedule time at which the retry may be due.
 
         Returns:
-            The retry; None if none is due until then.
+            The delivery; None if no retry is due by then.
         """
         with self._store.transaction():
-            taken = self._store.take_due(until)
-            if taken is None:
+            retry = self._store.pop_due_retry(until)
+            if retry is None:
                 return None
-            due, known = taken
+            due, stored = retry
             self._step_to(due)
-            subscription = self.get_subscription(known.hook_id)
-            delivery = self._begin(subscription, known, retry=known.retry)
+            subscription = self.get_subscription(stored.hook_id)
+            delivery = self._start_attempt(subscription, stored, retry=stored.retry)
         self.changes.notify()
         return delivery
 
-    def step_to(self, position: int) -> None:
-        """Step the clock until the schedule stands at a position."""
-        self._step_to(position)
+    def step_to(self, schedule_time: int) -> None:
+        """Step the clock forward to a schedule time."""
+        self._step_to(schedule_time)
         self.changes.notify()
 
-    def end(self) -> None:
-        """End what is under way, stop the flow of time, and write down where it stands."""
-        self.recover()
-        if self.timeline.flows:
+    def shut_down(self) -> None:
+        """Fail the attempts in progress, stop real time, and save the time."""
+        self.fail_interrupted_attempts()
+        if self.timeline.is_running:
             self.timeline.stop()
-            self._keep_time()
+            self._save_time()
 
-    def finish(self, delivery: Delivery, outcome: Outcome) -> DeliveryAttempt:
-        """Record how a delivery ended, schedule what follows, and return its attempt."""
+    def finish_attempt(self, delivery: Delivery, outcome: Outcome) -> DeliveryAttempt:
+        """Record the outcome of a delivery, schedule a retry if needed, and return the attempt."""
         now = self.timeline.now()
         attempt = evolve(
             delivery.attempt,
-            finished_at=moment(now),
+            finished_at=from_microseconds(now),
             status=outcome.status,
             duration_ms=outcome.duration_ms,
             error=outcome.error,
         )
-        self._end(attempt, delivery.event_number, outcome, now)
+        self._finish_attempt(attempt, delivery.event_number, outcome, now)
         self.changes.notify()
         return attempt
 
-    def recover(self) -> None:
-        """End the attempts that are under way with nobody left to see what comes of them."""
-        for attempt, event_number in self._store.unfinished():
-            self._end(attempt, event_number, LOST, self.timeline.now())
+    def fail_interrupted_attempts(self) -> None:
+        """Fail the attempts that were in progress when the sandbox stopped."""
+        for attempt, event_number in self._store.unfinished_attempts():
+            self._finish_attempt(attempt, event_number, _INTERRUPTED, self.timeline.now())
 
-    def body(self, event_id: UUID) -> bytes | None:
-        """Return the body of an event, None if there is no such event."""
-        known = self._store.event(event_id)
-        return None if known is None else known.event.body
+    def event_body(self, event_id: UUID) -> bytes | None:
+        """Return the body of an event; None if the event does not exist."""
+        stored = self._store.event(event_id)
+        return None if stored is None else stored.event.body
 
     def reset(self) -> None:
-        """Forget everything but the account and its tokens, and go back to the real time."""
-        self._store.clear()
+        """Delete everything but account, tokens and variants, and return to real time."""
+        self._store.reset()
         self.timeline.reset()
         self.changes.notify()
 
-    def _end(self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int) -> None:
+    def _finish_attempt(
+        self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int
+    ) -> None:
         retry = attempt.retry
-        wait = None if retry is None else next_retry(retry, delivered=attempt.delivered)
-        if retry is None or wait is None:
-            self._store.finish(attempt.position, outcome, at)
+        delay = None if retry is None else next_retry_delay(retry, delivered=attempt.delivered)
+        if retry is None or delay is None:
+            self._store.finish_attempt(attempt.position, outcome, at)
             return
         with self._store.transaction():
-            self._store.finish(attempt.position, outcome, at)
-            self._keep_time()
-            due = self.timeline.position + microseconds(wait)
-            self._store.schedule(event_number, retry + 1, due)
+            self._store.finish_attempt(attempt.position, outcome, at)
+            self._save_time()
+            due = self.timeline.schedule_time + to_microseconds(delay)
+            self._store.schedule_retry(event_number, retry + 1, due)
 
-    def _step_to(self, position: int) -> None:
-        self.timeline.step_to(position)
-        self._keep_time()
+    def _step_to(self, schedule_time: int) -> None:
+        self.timeline.step_to(schedule_time)
+        self._save_time()
 
-    def _keep_time(self) -> None:
-        self._store.keep_time(self.timeline.stepped, self.timeline.ran)
+    def _save_time(self) -> None:
+        self._store.save_time(self.timeline.stepped, self.timeline.elapsed)
 
     def _check_active(self, subscription: Subscription, *, was_active: bool) -> None:
         if not subscription.active:
             return
         if not subscription.events:
-            raise unprocessable("A subscription can be active only with at least one event.")
-        if not was_active and self._store.count_active() >= MAX_ACTIVE:
-            raise unprocessable(f"At most {MAX_ACTIVE} subscriptions can be active.")
+            raise unprocessable("An active subscription must have at least one event.")
+        if not was_active and self._store.count_active() >= MAX_ACTIVE_SUBSCRIPTIONS:
+            raise unprocessable(f"At most {MAX_ACTIVE_SUBSCRIPTIONS} subscriptions can be active.")
 
-    def _begin(
-        self, subscription: Subscription, known: KnownEvent, *, retry: int | None
+    def _start_attempt(
+        self, subscription: Subscription, stored: StoredEvent, *, retry: int | None
     ) -> Delivery:
-        event = known.event
+        event = stored.event
         delivery_id, now = self._new_id(), self.timeline.now()
-        request = compose(subscription, event, delivery_id)
+        request = build_request(subscription, event, delivery_id)
         headers = () if request is None else request.headers
-        begun = StartedAttempt(retry=retry, url=subscription.url, headers=headers, at=now)
+        started = StartedAttempt(retry=retry, url=subscription.url, headers=headers, at=now)
         attempt = DeliveryAttempt(
-            position=self._store.begin(known, delivery_id, begun),
+            position=self._store.start_attempt(stored, delivery_id, started),
             event_id=event.id,
             delivery_id=delivery_id,
             hook_id=subscription.id,
             event=event.name,
-            number=known.attempts + 1,
+            number=stored.attempts + 1,
             retry=retry,
             enqueued_at=event.enqueued_at,
-            started_at=moment(now),
+            started_at=from_microseconds(now),
             url=subscription.url,
             request_headers=headers,
         )
-        return Delivery(attempt=attempt, event_number=known.number, request=request)
+        return Delivery(attempt=attempt, event_number=stored.number, request=request)
 
 
-def _shuffled(attempt: DeliveryAttempt) -> bytes:
+def _shuffle_key(attempt: DeliveryAttempt) -> bytes:
     return hashlib.blake2b(attempt.delivery_id.bytes, digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""Who the tenants are."""
+"""The registry of tenants."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class TenantRegistry:
-    """All tenants, those of the database included.
+    """The tenants of a sandbox, loaded from the database.
 
     Args:
-        database: Where they are kept.
-        timeouts: How long deliveries wait for a subscriber, unless a tenant says otherwise.
-        clock: The real time.
-        new_id: Returns a UUID that is new.
+        database: The database.
+        timeouts: The initial delivery timeouts of each tenant.
+        clock: The source of real time.
+        new_id: Returns a new UUID.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TenantRegistry:
             "SELECT number, id, owner_id, environment, client_id, client_secret FROM tenants"
             " ORDER BY number"
         ):
-            found = self._open(
+            service = self._add_service(
                 Account(
                     number=row[0],
                     id=UUID(row[1]),
@@ -59,24 +59,24 @@ class TenantRegistry:
                     client_secret=row[5],
                 )
             )
-            found.recover()
+            service.fail_interrupted_attempts()
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """The service as each tenant sees it, oldest first."""
+        """The service of each tenant, oldest first."""
         return tuple(self._services.values())
 
     @property
     def first(self) -> Service:
-        """The oldest tenant, which is the sandbox's own."""
+        """The service of the first tenant: the sandbox itself."""
         return next(iter(self._services.values()))
 
-    def with_number(self, number: int) -> Service | None:
-        """Return the tenant with a number, None if there is none."""
+    def by_number(self, number: int) -> Service | None:
+        """Return the tenant with a number; None if there is none."""
         return self._services.get(number)
 
-    def with_client_id(self, environment: EnvironmentName, client_id: str) -> Service | None:
-        """Return the tenant with a client id in an environment, None if there is none."""
+    def by_client_id(self, environment: EnvironmentName, client_id: str) -> Service | None:
+        """Return the tenant with a client id in an environment; None if there is none."""
         for service in self.services:
             account = service.account
             if (account.environment, account.client_id) == (environment, client_id):
@@ -89,24 +89,24 @@ class TenantRegistry:
         """Add a tenant.
 
         Args:
-            environment: Where it is.
+            environment: The environment of the tenant.
             client_id: Its client id; generated if None.
-            client_secret: The secret that belongs to it; generated if None.
+            client_secret: Its client secret; generated if None.
 
         Raises:
-            ValueError: There is no such environment, another tenant of it has the client id, or
-                one of the credentials is empty.
+            ValueError: The environment is unknown, another tenant of it has the client id, or a
+                credential is empty.
         """
         if environment not in PREFIXES:
             known = " or ".join(map(repr, PREFIXES))
-            raise ValueError(f"environment must be {known}, not {environment!r}.")
+            raise ValueError(f"environment must be {known}, got {environment!r}.")
         client_id, client_secret = _credentials(client_id, client_secret)
         id_, owner_id = self._new_id(), self._new_id()
-        # Two threads may have the same idea.
+        # Another thread may add the same client id.
         with self._database.transaction():
-            if self.with_client_id(environment, client_id) is not None:
-                raise _taken(client_id)
-            cursor = self._database.write(
+            if self.by_client_id(environment, client_id) is not None:
+                raise _duplicate_client_id(client_id)
+            cursor = self._database.execute(
                 "INSERT INTO tenants"
                 " (id, owner_id, environment, client_id, client_secret, variants)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -119,7 +119,7 @@ class TenantRegistry:
                     json.dumps(asdict(Variants())),
                 ),
             )
-            return self._open(
+            return self._add_service(
                 Account(
                     number=cursor.lastrowid or 0,
                     id=id_,
@@ -131,10 +131,10 @@ class TenantRegistry:
             )
 
     def ensure_first(self, client_id: str | None, client_secret: str | None) -> Service:
-        """Return the first tenant, made if there is none, with the credentials that are given.
+        """Return the first tenant with the given credentials; create it if there is none.
 
         Raises:
-            ValueError: Another tenant has the client id, or one of the credentials is empty.
+            ValueError: Another tenant has the client id, or a credential is empty.
         """
         if not self._services:
             return self.add("production", client_id, client_secret)
@@ -143,24 +143,24 @@ class TenantRegistry:
             first.account.client_id if client_id is None else client_id,
             first.account.client_secret if client_secret is None else client_secret,
         )
-        if self.with_client_id(first.account.environment, client_id) not in {first, None}:
-            raise _taken(client_id)
+        if self.by_client_id(first.account.environment, client_id) not in {first, None}:
+            raise _duplicate_client_id(client_id)
         first.account = evolve(first.account, client_id=client_id, client_secret=client_secret)
-        self._database.write(
+        self._database.execute(
             "UPDATE tenants SET client_id = ?, client_secret = ? WHERE number = ?",
             (client_id, client_secret, first.account.number),
         )
         return first
 
     def remove(self, service: Service) -> None:
-        """Forget a tenant and everything of it."""
+        """Delete a tenant and all its data."""
         service.is_closed = True
         self._services.pop(service.account.number, None)
         key = (service.account.number,)
-        self._database.write("DELETE FROM tenants WHERE number = ?", key)
+        self._database.execute("DELETE FROM tenants WHERE number = ?", key)
         service.changes.notify()
 
-    def _open(self, account: Account) -> Service:
+    def _add_service(self, account: Account) -> Service:
         service = Service(
             self._database,
             account,
@@ -174,12 +174,14 @@ class TenantRegistry:
 
 def _credentials(client_id: str | None, client_secret: str | None) -> tuple[str, str]:
     if client_id == "" or client_secret == "":
-        raise ValueError("client_id and client_secret must not be empty; None generates them.")
+        raise ValueError(
+            "client_id and client_secret must not be empty. Pass None to generate them."
+        )
     return (
         client_id or f"sandbox-{secrets.token_hex(8)}",
         client_secret or secrets.token_urlsafe(32),
     )
 
 
-def _taken(client_id: str) -> ValueError:
-    return ValueError(f"There is a tenant with the client id {client_id!r} already.")
+def _duplicate_client_id(client_id: str) -> ValueError:
+    return ValueError(f"A tenant with the client id {client_id!r} already exists.")

@@ -1,105 +1,105 @@
-"""The time of one tenant: a clock that can be stepped, and where its retry schedule stands."""
+"""The virtual time of a tenant: a clock that can be stepped, and the time of its schedule."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-END_OF_TIME = microseconds(datetime(9999, 1, 1, tzinfo=UTC))
-"""A year before what a datetime can express, which leaves room for what is scheduled then."""
+LATEST_TIME = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
+"""The latest time of a clock: a year below the limit of datetime, as room for the schedule."""
 
 
 class Clock(Protocol):
     """A source of real time, in microseconds."""
 
     def now(self) -> int:
-        """Return the time of the day, since 1970."""
+        """Return the wall-clock time since 1970."""
         ...
 
-    def running(self) -> int:
-        """Return the time since some moment, never set back."""
+    def monotonic(self) -> int:
+        """Return the monotonic time since an arbitrary point."""
         ...
 
 
 class Timeline:
-    """What time it is for a tenant; all numbers are microseconds.
+    """The virtual time of a tenant. All values are in microseconds.
 
-    Timestamps are real time plus the steps. The schedule of retries is another thing: where it
-    stands is the sum of the steps alone, so that nothing comes due but by a step. Only where real
-    time is to bring retries about, the time during which it flows is added.
+    The clock is real time plus all steps. The schedule time, which decides when retries come due,
+    is separate: it is the sum of the steps alone, so retries come due only by a step. In real-time
+    mode, the real time that passes between `start` and `stop` is added to it.
 
     Args:
-        clock: The real time.
-        stepped: The sum of the steps so far.
-        ran: For how long it has flown so far.
+        clock: The source of real time.
+        stepped: The sum of all steps so far.
+        elapsed: The real time that the schedule has run so far.
     """
 
-    def __init__(self, clock: Clock, *, stepped: int = 0, ran: int = 0) -> None:
+    def __init__(self, clock: Clock, *, stepped: int = 0, elapsed: int = 0) -> None:
         self._clock = clock
         self._stepped = stepped
-        self._ran = ran
-        self._flows_since: int | None = None
+        self._elapsed = elapsed
+        self._started_at: int | None = None
 
     def now(self) -> int:
-        """Return the time by the tenant's clock, since 1970."""
+        """Return the time of the tenant's clock, since 1970."""
         return self._clock.now() + self._stepped
 
     @property
     def stepped(self) -> int:
-        """The sum of the steps."""
+        """The sum of all steps."""
         return self._stepped
 
     @property
-    def ran(self) -> int:
-        """For how long real time has brought retries about."""
-        if self._flows_since is None:
-            return self._ran
-        return self._ran + self._clock.running() - self._flows_since
+    def elapsed(self) -> int:
+        """The real time that the schedule has run."""
+        if self._started_at is None:
+            return self._elapsed
+        return self._elapsed + self._clock.monotonic() - self._started_at
 
     @property
-    def position(self) -> int:
-        """Where the schedule stands."""
-        return self._stepped + self.ran
+    def schedule_time(self) -> int:
+        """The current time of the retry schedule."""
+        return self._stepped + self.elapsed
 
     @property
-    def flows(self) -> bool:
-        """Whether real time moves the schedule."""
-        return self._flows_since is not None
+    def is_running(self) -> bool:
+        """Whether the schedule follows real time."""
+        return self._started_at is not None
 
-    def flow(self) -> None:
-        """Let real time move the schedule on from now on."""
-        if self._flows_since is None:
-            self._flows_since = self._clock.running()
+    def start(self) -> None:
+        """Make the schedule follow real time. Idempotent."""
+        if self._started_at is None:
+            self._started_at = self._clock.monotonic()
 
     def stop(self) -> None:
-        """Let real time no longer do that."""
-        self._ran = self.ran
-        self._flows_since = None
+        """Stop following real time. Idempotent."""
+        self._elapsed = self.elapsed
+        self._started_at = None
 
     def reset(self) -> None:
-        """Go back to the real time, and to the beginning of the schedule."""
-        self._stepped = self._ran = 0
-        if self._flows_since is not None:
-            self._flows_since = self._clock.running()
+        """Undo all steps, and restart the schedule at 0."""
+        self._stepped = self._elapsed = 0
+        if self._started_at is not None:
+            self._started_at = self._clock.monotonic()
 
-    def target(self, step: timedelta) -> int:
-        """Return where the schedule stands after a step.
+    def schedule_time_after(self, step: timedelta) -> int:
+        """Return the schedule time after a step.
 
         Raises:
-            ValueError: The step goes back, or beyond the year 9998.
+            ValueError: The step is negative, or leads beyond the year 9998.
         """
-        span = microseconds(step)
+        span = to_microseconds(step)
         if span < 0:
-            raise ValueError(f"Time goes forward only: the step must not be {step!r}.")
-        if self.now() + span > END_OF_TIME:
-            raise ValueError("The step leads beyond the year 9998.")
-        return self.position + span
+            raise ValueError(f"step must not be negative, got {step!r}.")
+        if self.now() + span > LATEST_TIME:
+            raise ValueError("step must not lead beyond the year 9998.")
+        return self.schedule_time + span
 
-    def step_to(self, position: int) -> None:
-        """Step the clock until the schedule stands at a position, if it is not there yet."""
-        self._stepped += max(0, position - self.position)
+    def step_to(self, schedule_time: int) -> None:
+        """Step the clock forward to a schedule time. Does nothing if that has passed."""
+        self._stepped += max(0, schedule_time - self.schedule_time)

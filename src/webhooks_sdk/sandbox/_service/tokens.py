@@ -1,4 +1,4 @@
-"""The token endpoint: client credentials in, access tokens out, and which of them are good."""
+"""The token endpoint: parses token requests, issues and checks access tokens."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 GRANT_TYPE = "client_credentials"
 MAX_TOKEN_LIFETIME = 10**9
-"""Seconds that an access token can live at most: 31 years."""
-# A token request has three; the last one read holds whatever follows it.
+"""The longest lifetime of an access token, in seconds: 31 years."""
+# A token request has three fields. The last part that is split off holds all the rest.
 _MAX_FIELDS = 100
 
 Pair = tuple[str, str]
@@ -34,12 +34,12 @@ Pair = tuple[str, str]
 
 @frozen
 class TokenRequest:
-    """What a client says to the token endpoint.
+    """A request to the token endpoint.
 
     Attributes:
-        grant_type: None if it names none.
-        credentials: Client id and client secret, None if they are not both there.
-        basic: Whether they came as HTTP Basic.
+        grant_type: The grant type; None if missing.
+        credentials: Client id and client secret; None unless both are present.
+        basic: Whether the credentials use HTTP Basic.
     """
 
     grant_type: str | None
@@ -48,47 +48,48 @@ class TokenRequest:
 
 
 def read_token_request(headers: Mapping[str, str], query: str, body: bytes) -> TokenRequest:
-    """Read a token request in any of its styles: a form, URL-encoded or multipart, or HTTP Basic.
+    """Parse a token request: a form, URL-encoded or multipart, or HTTP Basic.
 
     Args:
-        headers: The request's headers, looked up in lower case.
-        query: Its query string, in which the grant type can stand, and nothing else. Beside a form
-            with the credentials it does not count: there the grant type belongs in the form.
+        headers: The headers of the request, by lower-case name.
+        query: Its query string. The grant type in it counts only with HTTP Basic.
         body: Its body.
 
     Raises:
-        RequestRefusedError: 400, the credentials stand there in two ways, or a parameter with two
-            values.
+        RequestRefusedError: 400, the credentials are both in HTTP Basic and in the form, or a
+            parameter has more than one value.
     """
     form = _read_form(headers.get("content-type", ""), body)
     basic = _read_basic(headers.get("authorization", ""))
     grants = (pair for pair in parse_qsl(query) if pair[0] == "grant_type")
-    grant_type, grant_in_form = _only("grant_type", (*form, *grants)), _only("grant_type", form)
-    client_id, client_secret = _only("client_id", form), _only("client_secret", form)
+    grant_type = _single_value("grant_type", (*form, *grants))
+    grant_type_in_form = _single_value("grant_type", form)
+    client_id = _single_value("client_id", form)
+    client_secret = _single_value("client_secret", form)
     if basic is not None:
         if client_secret is not None:
-            raise _invalid("The credentials must be sent one way only.")
+            raise _invalid_request("Send the credentials as HTTP Basic or in the form, not both.")
         return TokenRequest(grant_type, basic, basic=True)
     credentials = None
     if client_id is not None and client_secret is not None:
         credentials = (client_id, client_secret)
-    return TokenRequest(grant_in_form, credentials, basic=False)
+    return TokenRequest(grant_type_in_form, credentials, basic=False)
 
 
-def _only(name: str, pairs: Iterable[Pair]) -> str | None:
-    """Return a parameter's value; RFC 6749, section 3.2, takes an empty one for none."""
+def _single_value(name: str, pairs: Iterable[Pair]) -> str | None:
+    """Return the value of a parameter; None if missing or empty (RFC 6749, section 3.2)."""
     values = {value for key, value in pairs if key == name and value}
     if len(values) > 1:
-        raise _invalid(f"{name} must be sent once only.")
+        raise _invalid_request(f"{name} has more than one value.")
     return next(iter(values), None)
 
 
-def _invalid(description: str) -> RequestRefusedError:
+def _invalid_request(description: str) -> RequestRefusedError:
     return oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request", description)
 
 
 def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
-    """Return the client id in a token request, whatever else is wrong with it; None without one."""
+    """Return the client id of a token request, even of an invalid one; None if there is none."""
     basic = _read_basic(headers.get("authorization", ""))
     if basic is not None:
         return basic[0]
@@ -96,10 +97,10 @@ def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
 
 
 def _read_form(content_type: str, body: bytes) -> list[Pair]:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/x-www-form-urlencoded":
         return parse_qsl(body.decode(errors="replace"))
-    if kind == "multipart/form-data":
+    if media_type == "multipart/form-data":
         return _read_multipart(content_type, body)
     return []
 
@@ -110,13 +111,13 @@ def _read_multipart(content_type: str, body: bytes) -> list[Pair]:
     boundary = form.get_boundary()
     if not boundary:
         return []
-    # Not parsed as mail would be: a form has no forms inside it, however often one says it has.
+    # Not the email parser: it would recurse into nested multipart bodies.
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MAX_FIELDS)
     fields: list[Pair] = []
     for part in parts:
         head, _, content = part.partition(b"\r\n\r\n")
-        named = BytesHeaderParser().parsebytes(head.partition(b"\r\n")[2])
-        name = named.get_param("name", header="content-disposition")
+        headers = BytesHeaderParser().parsebytes(head.partition(b"\r\n")[2])
+        name = headers.get_param("name", header="content-disposition")
         if isinstance(name, str):
             fields.append((name, content.decode(errors="replace")))
     return fields
@@ -135,12 +136,12 @@ def _read_basic(authorization: str) -> Pair | None:
 
 
 class TokenIssuer:
-    """Issues access tokens, and knows whose they are and which are valid. Their time is real.
+    """Issues and looks up access tokens. They expire in real time.
 
     Args:
-        database: Where they are kept.
-        clock: The real time.
-        lifetime: Seconds for which a token is valid.
+        database: The database.
+        clock: The source of real time.
+        lifetime: The lifetime of a token, in seconds.
     """
 
     def __init__(self, database: Database, *, clock: Clock, lifetime: int) -> None:
@@ -149,46 +150,46 @@ class TokenIssuer:
         self._lifetime = lifetime
 
     def issue(self, request: TokenRequest, account: Account | None) -> dict[str, object]:
-        """Return the answer to a token request, with a new access token.
+        """Return the response body for a token request, with a new access token.
 
         Args:
             request: The request.
-            account: Whose client id it names; None if it names nobody's of the environment.
+            account: The account with the client id; None if there is none in the environment.
 
         Raises:
-            RequestRefusedError: 400, the grant is not client credentials; 401, the credentials
-                are not the client's.
+            RequestRefusedError: 400, the grant type is missing or unsupported; 401, the credentials
+                are wrong.
         """
         if request.grant_type is None:
-            raise _invalid("grant_type is missing.")
+            raise _invalid_request("grant_type is required.")
         if request.grant_type != GRANT_TYPE:
             raise oauth_error(
                 HTTPStatus.BAD_REQUEST,
                 "unsupported_grant_type",
                 f"grant_type must be {GRANT_TYPE}.",
             )
-        if account is None or not _knows(account, request.credentials):
+        if account is None or not _credentials_match(account, request.credentials):
             challenge = {"WWW-Authenticate": 'Basic realm="sandbox"'} if request.basic else None
             raise oauth_error(
                 HTTPStatus.UNAUTHORIZED,
                 "invalid_client",
-                "Client id or secret is wrong.",
+                "The client id or client secret is wrong.",
                 challenge,
             )
-        return self._answer(self.new_token(account), account)
+        return self._token_response(self.new_token(account), account)
 
     def new_token(self, account: Account) -> str:
-        """Return a new access token of a tenant."""
+        """Issue and return an access token for a tenant."""
         token = secrets.token_urlsafe(32)
         valid_until = self._clock.now() + self._lifetime * 1_000_000
-        self._database.write(
+        self._database.execute(
             "INSERT INTO tokens (token, tenant, valid_until) VALUES (?, ?, ?)",
             (token, account.number, valid_until),
         )
         return token
 
-    def holder(self, authorization: str) -> TokenOwner | None:
-        """Return whose token an `Authorization` header has, valid or not; None for nobody's."""
+    def find_owner(self, authorization: str) -> TokenOwner | None:
+        """Return the owner of the token in an `Authorization` header, even of an expired one."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -197,12 +198,12 @@ class TokenIssuer:
         return None if row is None else TokenOwner(row[0], is_valid=row[1] > self._clock.now())
 
     def expire(self, account: Account) -> None:
-        """Refuse from now on every access token that the tenant has got so far."""
-        self._database.write(
+        """Expire all access tokens of a tenant."""
+        self._database.execute(
             "UPDATE tokens SET valid_until = 0 WHERE tenant = ?", (account.number,)
         )
 
-    def _answer(self, token: str, account: Account) -> dict[str, object]:
+    def _token_response(self, token: str, account: Account) -> dict[str, object]:
         return {
             "access_token": token,
             "token_type": "bearer",
@@ -221,10 +222,10 @@ class TokenIssuer:
 
 @frozen
 class TokenOwner:
-    """Whose an access token is.
+    """The owner of an access token.
 
     Attributes:
-        tenant: The number of the tenant's account.
+        tenant: The account number of the tenant.
         is_valid: Whether the token has not expired.
     """
 
@@ -232,8 +233,9 @@ class TokenOwner:
     is_valid: bool
 
 
-def _knows(account: Account, credentials: Pair | None) -> bool:
+def _credentials_match(account: Account, credentials: Pair | None) -> bool:
     if credentials is None:
         return False
     pairs = zip(credentials, (account.client_id, account.client_secret), strict=True)
-    return all([hmac.compare_digest(given.encode(), own.encode()) for given, own in pairs])  # noqa: C419 - both
+    # A list, not a generator: both are compared in any case.
+    return all([hmac.compare_digest(given.encode(), own.encode()) for given, own in pairs])  # noqa: C419

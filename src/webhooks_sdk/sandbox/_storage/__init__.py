@@ -1,1 +1,1 @@
-"""The sandbox's state in SQLite."""
+"""The state of the sandbox, in SQLite."""

@@ -1,4 +1,4 @@
-"""What has happened to a tenant, in pages and in numbers."""
+"""The delivery attempts of a tenant, in pages and as counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._clock import microseconds, moment
+from webhooks_sdk.sandbox._clock import from_microseconds, to_microseconds
 from webhooks_sdk.sandbox._records import AttemptCount, AttemptsPage
 from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
 
@@ -30,13 +30,13 @@ _OUTCOMES = {
 
 @frozen(kw_only=True)
 class AttemptFilter:
-    """Which attempts are asked for; None is no condition.
+    """Conditions that attempts must meet. None matches all attempts.
 
     Attributes:
-        before: Those that began before the one with this position.
-        hook_id: Those of this subscription.
-        event_id: Those of this event.
-        outcome: Those that ended, or have not ended, like this.
+        before: Only attempts that started before the one with this position.
+        hook_id: Only attempts of this subscription.
+        event_id: Only attempts of this event.
+        outcome: Only attempts with this outcome.
     """
 
     before: int | None = None
@@ -46,40 +46,40 @@ class AttemptFilter:
 
 
 class History:
-    """The attempts of one tenant, for those who show them.
+    """Queries over the attempts of one tenant.
 
     Args:
-        database: Where they are.
-        account: Whose they are.
+        database: The database.
+        account: The account of the tenant.
     """
 
     def __init__(self, database: Database, account: Account) -> None:
         self._database = database
         self._tenant = account.number
 
-    def page(self, which: AttemptFilter, limit: int) -> AttemptsPage:
-        """Return the latest attempts of those asked for, newest first.
+    def page(self, filters: AttemptFilter, limit: int) -> AttemptsPage:
+        """Return the latest attempts that match, newest first.
 
         Args:
-            which: Which are asked for.
-            limit: How many at most.
+            filters: The conditions.
+            limit: The maximum number of attempts.
 
         Raises:
-            ValueError: `limit` is less than 1, or there is no such outcome.
+            ValueError: `limit` is less than 1, or the outcome is unknown.
         """
         if limit < 1:
-            raise ValueError(f"limit must be 1 or more, not {limit}.")
-        if which.outcome not in _OUTCOMES:
+            raise ValueError(f"limit must be at least 1, got {limit}.")
+        if filters.outcome not in _OUTCOMES:
             known = ", ".join(repr(name) for name in _OUTCOMES if name)
-            raise ValueError(f"outcome must be one of {known}, not {which.outcome!r}.")
-        given: dict[str, object | None] = {
-            "a.number < ?": which.before,
-            "a.hook_id = ?": which.hook_id and str(which.hook_id),
-            "e.id = ?": which.event_id and str(which.event_id),
+            raise ValueError(f"outcome must be one of {known}, got {filters.outcome!r}.")
+        candidates: dict[str, object | None] = {
+            "a.number < ?": filters.before,
+            "a.hook_id = ?": filters.hook_id and str(filters.hook_id),
+            "e.id = ?": filters.event_id and str(filters.event_id),
         }
-        conditions = {text: value for text, value in given.items() if value is not None}
-        where = " AND ".join(("a.tenant = ?", _OUTCOMES[which.outcome], *conditions))
-        # One more than asked for says whether there is another page.
+        conditions = {text: value for text, value in candidates.items() if value is not None}
+        where = " AND ".join(("a.tenant = ?", _OUTCOMES[filters.outcome], *conditions))
+        # One more than the limit shows whether there is another page.
         rows = self._database.rows(
             f"SELECT {ATTEMPT} WHERE {where} ORDER BY a.number DESC LIMIT ?",
             (self._tenant, *conditions.values(), limit + 1),
@@ -91,17 +91,17 @@ class History:
         )
 
     def count(self, start: datetime, width: timedelta, buckets: int) -> tuple[AttemptCount, ...]:
-        """Return how many attempts began in each of some spans of time.
+        """Return the number of attempts that started in each of several time spans.
 
         Args:
-            start: When the first span begins; aware.
-            width: How long each is.
-            buckets: How many there are.
+            start: The start of the first span; aware.
+            width: The length of each span.
+            buckets: The number of spans.
 
         Raises:
             ValueError: `width` or `buckets` is not positive.
         """
-        span, first = microseconds(width), microseconds(start)
+        span, first = to_microseconds(width), to_microseconds(start)
         if span < 1 or buckets < 1:
             raise ValueError("width and buckets must be positive.")
         rows = self._database.rows(
@@ -110,14 +110,14 @@ class History:
             " AND a.started_at >= :first AND a.started_at < :first + :span * :buckets GROUP BY 1",
             {"first": first, "span": span, "tenant": self._tenant, "buckets": buckets},
         )
-        counts = {number: (good, open_, total) for number, good, open_, total in rows}
-        found = [counts.get(number, (0, 0, 0)) for number in range(buckets)]
+        by_bucket = {bucket: tuple(counts) for bucket, *counts in rows}
+        found = [by_bucket.get(bucket, (0, 0, 0)) for bucket in range(buckets)]
         return tuple(
             AttemptCount(
-                start=moment(first + number * span),
+                start=from_microseconds(first + bucket * span),
                 delivered=delivered,
                 failed=total - delivered - under_way,
                 under_way=under_way,
             )
-            for number, (delivered, under_way, total) in enumerate(found)
+            for bucket, (delivered, under_way, total) in enumerate(found)
         )

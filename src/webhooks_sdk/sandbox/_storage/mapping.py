@@ -1,4 +1,4 @@
-"""Rows of the database as the nouns that they are."""
+"""Conversion between database rows and models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from webhooks_sdk.sandbox._clock import microseconds, moment
-from webhooks_sdk.sandbox._records import DeliveryAttempt, Event, KnownEvent, Subscription
+from webhooks_sdk.sandbox._clock import from_microseconds, to_microseconds
+from webhooks_sdk.sandbox._records import DeliveryAttempt, Event, StoredEvent, Subscription
 
 if TYPE_CHECKING:
     from webhooks_sdk.sandbox._storage.database import Row
 
+# The columns and tables of a SELECT, in the order in which the functions below read them.
 SUBSCRIPTION: Final = """
     s.id, s.active, s.events, s.url, s.secret, s.header, t.owner_id, t.id, s.created_at,
     s.updated_at
@@ -26,7 +27,7 @@ ATTEMPT: Final = """
 
 
 def read_attempt(row: Row) -> DeliveryAttempt:
-    """Return a row of `ATTEMPT` as the noun that it is."""
+    """Convert a row of `ATTEMPT`."""
     finished_at = row[9]
     return DeliveryAttempt(
         position=row[0],
@@ -36,9 +37,9 @@ def read_attempt(row: Row) -> DeliveryAttempt:
         event=row[4],
         number=row[5],
         retry=row[6],
-        enqueued_at=moment(row[7]),
-        started_at=moment(row[8]),
-        finished_at=None if finished_at is None else moment(finished_at),
+        enqueued_at=from_microseconds(row[7]),
+        started_at=from_microseconds(row[8]),
+        finished_at=None if finished_at is None else from_microseconds(finished_at),
         url=row[10],
         request_headers=tuple((name, value) for name, value in json.loads(row[11])),
         status=row[12],
@@ -48,7 +49,7 @@ def read_attempt(row: Row) -> DeliveryAttempt:
 
 
 def read_subscription(row: Row) -> Subscription:
-    """Return a row of `SUBSCRIPTION` as the noun that it is."""
+    """Convert a row of `SUBSCRIPTION`."""
     return Subscription(
         id=UUID(row[0]),
         active=bool(row[1]),
@@ -58,29 +59,31 @@ def read_subscription(row: Row) -> Subscription:
         header=row[5],
         owner_id=UUID(row[6]),
         tenant_id=UUID(row[7]),
-        created_at=moment(row[8]),
-        updated_at=moment(row[9]),
+        created_at=from_microseconds(row[8]),
+        updated_at=from_microseconds(row[9]),
     )
 
 
 def subscription_fields(subscription: Subscription) -> tuple[object, ...]:
-    """Return what of a subscription can change, in the order of its columns."""
+    """Return the mutable fields of a subscription, in column order."""
     return (
         subscription.active,
         json.dumps(subscription.events),
         subscription.url,
         subscription.secret,
         subscription.header,
-        microseconds(subscription.updated_at),
+        to_microseconds(subscription.updated_at),
     )
 
 
-def read_event(row: Row) -> KnownEvent:
-    """Return a row of `EVENT` as the noun that it is."""
-    return KnownEvent(
+def read_event(row: Row) -> StoredEvent:
+    """Convert a row of `EVENT`."""
+    return StoredEvent(
         number=row[0],
         hook_id=UUID(row[1]),
         attempts=row[2],
         retry=row[3],
-        event=Event(id=UUID(row[4]), name=row[5], body=row[6], enqueued_at=moment(row[7])),
+        event=Event(
+            id=UUID(row[4]), name=row[5], body=row[6], enqueued_at=from_microseconds(row[7])
+        ),
     )

@@ -1,15 +1,15 @@
--- Times are microseconds since 1970 by the tenant's own clock, spans are microseconds.
+-- Times are microseconds since 1970 by the tenant's clock; durations are microseconds.
 
 CREATE TABLE tenants (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- the first is the sandbox's own
+  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- the first is the sandbox itself
   id TEXT NOT NULL UNIQUE,
   environment TEXT NOT NULL,
   client_id TEXT NOT NULL,
   client_secret TEXT NOT NULL,
   owner_id TEXT NOT NULL,
   variants TEXT NOT NULL,  -- JSON
-  stepped INTEGER NOT NULL DEFAULT 0,  -- how far its clock was stepped
-  ran INTEGER NOT NULL DEFAULT 0,  -- how long its retries have run in real time
+  stepped INTEGER NOT NULL DEFAULT 0,  -- sum of the steps of its clock
+  ran INTEGER NOT NULL DEFAULT 0,  -- real time that its retry schedule has run
   UNIQUE (environment, client_id)
 );
 
@@ -34,7 +34,7 @@ CREATE TABLE subscriptions (
 );
 CREATE INDEX subscriptions_of_tenant ON subscriptions (tenant);
 
--- An event belongs to one subscription, and outlives it in the records.
+-- An event belongs to one subscription, and is kept when that is deleted.
 CREATE TABLE events (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -43,24 +43,24 @@ CREATE TABLE events (
   name TEXT NOT NULL,
   body BLOB NOT NULL,
   enqueued_at INTEGER NOT NULL,
-  attempts INTEGER NOT NULL DEFAULT 0,  -- made so far, of every kind
-  retry INTEGER NOT NULL DEFAULT 0,  -- the number of the retry that is pending, or was the last
-  due INTEGER  -- where on the tenant's schedule that retry stands; null if none is pending
+  attempts INTEGER NOT NULL DEFAULT 0,  -- number of attempts so far, of any kind
+  retry INTEGER NOT NULL DEFAULT 0,  -- number of the pending or last retry
+  due INTEGER  -- schedule time of the pending retry; null if there is none
 );
 CREATE INDEX events_of_tenant ON events (tenant);
 CREATE INDEX events_of_hook ON events (hook_id);
 CREATE INDEX events_due ON events (tenant, due) WHERE due IS NOT NULL;
 
 CREATE TABLE attempts (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they began
+  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order they started
   tenant INTEGER NOT NULL REFERENCES tenants ON DELETE CASCADE,
   event INTEGER NOT NULL REFERENCES events ON DELETE CASCADE,
   hook_id TEXT NOT NULL,
   delivery_id TEXT NOT NULL,
-  ordinal INTEGER NOT NULL,  -- of the event's attempts
+  ordinal INTEGER NOT NULL,  -- position among the attempts of the event, from 1
   retry INTEGER,  -- null for a redelivery
   url TEXT NOT NULL,
-  headers TEXT NOT NULL,  -- JSON: what was sent; no pairs if nothing was
+  headers TEXT NOT NULL,  -- JSON; empty if no request was sent
   started_at INTEGER NOT NULL,
   finished_at INTEGER,
   status INTEGER,
@@ -72,7 +72,7 @@ CREATE INDEX attempts_of_hook ON attempts (hook_id);
 CREATE INDEX attempts_of_event ON attempts (event);
 
 CREATE TABLE requests (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they came
+  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order received
   tenant INTEGER NOT NULL REFERENCES tenants ON DELETE CASCADE,
   method TEXT NOT NULL,
   path TEXT NOT NULL,

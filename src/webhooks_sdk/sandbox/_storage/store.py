@@ -1,4 +1,4 @@
-"""Subscriptions, events, attempts and pending retries of the tenants, as rows of the database."""
+"""The subscriptions, events, attempts and pending retries of a tenant, in the database."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict, frozen
 
-from webhooks_sdk.sandbox._clock import microseconds
-from webhooks_sdk.sandbox._records import KnownEvent
+from webhooks_sdk.sandbox._clock import to_microseconds
+from webhooks_sdk.sandbox._records import StoredEvent
 from webhooks_sdk.sandbox._storage.mapping import (
     ATTEMPT,
     EVENT,
@@ -38,8 +38,8 @@ class Store:
     """The rows of one tenant.
 
     Args:
-        database: Where they are.
-        account: Whose they are.
+        database: The database.
+        account: The account of the tenant.
     """
 
     def __init__(self, database: Database, account: Account) -> None:
@@ -47,7 +47,7 @@ class Store:
         self._tenant = account.number
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Have all that is done inside done together, or not at all."""
+        """Return a context manager that runs its block as a transaction."""
         return self._database.transaction()
 
     def subscriptions(self) -> list[Subscription]:
@@ -56,20 +56,20 @@ class Store:
         return [read_subscription(row) for row in self._database.rows(sql, (self._tenant,))]
 
     def subscription(self, hook_id: UUID) -> Subscription | None:
-        """Return one subscription; None if the tenant has no such."""
+        """Return a subscription; None if the tenant does not have it."""
         sql = f"SELECT {SUBSCRIPTION} WHERE s.id = ? AND s.tenant = ?"
         row = self._database.row(sql, (str(hook_id), self._tenant))
         return None if row is None else read_subscription(row)
 
     def count_active(self) -> int:
-        """Return how many subscriptions are active."""
+        """Return the number of active subscriptions."""
         sql = "SELECT count(*) FROM subscriptions WHERE tenant = ? AND active"
         row = self._database.row(sql, (self._tenant,))
         return 0 if row is None else int(row[0])
 
     def add_subscription(self, subscription: Subscription) -> None:
         """Add a subscription."""
-        self._database.write(
+        self._database.execute(
             "INSERT INTO subscriptions"
             " (active, events, url, secret, header, updated_at, id, tenant, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -77,28 +77,28 @@ class Store:
                 *subscription_fields(subscription),
                 str(subscription.id),
                 self._tenant,
-                microseconds(subscription.created_at),
+                to_microseconds(subscription.created_at),
             ),
         )
 
-    def change_subscription(self, subscription: Subscription) -> None:
-        """Put a subscription in the place of the one with its id."""
-        self._database.write(
+    def update_subscription(self, subscription: Subscription) -> None:
+        """Overwrite the subscription with the same id."""
+        self._database.execute(
             "UPDATE subscriptions SET active = ?, events = ?, url = ?, secret = ?, header = ?,"
             " updated_at = ? WHERE id = ?",
             (*subscription_fields(subscription), str(subscription.id)),
         )
 
     def delete_subscription(self, hook_id: UUID) -> None:
-        """Forget a subscription and the retries that are pending; keep what happened."""
+        """Delete a subscription and its pending retries; keep its events and attempts."""
         with self.transaction():
             key = (str(hook_id),)
-            self._database.write("DELETE FROM subscriptions WHERE id = ?", key)
-            self._database.write("UPDATE events SET due = NULL WHERE hook_id = ?", key)
+            self._database.execute("DELETE FROM subscriptions WHERE id = ?", key)
+            self._database.execute("UPDATE events SET due = NULL WHERE hook_id = ?", key)
 
-    def add_event(self, hook_id: UUID, event: Event) -> KnownEvent:
+    def add_event(self, hook_id: UUID, event: Event) -> StoredEvent:
         """Add an event of a subscription."""
-        cursor = self._database.write(
+        cursor = self._database.execute(
             "INSERT INTO events (id, tenant, hook_id, name, body, enqueued_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -107,29 +107,29 @@ class Store:
                 str(hook_id),
                 event.name,
                 event.body,
-                microseconds(event.enqueued_at),
+                to_microseconds(event.enqueued_at),
             ),
         )
-        return KnownEvent(
+        return StoredEvent(
             number=cursor.lastrowid or 0, hook_id=hook_id, attempts=0, retry=0, event=event
         )
 
-    def event(self, event_id: UUID, hook_id: UUID | None = None) -> KnownEvent | None:
-        """Return an event; None if the tenant, or the given subscription, has no such."""
+    def event(self, event_id: UUID, hook_id: UUID | None = None) -> StoredEvent | None:
+        """Return an event; None if the tenant or the given subscription does not have it."""
         sql = f"SELECT {EVENT} WHERE id = ? AND tenant = ?"
         row = self._database.row(sql, (str(event_id), self._tenant))
         if row is None or (hook_id is not None and row[1] != str(hook_id)):
             return None
         return read_event(row)
 
-    def take_due(self, until: int) -> tuple[int, KnownEvent] | None:
-        """Take the next retry off the schedule.
+    def pop_due_retry(self, until: int) -> tuple[int, StoredEvent] | None:
+        """Remove the next due retry from the schedule, and return it.
 
         Args:
-            until: Where on the schedule it stands at the latest.
+            until: The latest schedule time at which the retry may be due.
 
         Returns:
-            Where it stands, and its event; None if there is none.
+            The schedule time of the retry and its event; None if no retry is due by then.
         """
         sql = (
             f"SELECT due, {EVENT} WHERE tenant = ? AND due IS NOT NULL AND due <= ?"
@@ -138,126 +138,128 @@ class Store:
         row = self._database.row(sql, (self._tenant, until))
         if row is None:
             return None
-        self._database.write("UPDATE events SET due = NULL WHERE number = ?", (row[1],))
+        self._database.execute("UPDATE events SET due = NULL WHERE number = ?", (row[1],))
         return row[0], read_event(row[1:])
 
-    def schedule(self, event_number: int, retry: int, due: int) -> None:
-        """Put the next retry of an event on the schedule, unless its subscription is gone."""
-        self._database.write(
+    def schedule_retry(self, event_number: int, retry: int, due: int) -> None:
+        """Schedule a retry of an event, unless its subscription was deleted."""
+        self._database.execute(
             "UPDATE events SET retry = ?, due = ? WHERE number = ?"
             " AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = events.hook_id)",
             (retry, due, event_number),
         )
 
-    def pending(self) -> list[Row]:
-        """Return the schedule: event id, hook id, name, retry and where it stands."""
+    def pending_retries(self) -> list[Row]:
+        """Return event id, hook id, event name, retry number and schedule time of each retry."""
         return self._database.rows(
             "SELECT id, hook_id, name, retry, due FROM events"
             " WHERE tenant = ? AND due IS NOT NULL ORDER BY due, number",
             (self._tenant,),
         )
 
-    def begin(self, known: KnownEvent, delivery_id: UUID, begun: StartedAttempt) -> int:
-        """Record the begin of an attempt, and return its number."""
-        ordinal = known.attempts + 1
-        self._database.write(
-            "UPDATE events SET attempts = ? WHERE number = ?", (ordinal, known.number)
+    def start_attempt(self, stored: StoredEvent, delivery_id: UUID, started: StartedAttempt) -> int:
+        """Record the start of an attempt, and return its number."""
+        ordinal = stored.attempts + 1
+        self._database.execute(
+            "UPDATE events SET attempts = ? WHERE number = ?", (ordinal, stored.number)
         )
-        cursor = self._database.write(
+        cursor = self._database.execute(
             "INSERT INTO attempts"
             " (tenant, event, hook_id, delivery_id, ordinal, retry, url, headers, started_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._tenant,
-                known.number,
-                str(known.hook_id),
+                stored.number,
+                str(stored.hook_id),
                 str(delivery_id),
                 ordinal,
-                begun.retry,
-                begun.url,
-                json.dumps(begun.headers),
-                begun.at,
+                started.retry,
+                started.url,
+                json.dumps(started.headers),
+                started.at,
             ),
         )
         return cursor.lastrowid or 0
 
-    def finish(self, position: int, outcome: Outcome, at: int) -> None:
-        """Record how an attempt ended."""
-        self._database.write(
+    def finish_attempt(self, position: int, outcome: Outcome, at: int) -> None:
+        """Record the outcome of an attempt."""
+        self._database.execute(
             "UPDATE attempts SET finished_at = ?, status = ?, duration_ms = ?, error = ?"
             " WHERE number = ?",
             (at, outcome.status, outcome.duration_ms, outcome.error, position),
         )
 
     def attempts(self) -> list[DeliveryAttempt]:
-        """Return all attempts, in the order in which they began."""
+        """Return all attempts, in the order they started."""
         sql = f"SELECT {ATTEMPT} WHERE a.tenant = ? ORDER BY a.number"
         return [read_attempt(row) for row in self._database.rows(sql, (self._tenant,))]
 
-    def recent(self, hook_id: UUID, limit: int, *, latest_of_event: bool) -> list[DeliveryAttempt]:
+    def recent_attempts(
+        self, hook_id: UUID, limit: int, *, latest_of_event: bool
+    ) -> list[DeliveryAttempt]:
         """Return the latest attempts of a subscription, newest first.
 
         Args:
             hook_id: The subscription.
-            limit: How many at most.
-            latest_of_event: Whether only the latest attempt of each event counts.
+            limit: The maximum number of attempts.
+            latest_of_event: Whether to return only the latest attempt of each event.
         """
-        only = "AND a.ordinal = e.attempts" if latest_of_event else ""
-        sql = f"SELECT {ATTEMPT} WHERE a.hook_id = ? {only} ORDER BY a.number DESC LIMIT ?"
+        condition = "AND a.ordinal = e.attempts" if latest_of_event else ""
+        sql = f"SELECT {ATTEMPT} WHERE a.hook_id = ? {condition} ORDER BY a.number DESC LIMIT ?"
         return [read_attempt(row) for row in self._database.rows(sql, (str(hook_id), limit))]
 
-    def unfinished(self) -> list[tuple[DeliveryAttempt, int]]:
-        """Return the attempts under way, each with the number of its event."""
+    def unfinished_attempts(self) -> list[tuple[DeliveryAttempt, int]]:
+        """Return the attempts in progress, each with the number of its event."""
         sql = f"SELECT a.event, {ATTEMPT} WHERE a.tenant = ? AND a.finished_at IS NULL"
         rows = self._database.rows(sql, (self._tenant,))
         return [(read_attempt(row[1:]), row[0]) for row in rows]
 
-    def time(self) -> tuple[int, int]:
-        """Return how far the tenant's clock was stepped, and how long its retries have run."""
+    def load_time(self) -> tuple[int, int]:
+        """Return the sum of the clock's steps, and the real time that the schedule has run."""
         sql = "SELECT stepped, ran FROM tenants WHERE number = ?"
-        stepped, ran = self._database.row(sql, (self._tenant,)) or (0, 0)
-        return stepped, ran
+        stepped, elapsed = self._database.row(sql, (self._tenant,)) or (0, 0)
+        return stepped, elapsed
 
-    def keep_time(self, stepped: int, ran: int) -> None:
-        """Write these down."""
-        self._database.write(
+    def save_time(self, stepped: int, elapsed: int) -> None:
+        """Save what `load_time` returns."""
+        self._database.execute(
             "UPDATE tenants SET stepped = ?, ran = ? WHERE number = ?",
-            (stepped, ran, self._tenant),
+            (stepped, elapsed, self._tenant),
         )
 
-    def variants(self) -> Variants:
-        """Return how the tenant is answered."""
+    def load_variants(self) -> Variants:
+        """Return the variants of the tenant."""
         sql = "SELECT variants FROM tenants WHERE number = ?"
         row = self._database.row(sql, (self._tenant,))
         return Variants(**json.loads(row[0])) if row else Variants()
 
-    def keep_variants(self, variants: Variants) -> None:
-        """Write that down."""
-        self._database.write(
+    def save_variants(self, variants: Variants) -> None:
+        """Save the variants of the tenant."""
+        self._database.execute(
             "UPDATE tenants SET variants = ? WHERE number = ?",
             (json.dumps(asdict(variants)), self._tenant),
         )
 
-    def clear(self) -> None:
-        """Forget all but who the tenant is, its tokens, and how it is answered."""
+    def reset(self) -> None:
+        """Delete everything but account, tokens and variants."""
         with self.transaction():
             key = (self._tenant,)
-            self._database.write("DELETE FROM attempts WHERE tenant = ?", key)
-            self._database.write("DELETE FROM events WHERE tenant = ?", key)
-            self._database.write("DELETE FROM subscriptions WHERE tenant = ?", key)
-            self._database.write("DELETE FROM requests WHERE tenant = ?", key)
-            self.keep_time(0, 0)
+            self._database.execute("DELETE FROM attempts WHERE tenant = ?", key)
+            self._database.execute("DELETE FROM events WHERE tenant = ?", key)
+            self._database.execute("DELETE FROM subscriptions WHERE tenant = ?", key)
+            self._database.execute("DELETE FROM requests WHERE tenant = ?", key)
+            self.save_time(0, 0)
 
 
 @frozen(kw_only=True)
 class StartedAttempt:
-    """How an attempt began, beside which event it sends.
+    """The start of an attempt.
 
     Attributes:
-        retry: Which retry it is, None for a redelivery.
-        url: Where to.
-        headers: What it sends, nothing if it sends nothing.
-        at: When, in microseconds since 1970.
+        retry: The number of the retry, 0 for the first attempt; None for a redelivery.
+        url: The URL that it is sent to.
+        headers: The headers of the request; empty if no request is sent.
+        at: The time of the start, in microseconds since 1970.
     """
 
     retry: int | None

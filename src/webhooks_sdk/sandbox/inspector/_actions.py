@@ -45,7 +45,7 @@ class Actions:
         event = read_publish_form(form)
         deliveries = service.publish(event.name, event.body)
         task = self._start(self._runtime.dispatcher.publish(service, deliveries))
-        self._runtime.dispatcher.go_on(service, task)
+        self._runtime.dispatcher.track(service, task)
         return await _wait_briefly("published", task)
 
     async def redeliver(self, service: Service, event_id: UUID) -> Notice:
@@ -64,7 +64,7 @@ class Actions:
             return (await self._runtime.dispatcher.redeliver(service, hook_id, event_id),)
 
         task = self._start(redeliver())
-        self._runtime.dispatcher.go_on(service, task)
+        self._runtime.dispatcher.track(service, task)
         return await _wait_briefly("redelivered", task)
 
     async def advance(self, service: Service, form: Mapping[str, str]) -> Notice:
@@ -77,11 +77,11 @@ class Actions:
             due = Queries(self._runtime.database, service.account).next_retry_due()
             if due is None:
                 raise FormError("amount", "No retry is pending.")
-            step = timedelta(microseconds=max(0, due - service.timeline.position))
+            step = timedelta(microseconds=max(0, due - service.timeline.schedule_time))
         else:
             step = read_advance_form(form)
         try:
-            service.timeline.target(step)
+            service.timeline.schedule_time_after(step)
         except ValueError as error:
             raise FormError("amount", str(error)) from None
         return await _wait_briefly(

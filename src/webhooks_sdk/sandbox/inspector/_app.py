@@ -127,7 +127,7 @@ class Inspector:
         service, event_id, rest = self._find_event(scope["path"])
         if rest == "/body":
             headers = {"Content-Disposition": f'attachment; filename="{event_id}.json"'}
-            body = service.body(event_id) or b""
+            body = service.event_body(event_id) or b""
             return respond(body, "application/octet-stream", headers=headers)
         filters = _read_filters(scope)
         notice = read_notice(scope["query_string"].decode("latin-1"))
@@ -180,7 +180,7 @@ class Inspector:
             raise PageError(HTTPStatus.NOT_FOUND, "Page not found.")
         event_id = UUID(match["id"])
         number = find_event_tenant(self._runtime.database, event_id)
-        service = None if number is None else self._runtime.tenants.with_number(number)
+        service = None if number is None else self._runtime.tenants.by_number(number)
         if service is None:
             raise PageError(
                 HTTPStatus.NOT_FOUND, "Event not found. The tenant may have been reset."

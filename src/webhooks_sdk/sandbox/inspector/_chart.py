@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._clock import microseconds
+from webhooks_sdk.sandbox._clock import to_microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _RANGES: Mapping[Range, timedelta] = {
     "week": timedelta(weeks=1),
 }
 _BUCKET_WIDTHS = tuple(
-    microseconds(timedelta(**{unit: count}))
+    to_microseconds(timedelta(**{unit: count}))
     for unit, counts in (
         ("seconds", (1, 2, 5, 10, 15, 30)),
         ("minutes", (1, 2, 3, 5, 10, 15, 20, 30, 45)),
@@ -139,7 +139,7 @@ def choose_buckets(now: int, first_attempt: int | None, wanted: Range) -> Bucket
     """
     fixed = _RANGES.get(wanted)
     start = now if first_attempt is None else first_attempt
-    length = microseconds(fixed) if fixed else now - start
+    length = to_microseconds(fixed) if fixed else now - start
     # MAX_BARS - 1, because the last bucket may have just begun.
     width = next(
         (width for width in _BUCKET_WIDTHS if width * (MAX_BARS - 1) >= length), _BUCKET_WIDTHS[-1]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import fields_dict, frozen
 
-from webhooks_sdk.sandbox._service.timeline import END_OF_TIME
+from webhooks_sdk.sandbox._service.timeline import LATEST_TIME
 from webhooks_sdk.sandbox.inspector._formatting import State
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def read_filters(query: str) -> Filters:
             case "tenant" | "hook":
                 values[name] = _uuid(name, text)
             case "since" | "until":
-                values[name] = _integer(name, text, END_OF_TIME)
+                values[name] = _integer(name, text, LATEST_TIME)
             case "before":
                 values[name] = _integer(name, text, MAX_SQLITE_INTEGER)
             case "state":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from webhooks_sdk._receiving.signing import DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER
 from webhooks_sdk._wire.redaction import MASK
-from webhooks_sdk.sandbox._service.schedule import RETRIES
+from webhooks_sdk.sandbox._service.schedule import MAX_RETRIES
 from webhooks_sdk.sandbox.inspector._payload import printable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def attempt_kind(attempt: DeliveryAttempt) -> str:
     """Return why an attempt was made, such as `Retry 2 of 25`."""
     if attempt.retry is None:
         return "Redelivery"
-    return f"Retry {attempt.retry} of {RETRIES}" if attempt.retry else "First attempt"
+    return f"Retry {attempt.retry} of {MAX_RETRIES}" if attempt.retry else "First attempt"
 
 
 def attempt_outcome(attempt: DeliveryAttempt) -> str:

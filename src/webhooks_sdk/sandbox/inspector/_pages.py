@@ -10,7 +10,6 @@ from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webhooks_sdk._wire.redaction import MASK
-from webhooks_sdk.sandbox._clock import moment
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._actions import NEXT_RETRY
@@ -59,7 +58,11 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._shared = {"form_token": form_token, "formatting": formatting, "moment": moment}
+        self._shared = {
+            "form_token": form_token,
+            "formatting": formatting,
+            "moment": from_microseconds,
+        }
         self._templates.filters["printable"] = printable
 
     def render_list(
@@ -134,7 +137,7 @@ class Pages:
         subscription = next(
             (one for one in service.list_subscriptions() if one.id == event.latest.hook_id), None
         )
-        body = service.body(event_id) or b""
+        body = service.event_body(event_id) or b""
         return self._render(
             "event.html",
             service,
@@ -169,7 +172,7 @@ class Pages:
             tenants=self._runtime.tenants.services,
             filters=filters,
             now=now,
-            is_manual=not service.timeline.flows,
+            is_manual=not service.timeline.is_running,
             due_text=partial(_due_text, service),
             version=f"{self._run_id}-{service.changes.version}",
             live_url=filters.select("tenant").link("/inspector/live"),
@@ -198,8 +201,8 @@ def _due_text(service: Service, due: int | None) -> str | None:
     """
     if due is None:
         return None
-    wait = max(timedelta(0), timedelta(microseconds=due - service.timeline.position))
-    if service.timeline.flows:
+    wait = max(timedelta(0), timedelta(microseconds=due - service.timeline.schedule_time))
+    if service.timeline.is_running:
         now = service.now
         return f"at {formatting.short_time(now + wait, now)}"
     return f"in {formatting.interval(wait)}"

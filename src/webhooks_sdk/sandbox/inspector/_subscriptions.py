@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import frozen
 
 from webhooks_sdk._wire.redaction import MASK
-from webhooks_sdk.sandbox._service.outgoing import receives
+from webhooks_sdk.sandbox._service.outgoing import can_receive
 from webhooks_sdk.sandbox.inspector._formatting import State, display_static_header
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def build_subscription_views(
             url=subscription.url,
             events=subscription.events,
             active=subscription.active,
-            can_receive=receives(subscription),
+            can_receive=can_receive(subscription),
             secret=(subscription.secret if reveal else MASK) if subscription.secret else None,
             header=display_static_header(subscription.header, reveal=reveal),
             recent=queries.recent_states(subscription.id, RECENT_ATTEMPTS),
