@@ -10,6 +10,7 @@ from attrs import evolve
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webhooks_sdk._wire.redaction import MASK
+from webhooks_sdk.sandbox._clock import from_microseconds
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._actions import NEXT_RETRY
