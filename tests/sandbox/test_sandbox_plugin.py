@@ -136,7 +136,7 @@ def test_a_failure_of_the_sandbox_fails_the_test_that_caused_it(users: pytest.Py
     """)
     result = run(users)
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_cause*", "*own server failed*"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_cause*", "*sandbox server failed*"])
     result.stdout.no_fnmatch_line("*ERROR at teardown of test_after*")
 
 

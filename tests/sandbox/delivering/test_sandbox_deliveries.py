@@ -18,7 +18,7 @@ from support.sandbox_helpers import (
     EVENT,
     SandboxClient,
     address_that_never_accepts,
-    subscriber_that_says,
+    subscriber_that_sends,
 )
 
 from webhooks_sdk._receiving.signing import sign
@@ -85,7 +85,7 @@ def test_a_static_header_can_be_latin_1(
 
 
 def test_a_subscriber_that_hangs_up_is_said_to(sandbox: Sandbox, client: SandboxClient) -> None:
-    with subscriber_that_says(b"") as url:
+    with subscriber_that_sends(b"") as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert attempt.error == "the subscriber closed the connection without an answer"
@@ -151,7 +151,7 @@ def test_redirects_are_failures_and_not_followed(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber, status: str
 ) -> None:
     answer = f"HTTP/1.1 {status}\r\nLocation: {subscriber.url}\r\nContent-Length: 0\r\n\r\n"
-    with subscriber_that_says(answer.encode()) as url:
+    with subscriber_that_sends(answer.encode()) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert (attempt.status, attempt.delivered) == (int(status[:3]), False)
@@ -159,7 +159,7 @@ def test_redirects_are_failures_and_not_followed(
 
 
 def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxClient) -> None:
-    with subscriber_that_says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
+    with subscriber_that_sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert attempt.status == 200
@@ -178,7 +178,7 @@ def test_an_interim_answer_is_not_the_answer(sandbox: Sandbox, client: SandboxCl
 def test_a_broken_answer_is_no_answer(
     sandbox: Sandbox, client: SandboxClient, answer: bytes
 ) -> None:
-    with subscriber_that_says(answer) as url:
+    with subscriber_that_sends(answer) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
         row = client.redeliver(attempt)
