@@ -96,7 +96,7 @@ def test_client_id_is_unique_per_environment(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="'me'"):
         sandbox.add_tenant(client_id="me")
     with pytest.raises(ValueError, match="'production' or 'staging'"):
-        sandbox.add_tenant("test")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+        sandbox.add_tenant("test")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tested here
     with pytest.raises(ValueError, match="empty"):
         sandbox.add_tenant(client_id="")
 
