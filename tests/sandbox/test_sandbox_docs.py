@@ -1,4 +1,4 @@
-"""The examples of docs/sandbox.md, run as they stand there."""
+"""Run the examples of docs/sandbox.md."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def client_of(tenant: Tenant) -> Client:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_page_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {
         "Sandbox": Sandbox,
         "Subscriber": Subscriber,
         "client_of": client_of,
     }
-    exec(compile(block, "sandbox.md", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(block, "sandbox.md", "exec"), names)  # noqa: S102 - trusted code
     for name, value in names.items():
         if name.startswith("test_") and callable(value):
             value("default")
 
 
-def test_the_first_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(BLOCKS[0], "sandbox.md", "exec"), {})  # noqa: S102 - our own page
+def test_first_example_prints_its_comment(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(BLOCKS[0], "sandbox.md", "exec"), {})  # noqa: S102 - trusted code
     assert capsys.readouterr().out == "2 True\n"

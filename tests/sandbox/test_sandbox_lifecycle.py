@@ -1,4 +1,4 @@
-"""Starting, stopping, leaking nothing, and telling of failures."""
+"""Starting, stopping, releasing resources, and reporting failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.sandbox._records import Outcome
 
-PROMPT = 2.0  # seconds; on an idle machine it is milliseconds
+PROMPT = 2.0  # seconds; takes milliseconds on an idle machine
 
 
 def refuses(url: str) -> bool:
@@ -44,7 +44,7 @@ def refuses(url: str) -> bool:
         return probe.connect_ex((parts.hostname, parts.port)) != 0
 
 
-def test_it_listens_inside_the_with_block_and_only_there() -> None:
+def test_listens_only_inside_the_with_block() -> None:
     with Sandbox() as sandbox:
         assert not refuses(sandbox.base_url)
         assert sandbox.token_url == f"{sandbox.base_url}/auth/token"
@@ -52,20 +52,20 @@ def test_it_listens_inside_the_with_block_and_only_there() -> None:
     assert refuses(sandbox.base_url)
 
 
-def test_two_have_their_own_port_credentials_and_state() -> None:
-    with Sandbox() as one, Sandbox() as other, SandboxClient(one) as client:
-        assert one.base_url != other.base_url
-        assert one.client_id != other.client_id
-        assert one.client_secret != other.client_secret
+def test_sandboxes_have_separate_ports_credentials_and_state() -> None:
+    with Sandbox() as first, Sandbox() as second, SandboxClient(first) as client:
+        assert first.base_url != second.base_url
+        assert first.client_id != second.client_id
+        assert first.client_secret != second.client_secret
         client.subscribe("http://127.0.0.1:9/")
-        with SandboxClient(other) as elsewhere:
-            assert elsewhere.get("/hooks").json() == []
+        with SandboxClient(second) as other_client:
+            assert other_client.get("/hooks").json() == []
         token = client.headers["authorization"]
-        answer = httpx.get(f"{other.base_url}/hooks", headers={"Authorization": token})
-        assert answer.status_code == 401
+        response = httpx.get(f"{second.base_url}/hooks", headers={"Authorization": token})
+        assert response.status_code == 401
 
 
-def test_the_port_can_be_given() -> None:
+def test_port_can_be_set() -> None:
     with Sandbox() as first:
         port = urlsplit(first.base_url).port or 0
         taken = Sandbox(port=port)
@@ -76,31 +76,31 @@ def test_the_port_can_be_given() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org", ""])
-def test_only_loopback_hosts_are_allowed(host: str) -> None:
+def test_remote_hosts_are_rejected(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         Sandbox(host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
-def test_every_loopback_host_is_allowed(host: str) -> None:
+def test_loopback_hosts_are_allowed(host: str) -> None:
     assert Sandbox(host=host).attempts == ()
 
 
-def test_localhost_is_named_in_the_url() -> None:
+def test_localhost_is_kept_in_the_url() -> None:
     with Sandbox(host="localhost") as sandbox, SandboxClient(sandbox):
         assert sandbox.base_url.startswith("http://localhost:")
 
 
-@pytest.mark.parametrize(("host", "named"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
-def test_other_hosts_are_allowed_if_that_is_said(host: str, named: str) -> None:
+@pytest.mark.parametrize(("host", "url_host"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_remote_hosts_can_be_allowed(host: str, url_host: str) -> None:
     with Sandbox(host=host, allow_remote=True) as sandbox:
-        assert urlsplit(sandbox.base_url).hostname == named
+        assert urlsplit(sandbox.base_url).hostname == url_host
         credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
         with Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
             assert client.hooks.list() == []
 
 
-def test_before_it_runs_it_has_no_url() -> None:
+def test_has_no_url_before_it_runs() -> None:
     sandbox = Sandbox()
     with pytest.raises(RuntimeError, match="not running"):
         _ = sandbox.base_url
@@ -108,7 +108,7 @@ def test_before_it_runs_it_has_no_url() -> None:
         sandbox.publish(EVENT, {})
 
 
-def test_after_its_end_its_records_can_be_read() -> None:
+def test_records_can_be_read_after_it_stopped() -> None:
     with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
         client.subscribe(subscriber.url)
         published = sandbox.publish(EVENT, {})
@@ -119,13 +119,13 @@ def test_after_its_end_its_records_can_be_read() -> None:
         sandbox.publish(EVENT, {})
 
 
-def test_it_can_be_entered_once() -> None:
+def test_can_be_entered_only_once() -> None:
     sandbox = Sandbox()
     with sandbox, pytest.raises(RuntimeError, match="once"):
         sandbox.__enter__()
 
 
-def test_stopping_does_not_wait_for_anybody() -> None:
+def test_stopping_does_not_wait_for_requests_or_deliveries() -> None:
     with Subscriber(delay=600) as subscriber, ThreadPoolExecutor(2) as pool:
         sandbox = Sandbox()
         with sandbox, SandboxClient(sandbox) as client:
@@ -148,12 +148,12 @@ def test_stopping_does_not_wait_for_anybody() -> None:
         started = time.monotonic()
         subscriber.stop()
         assert time.monotonic() - started < PROMPT
-    assert [one.error is None for one in sandbox.attempts] == [True, False, False]
-    assert all("cancelled" in (one.error or "") for one in sandbox.attempts[1:])
+    assert [attempt.error is None for attempt in sandbox.attempts] == [True, False, False]
+    assert all("cut off" in (one.error or "") for one in sandbox.attempts[1:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_an_interrupted_publish_ends_at_once_and_leaves_the_sandbox_alive() -> None:
+def test_interrupted_publish_returns_at_once_and_keeps_the_sandbox_running() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with (
@@ -179,7 +179,7 @@ def test_an_interrupted_publish_ends_at_once_and_leaves_the_sandbox_alive() -> N
         signal.signal(signal.SIGINT, before)
 
 
-def test_join_waits_for_the_end() -> None:
+def test_join_blocks_until_the_sandbox_stops() -> None:
     with Sandbox() as sandbox:
         waiting = threading.Thread(target=sandbox.join)
         waiting.start()
@@ -189,7 +189,7 @@ def test_join_waits_for_the_end() -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="counts the entries of /dev/fd")  # noqa: PTH112
-def test_nothing_is_left_behind() -> None:
+def test_releases_threads_and_file_descriptors() -> None:
     def use() -> None:
         with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
             client.subscribe(subscriber.url)
@@ -209,42 +209,42 @@ def test_nothing_is_left_behind() -> None:
     assert len(os.listdir("/dev/fd")) == files  # noqa: PTH208
 
 
-def test_a_connection_that_comes_at_the_very_end_is_not_left_open() -> None:
-    # What is left open is a ResourceWarning when it is collected, and that is an error here.
+def test_connection_accepted_while_stopping_is_closed() -> None:
+    # An open socket raises a ResourceWarning when it is collected, which fails the test.
     for _ in range(50):
         with Sandbox() as sandbox:
             assert not refuses(sandbox.base_url)
     gc.collect()
 
 
-def test_the_servers_send_small_packets_at_once() -> None:
-    # With another protocol asyncio leaves Nagle's algorithm on: 40 ms for each small request.
+def test_server_sockets_disable_nagles_algorithm() -> None:
+    # Without an explicit protocol, asyncio keeps Nagle's algorithm: 40 ms per small request.
     with bind("127.0.0.1", 0) as bound:
         assert bound.proto == socket.IPPROTO_TCP
 
 
-def test_an_unexpected_failure_is_answered_and_raised_at_the_end(
+def test_unexpected_failure_gets_a_500_and_is_raised_on_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(api, "encode_subscription")
     sandbox = Sandbox()
     sandbox.__enter__()
     with SandboxClient(sandbox) as client:
-        answer = client.post("/hooks", json={"url": "http://a.example/"})
-    assert answer.status_code == 500
-    assert answer.json()["error"] == "internal_server_error"
+        response = client.post("/hooks", json={"url": "http://a.example/"})
+    assert response.status_code == 500
+    assert response.json()["error"] == "internal_server_error"
     assert httpx.get(f"{sandbox.base_url}/hooks").status_code == 401
     with pytest.raises(ExceptionGroup, match="failed") as caught:
         sandbox.__exit__(None, None, None)
     assert [type(error) for error in caught.value.exceptions] == [NameError]
 
 
-def test_a_failure_can_be_asked_for_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raise_failures_raises_each_failure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox() as sandbox, SandboxClient(sandbox) as client:
         sandbox.raise_failures()
         monkeypatch.delattr(api, "encode_subscription")
         assert client.post("/hooks", json={"url": "http://a.example/"}).status_code == 500
-        with pytest.raises(ExceptionGroup, match="own server failed") as caught:
+        with pytest.raises(ExceptionGroup, match="sandbox server failed") as caught:
             sandbox.raise_failures()
         assert [type(error) for error in caught.value.exceptions] == [NameError]
         sandbox.raise_failures()
@@ -252,7 +252,7 @@ def test_a_failure_can_be_asked_for_and_is_told_once(monkeypatch: pytest.MonkeyP
         Sandbox().raise_failures()
 
 
-def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:
+def test_failure_does_not_replace_an_active_exception() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise OverflowError
 
@@ -261,11 +261,11 @@ def test_a_failure_does_not_hide_the_exception_that_is_on_its_way() -> None:
     server.start()
     assert httpx.post("http://{}:{}/".format(*listener.getsockname())).status_code == 500
     error = LookupError()
-    server.close(during=error)
+    server.close(active_exception=error)
     assert any("failed" in note and "OverflowError" in note for note in error.__notes__)
 
 
-def test_what_the_loop_reports_is_a_failure() -> None:
+def test_exception_in_a_loop_callback_is_a_failure() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
@@ -284,12 +284,12 @@ def test_what_the_loop_reports_is_a_failure() -> None:
 
     server.run(break_something)
     with pytest.raises(ExceptionGroup) as caught:
-        server.close(during=None)
+        server.close(active_exception=None)
     assert [type(error) for error in caught.value.exceptions] == [LookupError]
 
 
-def test_a_failure_in_the_background_is_raised_at_the_end() -> None:
-    class Broken(Sender):
+def test_failure_in_the_background_is_raised_on_exit() -> None:
+    class FailingSender(Sender):
         def __init__(self) -> None:
             pass
 
@@ -308,15 +308,15 @@ def test_a_failure_in_the_background_is_raised_at_the_end() -> None:
 
     server = ServerThread(app, bind("127.0.0.1", 0))
     server.start()
-    dispatcher = DeliveryDispatcher(Broken())
+    dispatcher = DeliveryDispatcher(FailingSender())
     server.run(lambda: dispatcher.redeliver(service, hook.id, delivery.attempt.event_id))
     server.run(lambda: dispatcher.advance(service, timedelta()))
     with pytest.raises(ExceptionGroup) as caught:
-        server.close(during=None)
+        server.close(active_exception=None)
     assert [type(error) for error in caught.value.exceptions] == [LookupError]
 
 
-def test_the_servers_own_thread_cannot_wait_for_itself() -> None:
+def test_run_is_rejected_in_the_servers_own_thread() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
@@ -331,10 +331,10 @@ def test_the_servers_own_thread_cannot_wait_for_itself() -> None:
             server.run(nothing)
 
     server.run(wait)
-    server.close(during=None)
+    server.close(active_exception=None)
 
 
-def test_a_server_that_cannot_start_says_so() -> None:
+def test_start_raises_if_the_server_cannot_start() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
@@ -344,13 +344,13 @@ def test_a_server_that_cannot_start_says_so() -> None:
         ServerThread(app, listener).start()
 
 
-def test_without_the_extra_the_import_says_what_to_install() -> None:
+def test_import_without_the_extra_names_the_package_to_install() -> None:
     for missing in ("h11", "starlette", "uvicorn"):
         code = f"import sys; sys.modules[{missing!r}] = None; import webhooks_sdk.sandbox"
-        ended = subprocess.run(  # noqa: S603 - this interpreter
+        completed = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
         )
-        assert ended.returncode == 1
-        last = ended.stderr.strip().splitlines()[-1]
+        assert completed.returncode == 1
+        last = completed.stderr.strip().splitlines()[-1]
         assert last.startswith("ImportError: ")
         assert "pip install 'webhooks-sdk[sandbox]'" in last

@@ -1,4 +1,4 @@
-"""`python -m webhooks_sdk.sandbox`, as a process of its own."""
+"""`python -m webhooks_sdk.sandbox`, in a separate process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "webhooks_sdk.sandbox"]
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_what_to_paste_and_ends_cleanly(number: signal.Signals) -> None:
+def test_prints_settings_and_stops_cleanly(number: signal.Signals) -> None:
     with subprocess.Popen(  # noqa: S603 - this interpreter
         [*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -51,8 +51,8 @@ def test_it_prints_what_to_paste_and_ends_cleanly(number: signal.Signals) -> Non
         }
         token = httpx.post(settings["WEBHOOKS_TOKEN_URL"], data=form).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
-        answer = httpx.get(f"{settings['WEBHOOKS_BASE_URL']}/hooks", headers=headers)
-        assert answer.json() == []
+        response = httpx.get(f"{settings['WEBHOOKS_BASE_URL']}/hooks", headers=headers)
+        assert response.json() == []
         process.send_signal(number)
         rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest, errors) == (0, "", "")
@@ -64,26 +64,26 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_refuses_hosts_that_others_can_reach() -> None:
-    ended = run("--host", "192.0.2.1")
-    assert ended.returncode == 2
-    assert "--allow-remote" in ended.stderr
+def test_rejects_remote_host() -> None:
+    completed = run("--host", "192.0.2.1")
+    assert completed.returncode == 2
+    assert "--allow-remote" in completed.stderr
 
 
-def test_it_says_if_it_cannot_listen() -> None:
+def test_reports_listen_errors() -> None:
     with Sandbox() as sandbox:
         port = str(urlsplit(sandbox.base_url).port)
-        ended = run("--port", port)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Cannot listen on 127.0.0.1, port {port}: ")
-    assert len(ended.stderr.splitlines()) == 1
+        completed = run("--port", port)
+    assert completed.returncode == 1
+    assert completed.stderr.startswith(f"Cannot listen on 127.0.0.1, port {port}: ")
+    assert len(completed.stderr.splitlines()) == 1
     assert run("--port", "70000").returncode == 1
     assert run("--host", "192.0.2.1", "--allow-remote").returncode == 1
 
 
 @contextmanager
 def running(*arguments: str) -> Generator[dict[str, str]]:
-    """Run it, and yield what it exports."""
+    """Run the sandbox, and yield the variables that it exports."""
     with subprocess.Popen(  # noqa: S603 - this interpreter
         [*COMMAND, "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -98,7 +98,7 @@ def running(*arguments: str) -> Generator[dict[str, str]]:
     assert process.returncode == 0
 
 
-def test_what_it_prints_is_what_a_client_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_settings_configure_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("--client-id", "me", "--client-secret", "it's mine")
     with running(*options, "--fault", "rate_limited operation=list retry_after=9") as exported:
         assert exported["WEBHOOKS_CLIENT_SECRET"] == "it's mine"
@@ -111,13 +111,13 @@ def test_what_it_prints_is_what_a_client_needs(monkeypatch: pytest.MonkeyPatch) 
             assert client.hooks.create(url="http://127.0.0.1:9/").active is False
 
 
-def test_a_demo_in_a_file_is_there_again(tmp_path: Path) -> None:
+def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
     file = str(tmp_path / "sandbox.sqlite")
     states: list[dict[str, object]] = []
     for arguments in (("--seed-demo", "--seed", "7", "--variant", "contrary"), ("--manual-time",)):
         with running("--database", file, *arguments) as exported:
-            answer = httpx.get(f"{exported['WEBHOOKS_BASE_URL']}/_sandbox/state")
-            states.append(answer.json())
+            response = httpx.get(f"{exported['WEBHOOKS_BASE_URL']}/_sandbox/state")
+            states.append(response.json())
     first, second = states
     assert first["subscriptions"] == second["subscriptions"] == 4
     assert first["variants"] == second["variants"]
@@ -128,44 +128,44 @@ def test_a_demo_in_a_file_is_there_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("--fault", "explosion"), "kind must be one of latency"),
         (("--fault", "latency times"), "'times' in fault"),
-        (("--variant", "odd"), "Unknown variants 'odd'"),
+        (("--variant", "odd"), "There are no variants 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--answer-timeout", "0"), "above 0"),
-        (("--connect-timeout", "soon"), "'soon' must be seconds"),
-        (("--token-lifetime", "-1"), "seconds, 1 to"),
-        (("--token-lifetime", "x"), "'x' must be whole seconds"),
+        (("--connect-timeout", "soon"), "'soon' must be a number of seconds"),
+        (("--token-lifetime", "-1"), "seconds, from 1 to"),
+        (("--token-lifetime", "x"), "'x' must be a whole number of seconds"),
         (("--seed", "x"), "invalid int value"),
     ],
 )
-def test_what_it_cannot_take_it_says(arguments: tuple[str, ...], words: str) -> None:
-    ended = run("--port", "0", *arguments)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert words in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_reports_invalid_arguments(arguments: tuple[str, ...], message: str) -> None:
+    completed = run("--port", "0", *arguments)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
-def test_a_file_that_is_none_of_its_own_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_foreign_file_is_rejected_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("dear diary, this is no database at all")
-    ended = run("--port", "0", "--database", str(file))
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert "not an SQLite database" in ended.stderr
+    completed = run("--port", "0", "--database", str(file))
+    assert completed.returncode == 1
+    assert len(completed.stderr.splitlines()) == 1
+    assert "no SQLite database" in completed.stderr
 
 
-def test_a_file_in_no_directory_is_refused_in_a_line(tmp_path: Path) -> None:
-    ended = run("--port", "0", "--database", str(tmp_path / "gone" / "f.sqlite"))
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert "directory does not exist" in ended.stderr
+def test_missing_directory_is_rejected_in_one_line(tmp_path: Path) -> None:
+    completed = run("--port", "0", "--database", str(tmp_path / "gone" / "f.sqlite"))
+    assert completed.returncode == 1
+    assert len(completed.stderr.splitlines()) == 1
+    assert "directory is not there" in completed.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
-def test_it_ends_if_nobody_can_read_what_to_paste() -> None:
+def test_stops_if_stdout_is_closed() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with subprocess.Popen(  # noqa: S603 - this interpreter
@@ -174,5 +174,5 @@ def test_it_ends_if_nobody_can_read_what_to_paste() -> None:
         os.close(writer)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "Nobody reads" in errors
+    assert "standard output is closed" in errors
     assert "Cannot listen" not in errors

@@ -138,7 +138,7 @@ def test_a_sandbox_failure_is_an_error_of_the_test_that_caused_it(project: pytes
     """)
     result = run(project)
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_cause*", "*own server failed*"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_cause*", "*sandbox server failed*"])
     result.stdout.no_fnmatch_line("*ERROR at teardown of test_after*")
 
 

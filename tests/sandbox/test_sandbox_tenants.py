@@ -1,4 +1,4 @@
-"""Tenants and environments: nothing of one is seen by another."""
+"""Tenants and environments are isolated from each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_each_tenant_has_its_own_state(sandbox: Sandbox) -> None:
+def test_tenants_have_separate_state(sandbox: Sandbox) -> None:
     with (
         Subscriber() as subscriber,
         sandbox.add_tenant() as other,
@@ -50,7 +50,7 @@ def test_each_tenant_has_its_own_state(sandbox: Sandbox) -> None:
         assert other.subscriptions == ()
 
 
-def test_ten_active_subscriptions_are_each_tenants_own(sandbox: Sandbox) -> None:
+def test_limit_of_active_subscriptions_is_per_tenant(sandbox: Sandbox) -> None:
     with sandbox.add_tenant() as other:
         for tenant in (sandbox, other):
             with SandboxClient(tenant) as client:
@@ -58,7 +58,7 @@ def test_ten_active_subscriptions_are_each_tenants_own(sandbox: Sandbox) -> None
                     client.subscribe("http://127.0.0.1:9/")
 
 
-def test_the_second_environment_is_under_a_path(sandbox: Sandbox) -> None:
+def test_staging_is_under_a_path(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant("staging")
     assert (sandbox.environment, tenant.environment) == ("production", "staging")
     assert tenant.base_url == f"{sandbox.base_url}/staging"
@@ -70,7 +70,7 @@ def test_the_second_environment_is_under_a_path(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
-def test_a_token_of_another_environment_is_refused(sandbox: Sandbox, environment: str) -> None:
+def test_token_of_another_environment_is_rejected(sandbox: Sandbox, environment: str) -> None:
     tenants: dict[str, Tenant] = {
         "production": sandbox,
         "staging": sandbox.add_tenant("staging"),
@@ -79,29 +79,29 @@ def test_a_token_of_another_environment_is_refused(sandbox: Sandbox, environment
     (other,) = tenants.values()
     with SandboxClient(own) as client:
         assert client.get(f"{own.base_url}/hooks").status_code == 200
-        answer = client.get(f"{other.base_url}/hooks")
-        assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+        response = client.get(f"{other.base_url}/hooks")
+        assert (response.status_code, response.json()["error"]) == (401, "unauthorized")
     form = {
         "grant_type": GRANT,
         "client_id": own.client_id,
         "client_secret": own.client_secret,
     }
-    answer = httpx.post(other.token_url, data=form)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = httpx.post(other.token_url, data=form)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
-def test_a_client_id_can_be_in_both_environments_once(sandbox: Sandbox) -> None:
+def test_client_id_is_unique_per_environment(sandbox: Sandbox) -> None:
     sandbox.add_tenant(client_id="me", client_secret="one")
     sandbox.add_tenant("staging", client_id="me", client_secret="two")
     with pytest.raises(ValueError, match="'me'"):
         sandbox.add_tenant(client_id="me")
     with pytest.raises(ValueError, match="'production' or 'staging'"):
-        sandbox.add_tenant("test")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - what is tested
+        sandbox.add_tenant("test")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tested here
     with pytest.raises(ValueError, match="empty"):
         sandbox.add_tenant(client_id="")
 
 
-def test_requests_are_those_of_the_tenants_own_clients(sandbox: Sandbox) -> None:
+def test_requests_are_recorded_per_tenant(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant("staging")
     with SandboxClient(tenant) as client:
         client.get("/hooks")
@@ -110,25 +110,27 @@ def test_requests_are_those_of_the_tenants_own_clients(sandbox: Sandbox) -> None
         form = {"grant_type": GRANT, "client_id": tenant.client_id, "client_secret": "wrong"}
         assert httpx.post(tenant.token_url, data=form).status_code == 401
     httpx.get(f"{tenant.base_url}/hooks")
-    assert [(one.path, one.status) for one in tenant.requests] == [
+    assert [(request.path, request.status) for request in tenant.requests] == [
         ("/staging/auth/token", 200),
         ("/staging/hooks", 200),
         ("/staging/hooks", 401),
         ("/staging/auth/token", 401),
     ]
     assert tenant.token_requests == 2
-    # Nobody's: it has no token.
-    assert [(one.path, one.status) for one in sandbox.requests] == [("/staging/hooks", 401)]
+    # A request without a token belongs to the first tenant.
+    assert [(request.path, request.status) for request in sandbox.requests] == [
+        ("/staging/hooks", 401)
+    ]
     assert sandbox.token_requests == 0
 
 
-def test_expiring_tokens_touches_no_other_tenant(sandbox: Sandbox) -> None:
+def test_expiring_tokens_does_not_affect_other_tenants(sandbox: Sandbox) -> None:
     with sandbox.add_tenant() as other, SandboxClient(sandbox) as ours, SandboxClient(other):
         other.expire_tokens()
         assert ours.get("/hooks").status_code == 200
 
 
-def test_a_closed_tenant_is_forgotten(sandbox: Sandbox) -> None:
+def test_closed_tenant_is_deleted(sandbox: Sandbox) -> None:
     with sandbox.add_tenant() as tenant, SandboxClient(tenant) as client:
         assert len(sandbox.tenants) == 2
         client.subscribe("http://127.0.0.1:9/")
@@ -143,7 +145,7 @@ def test_a_closed_tenant_is_forgotten(sandbox: Sandbox) -> None:
     sandbox.add_tenant(client_id=tenant.client_id)
 
 
-def test_a_request_of_a_tenant_that_is_closed_meanwhile_is_refused(sandbox: Sandbox) -> None:
+def test_request_of_a_tenant_closed_in_the_meantime_is_rejected(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant()
     parts = urlsplit(sandbox.base_url)
     head = (
@@ -159,7 +161,7 @@ def test_a_request_of_a_tenant_that_is_closed_meanwhile_is_refused(sandbox: Sand
         assert connection.recv(12) == b"HTTP/1.1 401"
 
 
-def test_a_reset_tenant_has_its_credentials_and_nothing_else(sandbox: Sandbox) -> None:
+def test_reset_keeps_only_the_credentials(sandbox: Sandbox) -> None:
     with SandboxClient(sandbox) as client:
         client.subscribe("http://127.0.0.1:9/")
         sandbox.publish(EVENT, {})
@@ -169,7 +171,7 @@ def test_a_reset_tenant_has_its_credentials_and_nothing_else(sandbox: Sandbox) -
         assert client.get("/hooks").json() == []
 
 
-def test_a_tenant_says_who_it_is_and_hides_its_secret(sandbox: Sandbox) -> None:
+def test_repr_hides_the_secret(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant("staging", client_id="me", client_secret="hush")
     assert repr(tenant) == "<Tenant 'me', staging>"
     assert "hush" not in repr(tenant)

@@ -1,4 +1,4 @@
-"""What the tests of the OpenAPI document share: the document, and a sandbox that is overheard."""
+"""Helpers for the tests of the OpenAPI document: the document, and a recording sandbox."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DOCUMENT: dict[str, Any] = json.loads(read_document())
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
-def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield path, method and description of each operation of the document."""
+def document_operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the path, the method and the operation object of each operation in the document."""
     for path, item in DOCUMENT["paths"].items():
         for method in METHODS:
             if method in item:
@@ -29,7 +29,7 @@ def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @frozen(kw_only=True)
 class Exchange:
-    """A request as it came to the sandbox, and the answer as it left."""
+    """A request to the sandbox, and its response."""
 
     method: str
     path: str
@@ -37,42 +37,42 @@ class Exchange:
     headers: dict[str, str]
     body: bytes
     status: int
-    answer_headers: dict[str, str]
-    answer: bytes
+    response_headers: dict[str, str]
+    response_body: bytes
 
 
-class OverheardSandbox(Sandbox):
-    """A sandbox that keeps every exchange with its clients."""
+class RecordingSandbox(Sandbox):
+    """A sandbox that records every exchange with its clients."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.exchanges: list[Exchange] = []
 
-    def _stack(self, guard: Any) -> ASGIApp:
-        app = super()._stack(guard)
+    def _build_app(self, guard: Any) -> ASGIApp:
+        app = super()._build_app(guard)
 
-        async def overhear(scope: Scope, receive: Receive, send: Send) -> None:
+        async def record(scope: Scope, receive: Receive, send: Send) -> None:
             received: list[Message] = []
             sent: list[Message] = []
 
-            async def receive_overheard() -> Message:
+            async def recording_receive() -> Message:
                 received.append(await receive())
                 return received[-1]
 
-            async def send_overheard(message: Message) -> None:
+            async def recording_send(message: Message) -> None:
                 sent.append(message)
                 if message["type"] == "http.response.body" and not message.get("more_body"):
-                    # Before the client can have seen the end of it.
+                    # Record the exchange before the client can receive the end of the response.
                     self.exchanges.append(_exchange(scope, received, sent))
                 await send(message)
 
-            await app(scope, receive_overheard, send_overheard)
+            await app(scope, recording_receive, recording_send)
 
-        return overhear
+        return record
 
 
 def _exchange(scope: Scope, received: list[Message], sent: list[Message]) -> Exchange:
-    start, *parts = sent
+    start, *body_messages = sent
     return Exchange(
         method=scope["method"],
         path=scope["path"],
@@ -80,8 +80,8 @@ def _exchange(scope: Scope, received: list[Message], sent: list[Message]) -> Exc
         headers=_headers(scope["headers"]),
         body=b"".join(message.get("body", b"") for message in received),
         status=start["status"],
-        answer_headers=_headers(start["headers"]),
-        answer=b"".join(part.get("body", b"") for part in parts),
+        response_headers=_headers(start["headers"]),
+        response_body=b"".join(message.get("body", b"") for message in body_messages),
     )
 
 

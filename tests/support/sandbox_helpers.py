@@ -1,4 +1,4 @@
-"""What the sandbox's tests share: a plain HTTP client for it, and subscribers that misbehave."""
+"""Helpers for the tests of the sandbox: a plain HTTP client and misbehaving subscribers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENT = "application_form:quoted"
 
 
 class SandboxClient(httpx.Client):
-    """An HTTP client that has an access token, and knows nothing else about the API."""
+    """A plain HTTP client with an access token."""
 
     def __init__(self, sandbox: Tenant) -> None:
         super().__init__(base_url=sandbox.base_url, trust_env=False, timeout=30)
@@ -27,8 +27,8 @@ class SandboxClient(httpx.Client):
             "client_id": sandbox.client_id,
             "client_secret": sandbox.client_secret,
         }
-        answer = httpx.post(sandbox.token_url, data=form, trust_env=False).raise_for_status()
-        self.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = httpx.post(sandbox.token_url, data=form, trust_env=False).raise_for_status()
+        self.headers["authorization"] = f"Bearer {response.json()['access_token']}"
 
     def subscribe(self, url: str, **fields: object) -> dict[str, Any]:
         body = {"url": url, "active": True, "events": ["*"], **fields}
@@ -42,8 +42,8 @@ class SandboxClient(httpx.Client):
 
 
 @contextmanager
-def subscriber_that_says(answer: bytes) -> Generator[str]:
-    """Yield the URL of a subscriber that sends these bytes, whatever they are, and hangs up."""
+def subscriber_that_sends(data: bytes) -> Generator[str]:
+    """Yield the URL of a subscriber that responds with raw bytes and closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -52,7 +52,7 @@ def subscriber_that_says(answer: bytes) -> Generator[str]:
                 with connection:
                     if not connection.recv(65_536):
                         return
-                    connection.sendall(answer)
+                    connection.sendall(data)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -60,24 +60,24 @@ def subscriber_that_says(answer: bytes) -> Generator[str]:
         try:
             yield "http://{}:{}/".format(*address)
         finally:
-            # A connection that says nothing ends the thread.
+            # A connection without a request ends the thread.
             socket.create_connection(address).close()
             thread.join()
 
 
 @contextmanager
 def address_that_never_accepts() -> Generator[str]:
-    """Yield the URL of a listener whose queue of connections is full."""
+    """Yield the URL of a listener with a full connection backlog."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
-        waiting = [socket.socket() for _ in range(8)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(address)
+        connections = [socket.socket() for _ in range(8)]
+        for connection in connections:
+            connection.setblocking(False)
+            connection.connect_ex(address)
         try:
             yield "http://{}:{}/".format(*address)
         finally:
-            for one in waiting:
-                one.close()
+            for connection in connections:
+                connection.close()

@@ -1,16 +1,16 @@
-"""A stand-in for the service, over real HTTP on this machine: try, test and break things offline.
+"""A local server for the webhook service, over real HTTP, for offline development and tests.
 
-`Sandbox` is the service, `Subscriber` an endpoint that it can deliver to:
+`Sandbox` is the service, `Subscriber` an endpoint for its deliveries:
 
     with Sandbox() as sandbox, Subscriber() as subscriber:
-        ...  # point a client at sandbox.base_url and sandbox.token_url, subscribe subscriber.url
+        ...  # create a client for sandbox.base_url and sandbox.token_url, subscribe subscriber.url
         sandbox.publish("application_form:quoted", {"id": "1"})
         subscriber.wait_for(1)
 
-In pytest each test has its own as `webhooks_sandbox` and `webhooks_subscriber`: docs/testing.md.
+For pytest, the fixtures `webhooks_sandbox` and `webhooks_subscriber` provide both to each test: see
+docs/testing.md. On the command line, run `python -m webhooks_sdk.sandbox`.
 
-Needs the extra: `pip install 'webhooks-sdk[sandbox]'`. In a terminal, run
-`python -m webhooks_sdk.sandbox`.
+Requires the extra: `pip install 'webhooks-sdk[sandbox]'`.
 """
 
 from webhooks_sdk._public import set_public_module

@@ -1,4 +1,4 @@
-"""`python -m webhooks_sdk.sandbox`: the sandbox in the foreground."""
+"""`python -m webhooks_sdk.sandbox`: run the sandbox in the foreground."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EPILOG = f"""\
-A fault is a kind and settings, such as
+A fault is a kind followed by settings:
   --fault 'rate_limited operation=redeliver times=3 retry_after=2'
 kinds: {", ".join(KINDS)}
 operations: {", ".join(OPERATIONS)}
-settings of all kinds: operation, times, probability; of some: seconds, status, retry_after,
-processed, size. docs/sandbox.md says more.
+settings of all kinds: operation, times, probability; of some kinds: seconds, status,
+retry_after, processed, size. See docs/sandbox.md for details.
 
-variants: {", ".join(Variants.names())}, or a number as a seed
+variants: {", ".join(Variants.names())}, or a number to use as a seed
 """
 
 
@@ -34,17 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sandbox until Ctrl-C or SIGTERM.
 
     Args:
-        arguments: The command line without the program; `sys.argv` if None.
+        arguments: The command-line arguments; those of `sys.argv` if None.
 
     Returns:
-        The exit code: 0, or 1 if it could not start.
+        The exit code: 0, or 1 if the sandbox could not start.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.allow_remote and not is_loopback(options.host):
         parser.error(
-            f"{options.host} is no loopback address, so other machines could reach the sandbox:"
-            " use 127.0.0.1, or add --allow-remote if that is meant."
+            f"{options.host} is not a loopback address, so other machines could reach the sandbox."
+            " Use 127.0.0.1, or allow it with --allow-remote."
         )
     try:
         return _run(options)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     except BrokenPipeError:
-        sys.stderr.write("Nobody reads what the sandbox prints, so it has ended.\n")
+        sys.stderr.write("The sandbox stopped because its standard output is closed.\n")
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"Cannot listen on {options.host}, port {options.port}: {error}\n")
     return 1
@@ -91,65 +91,78 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m webhooks_sdk.sandbox",
-        description="Run a stand-in for the webhook service on this machine.",
+        description="Run a local sandbox of the webhook service.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    add("--port", type=int, default=8080, help="0 for any free (%(default)s)")
-    add("--allow-remote", action="store_true", help="allow a host that other machines can reach")
+    add("--host", default="127.0.0.1", help="host to listen on (default: %(default)s)")
+    add(
+        "--port",
+        type=int,
+        default=8080,
+        help="port to listen on, 0 for any free one (default: %(default)s)",
+    )
+    add("--allow-remote", action="store_true", help="allow a --host that other machines can reach")
     add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="another name under which it is addressed, such as that of its container",
+        help="accept requests to this host name, such as that of a container; can be repeated",
     )
-    add("--database", metavar="FILE", help="keep everything in this file (else in memory)")
-    add("--client-id", metavar="ID", help="the client id (generated, or the database's)")
-    add("--client-secret", metavar="SECRET", help="its secret (likewise)")
-    add("--seed-demo", action="store_true", help="fill it, if it is empty, with a story to look at")
+    add("--database", metavar="FILE", help="keep all state in this file (default: in memory)")
+    add("--client-id", metavar="ID", help="client id (default: from the database, or generated)")
+    add(
+        "--client-secret",
+        metavar="SECRET",
+        help="client secret (default: from the database, or generated)",
+    )
+    add("--seed-demo", action="store_true", help="add demo data if the sandbox is empty")
     add(
         "--fault",
         type=_fault,
         action="append",
         default=[],
         metavar="'KIND SETTING=...'",
-        help="let requests go wrong; can be given several times",
+        help="inject a fault, see below; can be repeated",
     )
     add(
         "--variant",
         type=_variants,
         metavar="NAME|SEED",
-        help="how to answer where the documentation leaves it open",
+        help="behaviour where the service's documentation is silent, see below",
     )
-    add("--seed", type=int, help="make everything random but credentials and tokens repeatable")
+    add(
+        "--seed",
+        type=int,
+        help="make random values reproducible, except for credentials and tokens",
+    )
     add(
         "--manual-time",
         action="store_true",
-        help="make automatic retries only when the clock is stepped",
+        help="run automatic retries only when the clock is advanced",
     )
     add(
         "--token-lifetime",
         type=_lifetime,
         default=43_200,
-        metavar="S",
-        help="seconds (%(default)s)",
+        metavar="SECONDS",
+        help="lifetime of access tokens in seconds (default: %(default)s)",
     )
     add(
         "--connect-timeout",
         type=_seconds,
         default=5.0,
-        metavar="S",
-        help="seconds, of deliveries (%(default)s)",
+        metavar="SECONDS",
+        help="seconds until a subscriber must accept a connection (default: %(default)s)",
     )
     add(
         "--answer-timeout",
         type=_seconds,
         default=60.0,
-        metavar="S",
-        help="seconds, of deliveries (%(default)s)",
+        metavar="SECONDS",
+        help="seconds until a connected subscriber must respond (default: %(default)s)",
     )
     return parser
 
@@ -173,7 +186,9 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} must be seconds, above 0 and at most a day")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} must be a number of seconds, above 0 and at most 86400"
+    )
 
 
 def _lifetime(text: str) -> int:
@@ -181,12 +196,14 @@ def _lifetime(text: str) -> int:
         seconds = int(text)
         if 0 < seconds <= MAX_TOKEN_LIFETIME:
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} must be whole seconds, 1 to {MAX_TOKEN_LIFETIME}")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} must be a whole number of seconds, from 1 to {MAX_TOKEN_LIFETIME}"
+    )
 
 
 def _greeting(sandbox: Sandbox) -> str:
     return (
-        f"# The sandbox listens on {sandbox.base_url}; Ctrl-C ends it. For another terminal:\n"
+        f"# Running on {sandbox.base_url} (Ctrl-C to stop). To use it from another terminal:\n"
         f"export WEBHOOKS_BASE_URL={quote(sandbox.base_url)}\n"
         f"export WEBHOOKS_TOKEN_URL={quote(sandbox.token_url)}\n"
         f"export WEBHOOKS_CLIENT_ID={quote(sandbox.client_id)}\n"

@@ -1,17 +1,17 @@
-"""The sandbox as its user sees it."""
+"""The sandbox: the public API."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._clock import RealClock
-from webhooks_sdk.sandbox._control.api import Control
+from webhooks_sdk.sandbox._control.api import ControlAPI
 from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
 from webhooks_sdk.sandbox._delivering.sender import Sender
 from webhooks_sdk.sandbox._demo.seed import seed_demo_history
 from webhooks_sdk.sandbox._http.api import API
 from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultPlans
-from webhooks_sdk.sandbox._http.guard import Guard, host_of_url, is_loopback
+from webhooks_sdk.sandbox._http.guard import Guard, is_loopback, url_host
 from webhooks_sdk.sandbox._http.openapi import DocumentServer
 from webhooks_sdk.sandbox._http.request_context import RequestContextMiddleware
 from webhooks_sdk.sandbox._http.root import CONTROL_PATH, RootApp
@@ -40,43 +40,43 @@ if TYPE_CHECKING:
 
 
 class Sandbox(Tenant):
-    """The service, on this machine, and the first of its tenants, which is of production.
+    """A local server for the webhook service, and the first of its tenants.
 
-    A context manager that can be entered once; leaving it drops all connections. What it has
-    recorded can be read after its end as well. Its methods can be called from any thread; in async
-    code, call `publish` and `advance` in a worker thread (`asyncio.to_thread`), for they block.
-
-    Production is at the root, staging under `/staging`.
+    The first tenant belongs to production, whose API is at the root of the server; staging is
+    under `/staging`. A context manager that can be entered once; leaving it drops all connections.
+    Recorded data can still be read afterwards. The methods can be called from any thread. `publish`
+    and `advance` block; in async code, call them in a worker thread (`asyncio.to_thread`).
 
     Args:
-        host: Where it listens: an IP address, or `"localhost"`. For every address of the machine,
-            `"0.0.0.0"`, its URLs have that of loopback.
-        port: The port, 0 for any that is free.
-        client_id: The client id of the first tenant; that of the database, or generated, if None.
-        client_secret: The secret that belongs to it, likewise.
-        database: A file where everything is kept, and found again by the next sandbox that is given
-            it; made if it is not there. None keeps everything in memory.
-        variants: How the first tenant is answered where the documentation leaves it open:
-            `Variants`, one of `Variants.names()`, or a seed. None for what the database says.
-        seed: What everything random follows from, so that it can be repeated: ids, and which
-            requests a fault with a probability strikes. Credentials and access tokens never do.
-            None for what nobody can repeat.
-        seed_demo: Whether a first tenant that has nothing yet gets a story to look at, when the
-            sandbox is entered: subscriptions, and five days of events and attempts.
-        real_time: Whether automatic retries also come due as real time goes by, and not in
-            `advance` alone.
-        token_lifetime: Seconds of real time for which an access token is valid.
-        connect_timeout: The attribute's first value, for every tenant.
-        answer_timeout: The attribute's first value, for every tenant.
-        allow_remote: Whether `host` may be one that other machines can reach.
-        allowed_hosts: Names other than `host` and those of loopback under which it is addressed,
-            such as `"sandbox"` or `"sandbox:8080"`; others are refused with 421.
+        host: The host to listen on: an IP address or `"localhost"`. With `"0.0.0.0"`, all addresses
+            of the machine, the sandbox's URLs have the loopback address.
+        port: The port, 0 for any free one.
+        client_id: The client id of the first tenant; None for the one in the database, or else a
+            generated one.
+        client_secret: The client secret of the first tenant; None as for `client_id`.
+        database: An SQLite file to keep all state in, created if it does not exist. None keeps the
+            state in memory.
+        variants: How the sandbox behaves for the first tenant where the service's documentation is
+            silent: `Variants`, one of `Variants.names()`, or a seed. None for those in the
+            database.
+        seed: Makes ids and the requests affected by faults with a probability reproducible.
+            Credentials and access tokens are always random. None for random values.
+        seed_demo: Whether to fill the first tenant, if it is empty, with demo data on entry:
+            subscriptions, and five days of events and attempts.
+        real_time: Whether automatic retries also become due as real time passes, and not only in
+            `advance`.
+        token_lifetime: Lifetime of access tokens in seconds of real time.
+        connect_timeout: Initial value of the attribute for every tenant.
+        answer_timeout: Initial value of the attribute for every tenant.
+        allow_remote: Whether `host` may be reachable from other machines.
+        allowed_hosts: Additional host names of the sandbox, such as `"sandbox"` or
+            `"sandbox:8080"`. Requests to other hosts get a 421.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are not known, `token_lifetime` is
-            not 1 to 1,000,000,000, a timeout is none, or a credential is empty or another tenant's
-            of the database.
-        SandboxDatabaseError: The file cannot be opened, is in use, or is something else.
+        ValueError: `host` is not a loopback address, `variants` are unknown, `token_lifetime` is
+            not from 1 to 1,000,000,000, a timeout is not positive and finite, a credential is
+            empty, or another tenant in the database has the client id.
+        SandboxDatabaseError: The file cannot be opened, is in use, or is not a sandbox database.
     """
 
     def __init__(
@@ -99,12 +99,13 @@ class Sandbox(Tenant):
     ) -> None:
         if not allow_remote and not is_loopback(host):
             raise ValueError(
-                f"{host!r} is no loopback address, so other machines could reach the sandbox:"
-                " use 127.0.0.1, or allow_remote=True if that is meant."
+                f"host {host!r} is not a loopback address, so other machines could reach the"
+                " sandbox. Use 127.0.0.1, or allow it with allow_remote=True."
             )
         if not 1 <= token_lifetime <= MAX_TOKEN_LIFETIME:
             raise ValueError(
-                f"token_lifetime must be 1 to {MAX_TOKEN_LIFETIME} seconds, not {token_lifetime}."
+                f"token_lifetime must be from 1 to {MAX_TOKEN_LIFETIME} seconds,"
+                f" got {token_lifetime}."
             )
         self._address = (host, port)
         self._allowed_hosts = frozenset(allowed_hosts)
@@ -112,17 +113,17 @@ class Sandbox(Tenant):
         self._seed = seed
         self._seed_demo = seed_demo
         timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
-        opened, clock = Database(database), RealClock()
+        db, clock = Database(database), RealClock()
         try:
             tenants = TenantRegistry(
-                opened, timeouts=timeouts, clock=clock, new_id=id_factory(seed, opened)
+                db, timeouts=timeouts, clock=clock, new_id=id_factory(seed, db)
             )
             first = tenants.ensure_first(client_id, client_secret)
             runtime = Runtime(
-                database=opened,
+                database=db,
                 tenants=tenants,
-                tokens=TokenIssuer(opened, clock=clock, lifetime=token_lifetime),
-                log=RequestLog(opened),
+                tokens=TokenIssuer(db, clock=clock, lifetime=token_lifetime),
+                log=RequestLog(db),
                 dispatcher=DeliveryDispatcher(Sender()),
                 faults=FaultPlans(seed),
             )
@@ -130,21 +131,21 @@ class Sandbox(Tenant):
             if variants is not None:
                 self.variants = variants
         except BaseException:
-            opened.close()
+            db.close()
             raise
 
     def __enter__(self) -> Self:
         runtime = self._runtime
         if runtime.server is not None or runtime.is_closed:
-            raise RuntimeError("A Sandbox can be entered once: make a new one.")
+            raise RuntimeError("A Sandbox can be entered only once. Create a new one.")
         try:
             listener = bind(*self._address)
             host, port = self._address[0], listener.getsockname()[1]
-            runtime.root_url = f"http://{host_of_url(host)}:{port}"
+            runtime.root_url = f"http://{url_host(host)}:{port}"
             guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
-            runtime.server = ServerThread(self._stack(guard), listener)
+            runtime.server = ServerThread(self._build_app(guard), listener)
             if self._seed_demo:
-                self._seed_demo_history()
+                self._seed_demo_if_empty()
             runtime.server.start()
         except BaseException:
             runtime.close()
@@ -163,15 +164,15 @@ class Sandbox(Tenant):
     ) -> None:
         runtime = self._runtime
         try:
-            runtime.require_server().close(during=exc)
+            runtime.require_server().close(active_exception=exc)
         finally:
             runtime.close()
 
     @property
     def tenants(self) -> tuple[Tenant, ...]:
-        """All tenants, the sandbox itself first."""
+        """All tenants, starting with the sandbox itself."""
         _, *others = self._runtime.tenants.services
-        return (self, *(Tenant(self._runtime, one) for one in others))
+        return (self, *(Tenant(self._runtime, service) for service in others))
 
     def add_tenant(
         self,
@@ -180,47 +181,50 @@ class Sandbox(Tenant):
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> Tenant:
-        """Add a tenant with a state of its own.
+        """Add an isolated tenant.
 
         Args:
-            environment: Where it is: `"production"` or `"staging"`.
-            client_id: Its client id; generated if None.
-            client_secret: The secret that belongs to it; generated if None.
+            environment: The environment: `"production"` or `"staging"`.
+            client_id: The client id; generated if None.
+            client_secret: The client secret; generated if None.
+
+        Returns:
+            The new tenant.
 
         Raises:
-            ValueError: There is no such environment, another tenant of it has the client id, or
-                one of the credentials is empty.
+            ValueError: The environment is unknown, another tenant of it has the client id, or a
+                credential is empty.
         """
         runtime = self._runtime
         return Tenant(runtime, runtime.tenants.add(environment, client_id, client_secret))
 
     def raise_failures(self) -> None:
-        """Tell whether the sandbox itself has failed: an exception in it that it did not handle.
+        """Raise the unhandled exceptions of the sandbox itself since the last call.
 
-        What was told once is not told again. What was not, is told when the sandbox is left.
+        Exceptions that were not raised by this method are raised when the sandbox is left.
 
         Raises:
-            ExceptionGroup: What failed.
+            ExceptionGroup: The unhandled exceptions.
             RuntimeError: The sandbox is not running.
         """
         server = self._runtime.require_server()
-        # Who has an answer may be quicker than the server is to tell that it failed.
+        # A client can get its response before the server has recorded the failure. Wait for it.
         self._runtime.call(lambda: None)
         server.raise_failures()
 
     def close(self) -> None:
-        """End the sandbox as leaving the `with` block does, or let go of its database unused."""
+        """Stop the sandbox as leaving the `with` block does, or close an unused database."""
         if self._runtime.server is None:
             self._runtime.close()
         else:
             self.__exit__(None, None, None)
 
     def join(self) -> None:
-        """Block until the sandbox ends: by a signal that is raised here, or by another thread."""
+        """Block until the sandbox is stopped, by another thread or by a signal raised here."""
         self._runtime.require_server().join()
 
-    def _stack(self, guard: Guard) -> ASGIApp:
-        """Return what answers HTTP requests, from the inside out."""
+    def _build_app(self, guard: Guard) -> ASGIApp:
+        """Build the ASGI application, from the inside out."""
         runtime = self._runtime
         api = FaultInjector(
             API(runtime.tenants, runtime.tokens, runtime.dispatcher), runtime.faults
@@ -228,14 +232,16 @@ class Sandbox(Tenant):
         request_context = RequestContextMiddleware(
             api, tenants=runtime.tenants, tokens=runtime.tokens, log=runtime.log
         )
-        # Outside of the request_context: who looks at the sandbox is no client of the API.
-        return RootApp(Inspector(DocumentServer(request_context), runtime), Control(runtime), guard)
+        # Outside the request context: visitors of the inspector are not clients of the API.
+        return RootApp(
+            Inspector(DocumentServer(request_context), runtime), ControlAPI(runtime), guard
+        )
 
-    def _seed_demo_history(self) -> None:
-        """Fill the first tenant, if there is nothing yet."""
+    def _seed_demo_if_empty(self) -> None:
+        """Fill the first tenant with demo data, unless it has any data."""
         if self.subscriptions or self.attempts_page(limit=1).attempts:
             return
-        database, service, clock = self._runtime.database, self._service, RealClock()
+        database, service, clock = self._runtime.database, self._open_service, RealClock()
         elapsed = seed_demo_history(
             database,
             service.account,

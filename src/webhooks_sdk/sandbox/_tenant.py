@@ -1,4 +1,4 @@
-"""A tenant of the sandbox as its user sees it."""
+"""A tenant of the sandbox: the public API."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 
 
 class Tenant:
-    """A customer of the service, with a state of its own; `Sandbox.add_tenant` makes them.
+    """A customer of the service, created by `Sandbox.add_tenant`.
 
-    Nothing that one tenant does can be seen by another: subscriptions, events, attempts, tokens,
-    clock, retries, variants and faults are its own. A context manager; leaving it closes it.
+    Tenants are isolated: each has its own subscriptions, events, attempts, tokens, clock, retries,
+    variants and faults. A context manager: leaving it closes the tenant.
 
-    Its methods can be called from any thread. In async code call `publish` and `advance` in a
-    worker thread (`asyncio.to_thread`), for they block.
+    The methods can be called from any thread. `publish` and `advance` block; in async code, call
+    them in a worker thread (`asyncio.to_thread`).
     """
 
     def __init__(self, runtime: Runtime, service: Service) -> None:
         self._runtime = runtime
-        self._held_service = service
+        self._service = service
 
     def __enter__(self) -> Self:
         return self
@@ -63,140 +63,154 @@ class Tenant:
         self.close()
 
     def __repr__(self) -> str:
-        account = self._held_service.account
+        account = self._service.account
         return f"<{type(self).__name__} {account.client_id!r}, {account.environment}>"
 
     @property
     def client_id(self) -> str:
-        """The client id with which its clients ask for access tokens."""
-        return self._held_service.account.client_id
+        """The client id for requesting access tokens."""
+        return self._service.account.client_id
 
     @property
     def client_secret(self) -> str:
-        """The secret that belongs to it."""
-        return self._held_service.account.client_secret
+        """The client secret that belongs to `client_id`."""
+        return self._service.account.client_secret
 
     @property
     def tenant_id(self) -> UUID:
-        """The `tenant_id` of its subscriptions and events."""
-        return self._held_service.account.id
+        """The `tenant_id` of the subscriptions and events."""
+        return self._service.account.id
 
     @property
     def environment(self) -> EnvironmentName:
-        """The environment in which its access tokens are valid: `"production"` or `"staging"`."""
-        return self._held_service.account.environment
+        """The environment of the tenant and its access tokens: `"production"` or `"staging"`."""
+        return self._service.account.environment
 
     @property
     def base_url(self) -> str:
-        """The base URL of its environment's API, such as `"http://127.0.0.1:53211"`."""
+        """The base URL of the API in the tenant's environment, such as `"http://127.0.0.1:53211"`.
+
+        Raises:
+            RuntimeError: The sandbox was not started.
+        """
         self._runtime.require_server()
         return self._runtime.root_url + PREFIXES[self.environment]
 
     @property
     def token_url(self) -> str:
-        """The token URL of its environment."""
+        """The token URL of the tenant's environment.
+
+        Raises:
+            RuntimeError: The sandbox was not started.
+        """
         return self.base_url + TOKEN_PATH
 
     @property
     def now(self) -> datetime:
-        """The time by its clock: real time and all steps of `advance`; aware, in UTC."""
-        return self._service.now
+        """The current time of the tenant's clock: real time plus all steps of `advance`, in UTC."""
+        return self._open_service.now
 
     @property
     def variants(self) -> Variants:
-        """How it is answered where the documentation leaves it open. Set it at any time.
+        """How the sandbox behaves where the service's documentation is silent.
 
-        Set it to `Variants`, to one of `Variants.names()`, or to a seed.
+        It can be set at any time: to `Variants`, to one of `Variants.names()`, or to a seed.
+
+        Raises:
+            ValueError: There are no variants of the new name.
+            TypeError: The new value is of another type.
         """
-        return self._service.variants
+        return self._open_service.variants
 
     @variants.setter
     def variants(self, variants: VariantsLike) -> None:
-        self._service.variants = Variants.of(variants)
+        self._open_service.variants = Variants.of(variants)
 
     @property
     def connect_timeout(self) -> float:
         """Seconds of real time within which a subscriber must accept the connection.
 
-        Set it at any time, for the deliveries that follow.
+        It can be set at any time, for later deliveries.
 
         Raises:
-            ValueError: It is set to something else than a number above 0.
+            ValueError: The new timeout is not a positive, finite number.
         """
-        return self._service.timeouts.connect
+        return self._open_service.timeouts.connect
 
     @connect_timeout.setter
     def connect_timeout(self, seconds: float) -> None:
-        self._service.timeouts = evolve(self._service.timeouts, connect=seconds)
+        self._open_service.timeouts = evolve(self._open_service.timeouts, connect=seconds)
 
     @property
     def answer_timeout(self) -> float:
-        """Seconds of real time within which it must then have answered. To be set likewise.
+        """Seconds of real time within which a connected subscriber must respond.
+
+        It can be set at any time, for later deliveries.
 
         Raises:
-            ValueError: As above.
+            ValueError: The new timeout is not a positive, finite number.
         """
-        return self._service.timeouts.answer
+        return self._open_service.timeouts.answer
 
     @answer_timeout.setter
     def answer_timeout(self, seconds: float) -> None:
-        self._service.timeouts = evolve(self._service.timeouts, answer=seconds)
+        self._open_service.timeouts = evolve(self._open_service.timeouts, answer=seconds)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Its subscriptions, oldest first."""
-        return self._service.list_subscriptions()
+        """All subscriptions, oldest first."""
+        return self._open_service.list_subscriptions()
 
     @property
     def attempts(self) -> tuple[DeliveryAttempt, ...]:
-        """Every delivery attempt so far, also those under way, in the order they began."""
-        return self._service.attempts
+        """All delivery attempts, including those in flight, in the order they started."""
+        return self._open_service.attempts
 
     @property
     def pending_retries(self) -> tuple[PendingRetry, ...]:
-        """The automatic retries that are to come, the next one first."""
-        return self._service.pending_retries
+        """The automatic retries that are scheduled, the next one first."""
+        return self._open_service.pending_retries
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every HTTP request of its clients so far, token requests included, in order.
+        """All HTTP requests of the tenant's clients, in order, including token requests.
 
-        Whose a request is shows in its access token or client id. The sandbox's own tenant has
-        those, too, that are nobody's.
+        The access token or the client id determines the tenant of a request. Requests without a
+        known one belong to the first tenant.
         """
-        return self._runtime.log.requests(self._service.account)
+        return self._runtime.log.requests(self._open_service.account)
 
     @property
     def token_requests(self) -> int:
-        """How many access tokens its clients have asked for, whether or not one was issued."""
-        return self._runtime.log.count_token_requests(self._service.account)
+        """Number of token requests of the tenant's clients, successful or not."""
+        return self._runtime.log.count_token_requests(self._open_service.account)
 
     @property
     def changes(self) -> ChangeSignal:
-        """Tells of every change of its state."""
-        return self._service.changes
+        """Signals every change of the tenant's state."""
+        return self._open_service.changes
 
     def publish(self, event: str, payload: Mapping[str, object]) -> tuple[DeliveryAttempt, ...]:
-        """Let an event happen, and deliver it to every subscription that receives it.
+        """Publish an event, and deliver it to every active subscription that matches it.
 
-        A delivery that fails is tried again as time goes by: see `advance`.
+        Failed deliveries are retried on a schedule: see `advance`.
 
         Args:
-            event: What happens, as `subject:action` or `subject`.
-            payload: What the deliveries carry, sent as JSON.
+            event: The event name, as `subject:action` or `subject`.
+            payload: The payload of the deliveries, sent as JSON.
 
         Returns:
-            One attempt for each of those subscriptions, when all of them have ended, well or not.
+            One attempt for each of these subscriptions, once all of them have finished.
 
         Raises:
-            ValueError: `event` is no such name, or `payload` has a value that JSON lacks.
-            TypeError: As above.
+            ValueError: `event` is not a valid event name, or `payload` cannot be encoded as JSON.
+            TypeError: `payload` cannot be encoded as JSON.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
         if not is_event_name(event):
-            raise ValueError(f"event must be such as 'subject:action', not {event!r}.")
+            raise ValueError(f"event must be a name such as 'subject:action', got {event!r}.")
         body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
-        service, dispatcher = self._service, self._runtime.dispatcher
+        service, dispatcher = self._open_service, self._runtime.dispatcher
 
         async def publish() -> tuple[DeliveryAttempt, ...]:
             return await dispatcher.publish(service, service.publish(event, body))
@@ -204,39 +218,38 @@ class Tenant:
         return self._runtime.run(publish)
 
     def advance(self, step: timedelta) -> tuple[DeliveryAttempt, ...]:
-        """Step the clock, and make the automatic retries that come due on the way.
+        """Advance the clock, and run the automatic retries that become due.
 
-        They are made one after the other, each at its time; one that fails has the next one
-        scheduled, which may come due in the same step. Deliveries that go on in the background are
-        waited for first. Timeouts and durations run in real time, and so do access tokens.
+        Retries run one after the other, each at its scheduled time. When one fails, the next one is
+        scheduled and can become due in the same step. Deliveries in the background are awaited
+        first. Timeouts, durations and the expiry of access tokens use real time.
 
         Args:
-            step: By how much; `timedelta(0)` makes what is due now.
+            step: The time to advance; `timedelta(0)` runs the retries that are due now.
 
         Returns:
-            The attempts that were made, in order, when all of them have ended.
+            The attempts, in order, once all of them have finished.
 
         Raises:
-            ValueError: The step goes back, or leads beyond the year 9998.
-            TypeError: It is no timedelta.
+            ValueError: `step` is negative, or leads beyond the year 9998.
+            TypeError: `step` is not a timedelta.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
-        # Who has no type checker may mean seconds.
         if not isinstance(cast("object", step), timedelta):
-            raise TypeError(f"step must be a timedelta, such as timedelta(hours=1), not {step!r}.")
-        service, dispatcher = self._service, self._runtime.dispatcher
+            raise TypeError(f"step must be a timedelta, such as timedelta(hours=1), got {step!r}.")
+        service, dispatcher = self._open_service, self._runtime.dispatcher
         return self._runtime.run(lambda: dispatcher.advance(service, step))
 
     def event_body(self, event_id: UUID) -> bytes:
-        """Return what each delivery of an event carries.
+        """Return the body that each delivery of an event sends.
 
         Args:
-            event_id: The event, as in an attempt.
+            event_id: The `event_id` of an attempt.
 
         Raises:
             LookupError: There is no such event.
         """
-        body = self._service.event_body(event_id)
+        body = self._open_service.event_body(event_id)
         if body is None:
             raise LookupError(f"There is no event {event_id}.")
         return body
@@ -250,23 +263,24 @@ class Tenant:
         event_id: UUID | None = None,
         outcome: AttemptOutcome | None = None,
     ) -> AttemptsPage:
-        """Return some attempts, newest first: for those who have ten thousand of them.
+        """Return a page of attempts, newest first.
 
         Args:
-            before: Only those that began before the one with this `position`.
-            limit: How many at most, 1 or more.
-            hook_id: Only those of this subscription.
-            event_id: Only those of this event.
-            outcome: Only `"delivered"`, `"failed"` or `"under_way"` ones.
+            before: Only attempts that started before the one with this `position`.
+            limit: Maximum number of attempts, at least 1.
+            hook_id: Only attempts of this subscription.
+            event_id: Only attempts of this event.
+            outcome: Only attempts that are `"delivered"`, `"failed"`, or in flight
+                (`"under_way"`).
 
         Raises:
-            ValueError: `limit` is less than 1.
+            ValueError: `limit` is less than 1, or `outcome` is unknown.
         """
-        which = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
-        return self._history.page(which, limit)
+        criteria = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
+        return self._history.page(criteria, limit)
 
     def attempt(self, position: int) -> DeliveryAttempt:
-        """Return one attempt by its `position`.
+        """Return the attempt with a `position`.
 
         Raises:
             LookupError: There is no such attempt.
@@ -279,12 +293,12 @@ class Tenant:
     def count_attempts(
         self, start: datetime, width: timedelta, buckets: int
     ) -> tuple[AttemptCount, ...]:
-        """Return how many attempts began in each of some spans of time, one after the other.
+        """Count the attempts that started in each of a series of consecutive time spans.
 
         Args:
-            start: When the first one begins, by the clock of the tenant; aware.
-            width: How long each is.
-            buckets: How many there are.
+            start: Start of the first span, by the tenant's clock; timezone-aware.
+            width: Length of each span.
+            buckets: Number of spans.
 
         Raises:
             ValueError: `width` or `buckets` is not positive.
@@ -292,75 +306,75 @@ class Tenant:
         return self._history.count(start, width, buckets)
 
     def issue_token(self) -> str:
-        """Return a new access token, as the token URL issues them."""
-        return self._runtime.tokens.new_token(self._service.account)
+        """Issue an access token, and return it."""
+        return self._runtime.tokens.new_token(self._open_service.account)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults that can still strike, oldest first; `times` says how often."""
-        return self._runtime.faults.of(self._service).faults
+        """The faults in effect, oldest first; `times` is the number of requests left."""
+        return self._runtime.faults.get(self._open_service).faults
 
     def inject(self, *faults: Fault) -> None:
-        """Let requests of its clients go wrong from now on, as the faults say.
+        """Inject faults into later requests of the tenant's clients.
 
-        Whose a request is shows in its access token or client id; the sandbox's own tenant has
-        those that are nobody's. Where several strike the same request, all latencies add up, and
-        of the others the oldest has it for itself. Faults are not kept in the database.
+        The access token or the client id determines the tenant of a request. Requests without a
+        known one belong to the first tenant. If several faults apply to one request, latencies add
+        up, and only the oldest of the other faults applies. Faults are not kept in the database.
 
         Args:
-            faults: What goes wrong, and how often.
+            faults: The faults to add.
 
         Raises:
-            TypeError: One is no `Fault`.
+            TypeError: A fault is not a `Fault`.
         """
-        for one in faults:
-            # It would only fail when a request comes, and each one from then on.
-            if not isinstance(cast("object", one), Fault):
-                raise TypeError(f"A fault must be such as Fault('latency'), not {one!r}.")
-        plan = self._runtime.faults.of(self._service)
+        for fault in faults:
+            # Without this check, each later request would fail instead.
+            if not isinstance(cast("object", fault), Fault):
+                raise TypeError(f"faults must be Fault objects, got {fault!r}.")
+        plan = self._runtime.faults.get(self._open_service)
         self._runtime.call(lambda: plan.inject(faults))
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
-        self._runtime.call(self._runtime.faults.of(self._service).clear)
+        """Remove all faults."""
+        self._runtime.call(self._runtime.faults.get(self._open_service).clear)
 
     def expire_tokens(self) -> None:
-        """Refuse from now on every access token issued so far, with 401."""
-        self._runtime.tokens.expire(self._service.account)
+        """Expire all access tokens issued so far. Requests with them get a 401."""
+        self._runtime.tokens.expire(self._open_service.account)
 
     def reset(self) -> None:
-        """Forget all subscriptions, events, attempts, retries, requests, faults and steps of time.
+        """Delete all subscriptions, events, attempts, retries, requests, faults and clock steps.
 
-        Credentials, access tokens and variants stay.
+        Credentials, access tokens and variants are kept.
         """
-        service, runtime = self._service, self._runtime
+        service, runtime = self._open_service, self._runtime
 
         def reset() -> None:
             runtime.dispatcher.cancel(service)
-            runtime.faults.forget(service)
+            runtime.faults.discard(service)
             service.reset()
 
         self._runtime.call(reset)
 
     def close(self) -> None:
-        """Forget the tenant and all its state; its access tokens are refused. Can be repeated."""
-        service, runtime = self._held_service, self._runtime
+        """Delete the tenant and all its state, and reject its access tokens. Idempotent."""
+        service, runtime = self._service, self._runtime
         if service.is_closed:
             return
 
         def close() -> None:
             runtime.dispatcher.cancel(service)
-            runtime.faults.forget(service)
+            runtime.faults.discard(service)
             runtime.tenants.remove(service)
 
         runtime.call(close)
 
     @property
     def _history(self) -> History:
-        return History(self._runtime.database, self._service.account)
+        return History(self._runtime.database, self._open_service.account)
 
     @property
-    def _service(self) -> Service:
-        if self._held_service.is_closed:
-            raise RuntimeError("The tenant was closed: its state is forgotten.")
-        return self._held_service
+    def _open_service(self) -> Service:
+        if self._service.is_closed:
+            raise RuntimeError("The tenant was closed, and its state was deleted.")
+        return self._service

@@ -1,4 +1,4 @@
-"""The control API: what Python can do with a sandbox, over HTTP."""
+"""The control API: the Python API of the sandbox over HTTP."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
         yield client
 
 
-def test_it_publishes_events(
-    sandbox: Sandbox, control: httpx.Client, client: SandboxClient
-) -> None:
+def test_publishes_events(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
     with Subscriber() as subscriber:
         row = client.subscribe(subscriber.url, secret="hush")
-        answer = control.post("events", json={"event": EVENT, "payload": {"id": "ä"}})
+        response = control.post("events", json={"event": EVENT, "payload": {"id": "ä"}})
         (delivery,) = subscriber.deliveries
     assert delivery.json() == {"id": "ä"}
-    assert answer.status_code == 200
-    (attempt,) = answer.json()["attempts"]
+    assert response.status_code == 200
+    (attempt,) = response.json()["attempts"]
     (recorded,) = sandbox.attempts
     assert attempt["delivery_id"] == str(recorded.delivery_id)
     assert attempt["hook_id"] == row["id"]
@@ -53,32 +51,32 @@ def test_it_publishes_events(
     assert datetime.fromisoformat(attempt["started_at"]) == recorded.started_at
 
 
-def test_it_steps_the_clock(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
+def test_advances_the_clock(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
     with Subscriber(status=503) as subscriber:
         client.subscribe(subscriber.url)
         control.post("events", json={"event": EVENT})
         (retry,) = control.get("retries").json()
         assert retry["retry"] == 1
-        answer = control.post("advance", json={"weeks": 3}).json()
-    assert [one["retry"] for one in answer["attempts"]] == list(range(1, 26))
-    assert datetime.fromisoformat(answer["now"]) <= sandbox.now
+        response = control.post("advance", json={"weeks": 3}).json()
+    assert [attempt["retry"] for attempt in response["attempts"]] == list(range(1, 26))
+    assert datetime.fromisoformat(response["now"]) <= sandbox.now
     assert control.get("retries").json() == []
     assert control.post("advance", json={"days": 0, "seconds": 0.5}).json()["attempts"] == []
 
 
-def test_it_sets_lists_and_clears_faults(
+def test_injects_lists_and_clears_faults(
     sandbox: Sandbox, control: httpx.Client, client: SandboxClient
 ) -> None:
-    one = {"kind": "rate_limited", "operation": "list", "times": 2, "retry_after": 3}
-    answer = control.post("faults", json=[one, {"kind": "reset_after", "operation": "get"}])
-    assert answer.status_code == 200
+    fault = {"kind": "rate_limited", "operation": "list", "times": 2, "retry_after": 3}
+    response = control.post("faults", json=[fault, {"kind": "reset_after", "operation": "get"}])
+    assert response.status_code == 200
     assert sandbox.faults == (
         Fault("rate_limited", operation="list", times=2, retry_after=3),
         Fault("reset_after", operation="get"),
     )
     assert client.get("/hooks").headers["retry-after"] == "3"
     assert control.get("faults").json() == [
-        {**one, "times": 1, "probability": 1.0},
+        {**fault, "times": 1, "probability": 1.0},
         {"kind": "reset_after", "operation": "get", "times": None, "probability": 1.0},
     ]
     assert control.post("faults", json={"kind": "latency"}).json()[-1]["seconds"] == 1
@@ -86,7 +84,7 @@ def test_it_sets_lists_and_clears_faults(
     assert control.get("faults").json() == []
 
 
-def test_it_sets_variants(sandbox: Sandbox, control: httpx.Client) -> None:
+def test_sets_variants(sandbox: Sandbox, control: httpx.Client) -> None:
     assert control.put("variants", json={"name": "contrary"}).json()["create_status"] == 200
     assert sandbox.variants == Variants.named("contrary")
     control.put("variants", json={"seed": 4})
@@ -97,14 +95,14 @@ def test_it_sets_variants(sandbox: Sandbox, control: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("variants", [{"create_status": 200.0}, {"listed": 10**30}])
-def test_variants_that_could_not_be_answered_are_refused(
+def test_invalid_variants_are_rejected(
     sandbox: Sandbox, control: httpx.Client, variants: dict[str, object]
 ) -> None:
     assert control.put("variants", json=variants).status_code == 422
     assert sandbox.variants == Variants()
 
 
-def test_it_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
+def test_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: SandboxClient) -> None:
     with Subscriber() as subscriber:
         row = client.subscribe(subscriber.url)
         for number in range(5):
@@ -113,35 +111,35 @@ def test_it_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: Sand
     first = control.get("attempts", params={"limit": 3}).json()
     rest = control.get("attempts", params={"before": first["next_before"]}).json()
     assert rest["next_before"] is None
-    found = [one["delivery_id"] for one in first["attempts"] + rest["attempts"]]
-    assert found == [str(one.delivery_id) for one in reversed(sandbox.attempts)]
+    found = [attempt["delivery_id"] for attempt in first["attempts"] + rest["attempts"]]
+    assert found == [str(attempt.delivery_id) for attempt in reversed(sandbox.attempts)]
     failed = control.get("attempts", params={"outcome": "failed", "hook_id": row["id"]}).json()
     assert [one["failure"] for one in failed["attempts"]] == 3 * ["the subscriber returned 500"]
     event_id = found and first["attempts"][0]["event_id"]
     assert len(control.get("attempts", params={"event_id": event_id}).json()["attempts"]) == 1
 
 
-def test_it_adds_lists_and_deletes_tenants(sandbox: Sandbox, control: httpx.Client) -> None:
-    made = control.post("tenants", json={"environment": "staging", "client_id": "them"})
-    assert made.status_code == 201
-    row = made.json()
+def test_adds_lists_and_deletes_tenants(sandbox: Sandbox, control: httpx.Client) -> None:
+    created = control.post("tenants", json={"environment": "staging", "client_id": "them"})
+    assert created.status_code == 201
+    row = created.json()
     assert row["base_url"] == f"{sandbox.base_url}/staging"
     tenant = sandbox.tenants[1]
     assert (row["client_id"], row["client_secret"]) == ("them", tenant.client_secret)
     listed = control.get("tenants").json()
-    assert [one["tenant_id"] for one in listed] == [str(one.tenant_id) for one in sandbox.tenants]
+    assert [row["tenant_id"] for row in listed] == [str(item.tenant_id) for item in sandbox.tenants]
     assert "secret" not in str(listed)
-    of_tenant = {"tenant": row["tenant_id"]}
-    control.post("faults", json={"kind": "server_error"}, params=of_tenant)
+    params = {"tenant": row["tenant_id"]}
+    control.post("faults", json={"kind": "server_error"}, params=params)
     assert (sandbox.faults, len(tenant.faults)) == ((), 1)
-    assert control.get("state", params=of_tenant).json()["client_id"] == "them"
+    assert control.get("state", params=params).json()["client_id"] == "them"
     assert control.delete(f"tenants/{row['tenant_id']}").status_code == 204
-    assert control.get("state", params=of_tenant).status_code == 404
+    assert control.get("state", params=params).status_code == 404
     assert len(sandbox.tenants) == 1
     assert control.delete(f"tenants/{sandbox.tenant_id}").status_code == 409
 
 
-def test_it_expires_tokens_resets_and_says_how_things_stand(
+def test_expires_tokens_resets_and_returns_the_state(
     sandbox: Sandbox, control: httpx.Client, client: SandboxClient
 ) -> None:
     client.subscribe("http://127.0.0.1:9/")
@@ -157,22 +155,22 @@ def test_it_expires_tokens_resets_and_says_how_things_stand(
     assert client.get("/hooks").status_code == 401
 
 
-def test_it_has_subscribers_that_answer_what_they_are_told(
+def test_subscriber_paths_respond_with_their_status(
     sandbox: Sandbox, control: httpx.Client, client: SandboxClient
 ) -> None:
     for status in (200, 204, 302, 503):
         client.subscribe(f"{control.base_url}subscriber/{status}/name")
-    statuses = {one.status for one in sandbox.publish(EVENT, {"id": 1})}
+    statuses = {attempt.status for attempt in sandbox.publish(EVENT, {"id": 1})}
     assert statuses == {200, 204, 302, 503}
 
 
-def test_its_own_requests_are_not_in_the_log(sandbox: Sandbox, control: httpx.Client) -> None:
+def test_control_requests_are_not_recorded(sandbox: Sandbox, control: httpx.Client) -> None:
     control.get("state")
     assert sandbox.requests == ()
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "words"),
+    ("method", "path", "body", "status", "message"),
     [
         ("GET", "nowhere", None, 404, "The control API has: state, tenants"),
         ("GET", "", None, 404, "The control API has"),
@@ -187,10 +185,10 @@ def test_its_own_requests_are_not_in_the_log(sandbox: Sandbox, control: httpx.Cl
         ),
         ("POST", "events", [], 400, "must be a JSON object"),
         ("POST", "events", {}, 422, "event must be a string"),
-        ("POST", "events", {"event": "a b"}, 422, "event must be such as"),
+        ("POST", "events", {"event": "a b"}, 422, "event must be a name such as"),
         ("POST", "events", {"event": "a", "payload": 1}, 422, "payload must be an object"),
         ("POST", "events", {"event": "a", "body": 1}, 422, "Unknown: body"),
-        ("POST", "advance", {}, 422, "Say how far"),
+        ("POST", "advance", {}, 422, "The step is missing"),
         ("POST", "advance", {"seconds": "1"}, 422, "seconds must be a number"),
         ("POST", "advance", {"seconds": True}, 422, "seconds must be a number"),
         ("POST", "advance", {"seconds": -1}, 422, "step must not be negative"),
@@ -210,8 +208,8 @@ def test_its_own_requests_are_not_in_the_log(sandbox: Sandbox, control: httpx.Cl
         ("POST", "tenants", {"client_id": ""}, 422, "must not be empty"),
         ("POST", "tenants", {"name": "x"}, 422, "Unknown: name"),
         ("DELETE", "tenants/x", None, 422, "must be a UUID"),
-        ("GET", "attempts?limit=0", None, 422, "limit must be a whole number"),
-        ("GET", "attempts?limit=1001", None, 422, "limit must be a whole number"),
+        ("GET", "attempts?limit=0", None, 422, "limit must be an integer"),
+        ("GET", "attempts?limit=1001", None, 422, "limit must be an integer"),
         ("GET", "attempts?before=99999999999999999999", None, 422, "before"),
         ("GET", "attempts?before=\u0663", None, 422, "before"),
         ("GET", "attempts?hook_id=x", None, 422, "hook_id must be a UUID"),
@@ -219,20 +217,20 @@ def test_its_own_requests_are_not_in_the_log(sandbox: Sandbox, control: httpx.Cl
         ("GET", "attempts?page=1", None, 422, "Unknown: page"),
     ],
 )
-def test_what_it_cannot_do_it_says(
-    control: httpx.Client, *, method: str, path: str, body: Any, status: int, words: str
+def test_reports_invalid_requests(
+    control: httpx.Client, *, method: str, path: str, body: Any, status: int, message: str
 ) -> None:
-    answer = control.request(method, path, json=body)
-    assert answer.status_code == status
-    assert words in answer.json()["message"]
+    response = control.request(method, path, json=body)
+    assert response.status_code == status
+    assert message in response.json()["message"]
 
 
-def test_faults_are_added_all_or_none(sandbox: Sandbox, control: httpx.Client) -> None:
+def test_faults_are_added_together_or_not_at_all(sandbox: Sandbox, control: httpx.Client) -> None:
     control.post("faults", json=[{"kind": "latency"}, {"kind": "nonsense"}])
     assert sandbox.faults == ()
 
 
-def test_a_sandbox_that_ends_waits_for_no_order() -> None:
+def test_stopping_does_not_wait_for_control_requests() -> None:
     with Subscriber(delay=600) as subscriber:
         sandbox = Sandbox()
         failures: list[Exception] = []
@@ -253,9 +251,7 @@ def test_a_sandbox_that_ends_waits_for_no_order() -> None:
         assert len(failures) == 1
 
 
-def test_a_tenant_can_be_deleted_while_an_event_of_it_is_delivered(
-    sandbox: Sandbox, control: httpx.Client
-) -> None:
+def test_tenant_can_be_deleted_during_a_delivery(sandbox: Sandbox, control: httpx.Client) -> None:
     with Subscriber(delay=600) as subscriber:
         tenant = sandbox.add_tenant()
         with SandboxClient(tenant) as client:
@@ -263,13 +259,13 @@ def test_a_tenant_can_be_deleted_while_an_event_of_it_is_delivered(
         statuses: list[int] = []
 
         def publish() -> None:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{control.base_url}events",
                 json={"event": EVENT},
                 params={"tenant": str(tenant.tenant_id)},
                 timeout=60,
             )
-            statuses.append(answer.status_code)
+            statuses.append(response.status_code)
 
         thread = threading.Thread(target=publish)
         thread.start()
@@ -280,9 +276,7 @@ def test_a_tenant_can_be_deleted_while_an_event_of_it_is_delivered(
     assert statuses == [200]
 
 
-def test_a_tenant_can_be_deleted_while_its_clock_is_stepped(
-    sandbox: Sandbox, control: httpx.Client
-) -> None:
+def test_tenant_can_be_deleted_during_advance(sandbox: Sandbox, control: httpx.Client) -> None:
     with Subscriber(status=503) as subscriber, sandbox.add_tenant() as tenant:
         with SandboxClient(tenant) as client:
             client.subscribe(subscriber.url)
@@ -303,7 +297,7 @@ def test_a_tenant_can_be_deleted_while_its_clock_is_stepped(
     assert statuses == [404]
 
 
-def test_timedelta_units_add_up(sandbox: Sandbox, control: httpx.Client) -> None:
+def test_units_of_a_step_add_up(sandbox: Sandbox, control: httpx.Client) -> None:
     before = sandbox.now
     control.post("advance", json={"days": 1, "hours": 2, "minutes": 3})
     assert sandbox.now - before >= timedelta(days=1, hours=2, minutes=3)

@@ -18,7 +18,7 @@ from support.sandbox_helpers import (
     EVENT,
     SandboxClient,
     address_that_never_accepts,
-    subscriber_that_says,
+    subscriber_that_sends,
 )
 
 from webhooks_sdk import sign
@@ -87,7 +87,7 @@ def test_a_static_header_can_be_latin_1(
 def test_a_subscriber_that_closes_the_connection_is_an_error(
     sandbox: Sandbox, client: SandboxClient
 ) -> None:
-    with subscriber_that_says(b"") as url:
+    with subscriber_that_sends(b"") as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert attempt.error == "the subscriber closed the connection without responding"
@@ -153,7 +153,7 @@ def test_redirects_are_failures(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber, status: str
 ) -> None:
     response = f"HTTP/1.1 {status}\r\nLocation: {subscriber.url}\r\nContent-Length: 0\r\n\r\n"
-    with subscriber_that_says(response.encode()) as url:
+    with subscriber_that_sends(response.encode()) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert (attempt.status, attempt.delivered) == (int(status[:3]), False)
@@ -161,7 +161,7 @@ def test_redirects_are_failures(
 
 
 def test_interim_responses_are_ignored(sandbox: Sandbox, client: SandboxClient) -> None:
-    with subscriber_that_says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
+    with subscriber_that_sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
     assert attempt.status == 200
@@ -180,7 +180,7 @@ def test_interim_responses_are_ignored(sandbox: Sandbox, client: SandboxClient) 
 def test_a_malformed_response_is_an_error(
     sandbox: Sandbox, client: SandboxClient, response: bytes
 ) -> None:
-    with subscriber_that_says(response) as url:
+    with subscriber_that_sends(response) as url:
         client.subscribe(url)
         (attempt,) = sandbox.publish(EVENT, {})
         row = client.redeliver(attempt)

@@ -1,4 +1,4 @@
-"""What both clients send and the sandbox answers and delivers, held against the document."""
+"""Requests of both clients, responses and deliveries of the sandbox match the document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_core.testing import MockRequest, MockResponse
-from support.openapi_helpers import DOCUMENT, Exchange, OverheardSandbox, described
+from support.openapi_helpers import DOCUMENT, Exchange, RecordingSandbox, document_operations
 from support.samples import HOOK_ID, REQUEST_ID
 from support.sandbox_helpers import EVENT
 from werkzeug.datastructures import Headers
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhooks_sdk import Client
     from webhooks_sdk.sandbox import ReceivedDelivery
 
-ODD_CREDENTIALS = ("the id", "se+cr&t=: ü%")
+CREDENTIALS_TO_ESCAPE = ("the id", "se+cr&t=: ü%")
 CREATES: list[dict[str, Any]] = [
     {"url": "https://subscriber.example/in"},
     {"url": "https://subscriber.example/in", "events": ("application_form",)},
@@ -50,18 +50,18 @@ document = OpenAPI.from_dict(DOCUMENT)
 
 
 @pytest.fixture
-def sandbox() -> Iterator[OverheardSandbox]:
-    client_id, client_secret = ODD_CREDENTIALS
-    with OverheardSandbox(client_id=client_id, client_secret=client_secret) as sandbox:
+def sandbox() -> Iterator[RecordingSandbox]:
+    client_id, client_secret = CREDENTIALS_TO_ESCAPE
+    with RecordingSandbox(client_id=client_id, client_secret=client_secret) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def client(harness: ClientHarness, sandbox: OverheardSandbox) -> Client:
+def client(harness: ClientHarness, sandbox: RecordingSandbox) -> Client:
     return connect(harness, sandbox)
 
 
-def connect(harness: ClientHarness, sandbox: OverheardSandbox, **credentials: Any) -> Client:
+def connect(harness: ClientHarness, sandbox: RecordingSandbox, **credentials: Any) -> Client:
     return harness.client(
         ClientCredentials(sandbox.client_id, sandbox.client_secret, **credentials),
         base_url=sandbox.base_url,
@@ -70,8 +70,8 @@ def connect(harness: ClientHarness, sandbox: OverheardSandbox, **credentials: An
     )
 
 
-def hold(exchange: Exchange) -> str:
-    """Hold an exchange against the document, and return the id of its operation."""
+def validate(exchange: Exchange) -> str:
+    """Validate an exchange against the document, and return the id of its operation."""
     request = MockRequest(
         "http://sandbox.example",
         exchange.method,
@@ -81,28 +81,33 @@ def hold(exchange: Exchange) -> str:
         data=exchange.body,
         content_type=exchange.headers.get("content-type", ""),
     )
-    answer = MockResponse(
-        exchange.answer,
+    response = MockResponse(
+        exchange.response_body,
         exchange.status,
-        headers=exchange.answer_headers,
-        content_type=exchange.answer_headers.get("content-type", ""),
+        headers=exchange.response_headers,
+        content_type=exchange.response_headers.get("content-type", ""),
     )
     document.validate_request(request)
-    document.validate_response(request, answer)
+    document.validate_response(request, response)
     return find_operation(exchange)
 
 
 def find_operation(exchange: Exchange) -> str:
-    """Find the operation by other means; beyond openapi-core, nothing undescribed may be sent."""
-    ways = exchange.path.split("/")
-    for path, method, operation in described():
+    """Return the id of the operation, and check that the request has no undescribed parts.
+
+    openapi-core accepts query parameters and bodies that the document does not describe.
+    """
+    segments = exchange.path.split("/")
+    for path, method, operation in document_operations():
         template = path.split("/")
-        pairs = zip(template, ways, strict=False)
-        same = all(one == other or one.startswith("{") for one, other in pairs)
-        if method != exchange.method.lower() or len(template) != len(ways) or not same:
+        pairs = zip(template, segments, strict=False)
+        matches = all(part == segment or part.startswith("{") for part, segment in pairs)
+        if method != exchange.method.lower() or len(template) != len(segments) or not matches:
             continue
         parameters = {
-            one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"
+            parameter["name"]
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] == "query"
         }
         assert {name for name, _ in parse_qsl(exchange.query)} <= parameters
         assert "requestBody" in operation or exchange.body == b""
@@ -110,7 +115,7 @@ def find_operation(exchange: Exchange) -> str:
     raise AssertionError(exchange)
 
 
-def test_every_argument_shape_of_every_operation(client: Client, sandbox: OverheardSandbox) -> None:
+def test_all_argument_types_of_all_operations(client: Client, sandbox: RecordingSandbox) -> None:
     with Subscriber() as subscriber:
         client.hooks.list()
         hook = client.hooks.create(
@@ -128,16 +133,14 @@ def test_every_argument_shape_of_every_operation(client: Client, sandbox: Overhe
         for arguments in UPDATES:
             client.hooks.update(hook.id, **arguments)
         client.hooks.delete(hook.id)
-    seen = {hold(exchange) for exchange in sandbox.exchanges}
-    # PUT does what PATCH does, and is not used.
-    every = {operation["operationId"] for _, _, operation in described()}
-    assert seen == every - {"updateSubscriptionWithPut"}
+    seen = {validate(exchange) for exchange in sandbox.exchanges}
+    # The clients use PATCH, which does the same as PUT.
+    all_ids = {operation["operationId"] for _, _, operation in document_operations()}
+    assert seen == all_ids - {"updateSubscriptionWithPut"}
 
 
 @pytest.mark.parametrize("variants", [*Variants.names(), *range(5)])
-def test_every_variant_of_an_answer(
-    client: Client, sandbox: OverheardSandbox, variants: str | int
-) -> None:
+def test_all_variants(client: Client, sandbox: RecordingSandbox, variants: str | int) -> None:
     sandbox.variants = Variants.of(variants)
     with Subscriber() as subscriber:
         hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
@@ -148,27 +151,27 @@ def test_every_variant_of_an_answer(
         client.hooks.redeliver(hook.id, sandbox.attempts[0].event_id)
         assert len(client.hooks.list_events(hook.id)) >= 2
     for exchange in sandbox.exchanges:
-        hold(exchange)
+        validate(exchange)
 
 
 @pytest.mark.parametrize("style", ["form", "multipart", "basic"])
-def test_every_style_of_a_token_request(
-    harness: ClientHarness, sandbox: OverheardSandbox, style: str
+def test_all_styles_of_token_requests(
+    harness: ClientHarness, sandbox: RecordingSandbox, style: str
 ) -> None:
     connect(harness, sandbox, style=style).hooks.list()
-    asked, _ = sandbox.exchanges
-    assert hold(asked) == "requestAccessToken"
-    assert asked.status == 200
+    exchange, _ = sandbox.exchanges
+    assert validate(exchange) == "requestAccessToken"
+    assert exchange.status == 200
     if style == "basic":
-        assert (asked.query, asked.body) == ("grant_type=client_credentials", b"")
-        assert asked.headers["authorization"].startswith("Basic ")
+        assert (exchange.query, exchange.body) == ("grant_type=client_credentials", b"")
+        assert exchange.headers["authorization"].startswith("Basic ")
     else:
-        assert asked.query == ""
-        assert "authorization" not in asked.headers
+        assert exchange.query == ""
+        assert "authorization" not in exchange.headers
 
 
-def test_refusals_are_described_too(
-    harness: ClientHarness, client: Client, sandbox: OverheardSandbox
+def test_error_responses_are_described(
+    harness: ClientHarness, client: Client, sandbox: RecordingSandbox
 ) -> None:
     client.hooks.list()
     sandbox.expire_tokens()
@@ -183,21 +186,21 @@ def test_refusals_are_described_too(
     for call in calls:
         with pytest.raises(NotFoundError):
             call()
-    stranger = harness.client(
+    unknown_client = harness.client(
         ClientCredentials("nobody", "nothing"),
         base_url=sandbox.base_url,
         token_url=sandbox.token_url,
     )
     with contextlib.suppress(AuthenticationError):
-        stranger.hooks.list()
+        unknown_client.hooks.list()
     for exchange in sandbox.exchanges:
-        hold(exchange)
+        validate(exchange)
     statuses = [exchange.status for exchange in sandbox.exchanges]
     assert statuses == [200, 200, 401, 200, 200, 404, 404, 404, 404, 404, 401]
 
 
 class WebhookRequest:
-    """A delivery, in the shape that openapi-core asks for."""
+    """A delivery as a webhook request of openapi-core."""
 
     name = "delivery"
 
@@ -208,7 +211,7 @@ class WebhookRequest:
         self.parameters = RequestParameters(header=Headers(list(delivery.headers.items())))
 
 
-def test_deliveries_are_as_the_document_says(client: Client, sandbox: OverheardSandbox) -> None:
+def test_deliveries_match_the_document(client: Client, sandbox: RecordingSandbox) -> None:
     with Subscriber() as subscriber:
         client.hooks.create(url=subscriber.url, events=["*"], active=True)
         client.hooks.create(url=subscriber.url, events=["*"], active=True, secret="k")

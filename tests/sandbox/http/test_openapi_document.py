@@ -1,4 +1,4 @@
-"""The OpenAPI document itself: valid, in agreement with the SDK, and served to anybody."""
+"""The OpenAPI document is valid, consistent with the SDK, and served without a token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support.openapi_helpers import DOCUMENT, described
+from support.openapi_helpers import DOCUMENT, document_operations
 from support.samples import HOOK_ID, OPERATIONS, REQUEST_ID
 
 from webhooks_sdk import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-NAMES = {
+OPERATION_IDS = {
     "token": "requestAccessToken",
     "list": "listSubscriptions",
     "get": "getSubscription",
@@ -42,11 +42,11 @@ NAMES = {
     "list_events": "listEvents",
     "redeliver": "redeliverEvent",
 }
-"""What the document calls the operations of the SDK."""
+"""The ids in the document of the operations of the SDK."""
 
 
 def nodes(node: object) -> Iterator[dict[str, Any]]:
-    """Yield every object in the document."""
+    """Yield all JSON objects in a part of the document."""
     if isinstance(node, dict):
         yield cast("dict[str, Any]", node)
         node = list(cast("dict[str, Any]", node).values())
@@ -56,51 +56,51 @@ def nodes(node: object) -> Iterator[dict[str, Any]]:
 
 
 def examples() -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield every example with its schema."""
+    """Yield all examples with their schemas."""
     for node in nodes(DOCUMENT):
         if isinstance(node.get("schema"), dict):
             if "example" in node:
                 yield node["schema"], node["example"]
-            for one in node.get("examples", {}).values():
-                yield node["schema"], one["value"]
+            for example in node.get("examples", {}).values():
+                yield node["schema"], example["value"]
         elif isinstance(node.get("examples"), list):
-            for one in node["examples"]:
-                yield node, one
+            for example in node["examples"]:
+                yield node, example
 
 
-def test_it_is_valid() -> None:
+def test_document_is_valid() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-def test_its_examples_are_valid() -> None:
+def test_examples_are_valid() -> None:
     found = list(examples())
     assert len(found) > 10
     for schema, example in found:
-        whole = {**schema, "components": DOCUMENT["components"]}
-        OAS31Validator(whole, format_checker=oas31_format_checker).validate(example)
+        full_schema = {**schema, "components": DOCUMENT["components"]}
+        OAS31Validator(full_schema, format_checker=oas31_format_checker).validate(example)
 
 
 @pytest.mark.parametrize("name", ["url", "header", "events"])
 @pytest.mark.parametrize("text", ["\x1f", "\x85", "\ufeff", " ", "", "a b", "x: \ny", "a:", "*:b"])
-def test_it_forbids_what_the_sandbox_refuses(name: str, text: str) -> None:
+def test_schemas_forbid_what_the_sandbox_refuses(name: str, text: str) -> None:
     value = [text] if name == "events" else text
-    whole = {**SCHEMAS["SubscriptionChanges"], "components": DOCUMENT["components"]}
-    allowed = OAS31Validator(whole).is_valid({name: value})
+    full_schema = {**SCHEMAS["SubscriptionChanges"], "components": DOCUMENT["components"]}
+    allowed = OAS31Validator(full_schema).is_valid({name: value})
     with nullcontext() if allowed else pytest.raises(RequestRefusedError):
         read_changes({name: value})
 
 
-def test_it_reads_well() -> None:
+def test_operations_have_unique_ids_summaries_and_known_tags() -> None:
     tags = {tag["name"] for tag in DOCUMENT["tags"]}
-    ids = [operation["operationId"] for _, _, operation in described()]
+    ids = [operation["operationId"] for _, _, operation in document_operations()]
     assert len(ids) == len(set(ids))
-    for _, _, operation in described():
+    for _, _, operation in document_operations():
         assert operation["summary"]
         assert set(operation["tags"]) <= tags
 
 
-def test_nothing_in_it_is_unused_or_leads_elsewhere() -> None:
+def test_all_components_are_used_and_all_urls_are_relative() -> None:
     used = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
     used |= {f"#/components/securitySchemes/{name}" for name in schemes()}
     components = DOCUMENT["components"]
@@ -119,15 +119,23 @@ def schemes() -> Iterator[str]:
 
 
 def operations_of_the_sdk() -> dict[str, tuple[str, str, set[str]]]:
-    """Method, path and statuses of success for each operation that the SDK declares."""
+    """Return the method, path and success statuses of each operation that the SDK declares."""
     credentials = ClientCredentials("id", "secret")
     declared = {name: make() for name, make in OPERATIONS.items()}
     found = {
-        name: (one.method.lower(), template(one.path), {str(status) for status in one.success})
-        for name, one in declared.items()
+        name: (
+            operation.method.lower(),
+            template(operation.path),
+            {str(status) for status in operation.success},
+        )
+        for name, operation in declared.items()
     }
     token = token_operation(credentials)
-    found["token"] = (token.method.lower(), "/auth/token", {str(s) for s in token.success})
+    found["token"] = (
+        token.method.lower(),
+        "/auth/token",
+        {str(status) for status in token.success},
+    )
     return found
 
 
@@ -135,25 +143,30 @@ def template(path: str) -> str:
     return path.replace(str(HOOK_ID), "{hook_id}").replace(str(REQUEST_ID), "{request_id}")
 
 
-def test_it_agrees_with_the_operations_of_the_sdk() -> None:
+def test_operations_match_those_of_the_sdk() -> None:
     found = {
         operation["operationId"]: (
             method,
             path,
             {status for status in operation["responses"] if status.startswith("2")},
         )
-        for path, method, operation in described()
+        for path, method, operation in document_operations()
     }
-    # A second way to say what PATCH says, which the SDK has no use for.
+    # PUT does the same as PATCH, and the SDK does not use it.
     assert found.pop("updateSubscriptionWithPut") == ("put", "/hooks/{hook_id}", {"200"})
-    assert found == {NAMES[name]: one for name, one in operations_of_the_sdk().items()}
+    assert found == {
+        OPERATION_IDS[name]: operation for name, operation in operations_of_the_sdk().items()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_a_body_is_described_where_the_sdk_sends_one(name: str) -> None:
-    described_bodies = {one["operationId"]: one.get("requestBody") for _, _, one in described()}
+def test_request_bodies_match_those_of_the_sdk(name: str) -> None:
+    bodies = {
+        operation["operationId"]: operation.get("requestBody")
+        for _, _, operation in document_operations()
+    }
     operation = OPERATIONS[name]()
-    assert (described_bodies[NAMES[name]] is None) == (operation.content is None)
+    assert (bodies[OPERATION_IDS[name]] is None) == (operation.content is None)
 
 
 @pytest.mark.parametrize(
@@ -164,21 +177,21 @@ def test_a_body_is_described_where_the_sdk_sends_one(name: str) -> None:
         (SCHEMAS["WebhookEvent"], WebhookEvent),
     ],
 )
-def test_it_agrees_with_the_models_of_the_sdk(schema: dict[str, Any], model: type[Any]) -> None:
+def test_schemas_match_the_models_of_the_sdk(schema: dict[str, Any], model: type[Any]) -> None:
     fields = {field.name: field for field in attrs.fields(model) if field.name != "extra"}
     assert set(schema["properties"]) == set(fields)
     required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
     assert set(schema["required"]) == required
 
 
-def test_it_agrees_with_the_access_token_of_the_sdk() -> None:
+def test_schema_matches_the_access_token_of_the_sdk() -> None:
     fields = {field.name for field in attrs.fields(AccessToken)} - {"extra"}
     assert set(SCHEMAS["AccessToken"]["properties"]) == fields
 
 
-def test_it_agrees_with_what_the_sdk_says_of_deliveries() -> None:
+def test_delivery_headers_match_those_of_the_sdk() -> None:
     delivery = DOCUMENT["webhooks"]["delivery"]["post"]
-    headers = {one["name"] for one in delivery["parameters"]}
+    headers = {parameter["name"] for parameter in delivery["parameters"]}
     assert headers == {EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER, "User-Agent"}
 
 
@@ -188,31 +201,31 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_it_is_served_without_a_token(sandbox: Sandbox) -> None:
-    answer = httpx.get(f"{sandbox.base_url}/openapi.json", trust_env=False)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.content == read_document()
+def test_document_is_served_without_a_token(sandbox: Sandbox) -> None:
+    response = httpx.get(f"{sandbox.base_url}/openapi.json", trust_env=False)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.content == read_document()
     head = httpx.head(f"{sandbox.base_url}/openapi.json", trust_env=False)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(read_document()))
     assert sandbox.requests == ()
 
 
-def test_it_is_read_only(sandbox: Sandbox) -> None:
-    answer = httpx.post(f"{sandbox.base_url}/openapi.json", trust_env=False)
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
-    assert answer.json()["error"] == "method_not_allowed"
+def test_document_is_read_only(sandbox: Sandbox) -> None:
+    response = httpx.post(f"{sandbox.base_url}/openapi.json", trust_env=False)
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, HEAD"
+    assert response.json()["error"] == "method_not_allowed"
 
 
-def test_every_path_that_it_has_is_there(sandbox: Sandbox) -> None:
+def test_sandbox_has_all_paths_of_the_document(sandbox: Sandbox) -> None:
     urls = [server["url"].rstrip("/") for server in DOCUMENT["servers"]]
     root = sandbox.base_url
-    for path, method, _ in described():
+    for path, method, _ in document_operations():
         for url in urls:
-            place = re.sub(r"\{\w+\}", str(HOOK_ID), f"{root}{url}{path}")
-            answer = httpx.request(method, place, trust_env=False)
-            # Not 404, as elsewhere: the path is known, and wants credentials.
-            assert answer.status_code == (400 if path == "/auth/token" else 401), place
+            request_url = re.sub(r"\{\w+\}", str(HOOK_ID), f"{root}{url}{path}")
+            response = httpx.request(method, request_url, trust_env=False)
+            # Not 404, so the path exists and requires credentials.
+            assert response.status_code == (400 if path == "/auth/token" else 401), request_url
     assert httpx.get(f"{root}/other/hooks", trust_env=False).status_code == 404

@@ -1,7 +1,7 @@
-"""schemathesis: requests that the document allows and that it forbids, against a running sandbox.
+"""Use schemathesis to send requests that the document allows or forbids to a running sandbox.
 
-Every request finds the same state, and what is drawn depends on the document alone, so that a run
-is like any other.
+The tests are reproducible: every request starts from the same state, and the generated data depends
+on the document only.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ if TYPE_CHECKING:
 
     from schemathesis import Case, CheckContext, Response
 
-# Much of its types is unknown to a strict type checker.
-kit, kit_checks = cast("Any", schemathesis), cast("Any", checks)
+# Untyped for a strict type checker, since many of their types are unknown.
+untyped_schemathesis, untyped_checks = cast("Any", schemathesis), cast("Any", checks)
 
 EXAMPLES = 60
 SCENARIOS = 40
 STEPS = 10
 
 CHECKS = {
-    # All that the document allows is taken; unless an id, which may be any UUID, is unknown.
+    # Allowed requests succeed, unless an id, which can be any UUID, is unknown.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "404"]},
     "negative_data_rejection": {"expected-statuses": ["400", "404", "405", "422"]},
 }
 TOKEN_CHECKS = {
-    # Credentials that are drawn are hardly ever the right ones: 401. And a document cannot say
-    # that the grant type stands in either of two places: a request without any is refused, 400.
+    # Generated credentials are almost never correct: 401. The document cannot express that the
+    # grant type is required in one of two places: a request without it gets a 400.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401"]},
     "negative_data_rejection": {"expected-statuses": ["400", "401", "405"]},
 }
-COURSE_CHECKS = {
-    # Whether a subscription may be active, and whether its events may be taken away, depends on
-    # what came before: 422.
+STATEFUL_CHECKS = {
+    # Whether a subscription can be activated, or its events removed, depends on earlier requests:
+    # 422.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "422"]},
 }
-CONFIG = kit.Config.from_dict(
+CONFIG = untyped_schemathesis.Config.from_dict(
     {
         "seed": 1,
         "generation": {"deterministic": True, "database": "none", "max-examples": EXAMPLES},
         "checks": CHECKS,
-        "phases": {"stateful": {"checks": COURSE_CHECKS}},
+        "phases": {"stateful": {"checks": STATEFUL_CHECKS}},
         "operations": [{"include-operation-id": "requestAccessToken", "checks": TOKEN_CHECKS}],
     }
 )
 
-schema: Any = kit.openapi.from_dict(DOCUMENT, config=CONFIG)
+schema: Any = untyped_schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 for_each_operation: Callable[[Callable[..., None]], Callable[..., None]] = schema.parametrize()
 
 
-class Stage:
+class SandboxHarness:
     """A sandbox, a subscriber, and an access token."""
 
     def __init__(self, sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber) -> None:
@@ -74,99 +74,101 @@ class Stage:
         }
 
     def set_up(self) -> dict[str, str]:
-        """Leave one subscription with one event, and return their ids by the path's names."""
+        """Reset to one subscription with one event, and return their ids by path parameter."""
         self.sandbox.reset()
         row = self._client.subscribe(self._subscriber.url)
         (attempt,) = self.sandbox.publish(EVENT, {"id": 1})
-        # An inactive one can be changed in any way that the document allows.
+        # All changes that the document allows are valid for an inactive subscription.
         self._client.patch(f"/hooks/{row['id']}", json={"active": False}).raise_for_status()
         return {"hook_id": row["id"], "request_id": str(attempt.event_id)}
 
-    def lead_here(self, case: Case[Any]) -> None:
-        """Have deliveries go to the subscriber, for no other machine is to be reached."""
+    def redirect_deliveries(self, case: Case[Any]) -> None:
+        """Replace the URL of a subscription, so that no other machine gets deliveries."""
         body = case.body
         if isinstance(body, dict) and str(body.get("url")).lower().startswith("http"):
             body["url"] = self._subscriber.url
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    # The credentials are those of the document's examples.
+def sandbox_harness() -> Iterator[SandboxHarness]:
+    # The credentials are from the examples of the document.
     sandbox = Sandbox(client_id="my-client-id", client_secret="my-client-secret")
     with sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
-        yield Stage(sandbox, client, subscriber)
+        yield SandboxHarness(sandbox, client, subscriber)
 
 
-def names_what_is_there(case: Case[Any]) -> bool:
-    """Whether the ids in the path may be replaced by those of the stage: in most good paths."""
+def uses_existing_ids(case: Case[Any]) -> bool:
+    """Return whether to replace the ids in the path with existing ones: in most valid paths."""
     meta = case.meta
-    part = None if meta is None else meta.components.get(ParameterLocation.PATH)
-    if part is None or not part.mode.is_positive:
+    path_meta = None if meta is None else meta.components.get(ParameterLocation.PATH)
+    if path_meta is None or not path_meta.mode.is_positive:
         return False
     return UUID(case.path_parameters["hook_id"]).int % 4 != 0
 
 
 def errors_are_json(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Check what is the sandbox's own promise, for the document leaves it open."""
+    """Check that errors are JSON, which the sandbox guarantees beyond the document."""
     if response.status_code >= 400:
         error = response.json()["error"]
         assert isinstance(error, str), case
 
 
 def exemptions(case: Case[Any], response: Response) -> list[Any]:
-    """The checks that one request is exempt from."""
+    """Return the checks to skip for a request."""
     if case.query.get("grant_type") == "":
-        # The document forbids it, but RFC 6749, section 3.2, has it taken for left out.
-        return [kit_checks.negative_data_rejection]
+        # The document forbids it, but RFC 6749, section 3.2, treats it as omitted.
+        return [untyped_checks.negative_data_rejection]
     if response.status_code == 422 and "which the service sets itself" in response.text:
-        # The document does not say which headers a subscription cannot have.
-        return [kit_checks.positive_data_acceptance]
+        # The document does not list the headers that a subscription cannot have.
+        return [untyped_checks.positive_data_acceptance]
     return []
 
 
 @for_each_operation
-def test_each_operation_answers_as_the_document_says(case: Any, stage: Stage) -> None:
-    known = stage.set_up()
-    if names_what_is_there(case):
-        case.path_parameters = {name: known[name] for name in case.path_parameters}
-    stage.lead_here(case)
-    response = case.call(**stage.options)
+def test_each_operation_conforms_to_the_document(
+    case: Any, sandbox_harness: SandboxHarness
+) -> None:
+    ids = sandbox_harness.set_up()
+    if uses_existing_ids(case):
+        case.path_parameters = {name: ids[name] for name in case.path_parameters}
+    sandbox_harness.redirect_deliveries(case)
+    response = case.call(**sandbox_harness.options)
     case.validate_response(
         response,
-        headers=stage.options["headers"],
+        headers=sandbox_harness.options["headers"],
         additional_checks=[errors_are_json],
         excluded_checks=exemptions(case, response),
-        transport_kwargs=stage.options,
+        transport_kwargs=sandbox_harness.options,
     )
 
 
-def test_a_course_of_operations_answers_as_the_document_says(stage: Stage) -> None:
-    answered: set[tuple[str, int]] = set()
+def test_sequences_of_operations_conform_to_the_document(sandbox_harness: SandboxHarness) -> None:
+    responses: set[tuple[str, int]] = set()
 
     machine: Any = schema.as_state_machine()
 
-    class Course(machine):  # type: ignore[misc] # made at run time
+    class Scenario(machine):  # type: ignore[misc] # made at run time
         def setup(self) -> None:
-            stage.set_up()
+            sandbox_harness.set_up()
 
         def before_call(self, case: Case[Any]) -> None:
-            stage.lead_here(case)
+            sandbox_harness.redirect_deliveries(case)
 
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002 - overrides
-            return stage.options
+            return sandbox_harness.options
 
         def after_call(self, response: Response, case: Case[Any]) -> None:
             machine.after_call(self, response, case)
-            answered.add((case.operation.label, response.status_code))
+            responses.add((case.operation.label, response.status_code))
 
-    Course.run(
+    Scenario.run(
         settings=settings(
             max_examples=SCENARIOS,
             stateful_step_count=STEPS,
             derandomize=True,
             database=None,
             deadline=None,
-            # How long it takes says nothing here, and links make it filter and draw much.
+            # The duration is irrelevant here, and links make Hypothesis filter and draw a lot.
             suppress_health_check=[
                 HealthCheck.too_slow,
                 HealthCheck.filter_too_much,
@@ -174,9 +176,9 @@ def test_a_course_of_operations_answers_as_the_document_says(stage: Stage) -> No
             ],
         )
     )
-    # Whether a course comes to a redelivery is left to the draw.
+    # Whether a scenario includes a redelivery depends on the generated data.
     hook = "/hooks/{hook_id}"
-    assert answered >= {
+    assert responses >= {
         ("GET /hooks", 200),
         ("POST /hooks", 201),
         (f"GET {hook}", 200),

@@ -1,4 +1,4 @@
-"""The seven operations over HTTP: success, and every documented refusal."""
+"""The seven operations over HTTP: successful calls, and all documented errors."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def client(sandbox: Sandbox) -> Iterator[SandboxClient]:
         yield client
 
 
-def assert_refused(answer: httpx.Response, status: int, error: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json().keys() == {"error", "message"}
-    assert answer.json()["error"] == error
+def assert_error(response: httpx.Response, status: int, error: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == {"error", "message"}
+    assert response.json()["error"] == error
 
 
 def test_create_get_list_update_delete(client: SandboxClient) -> None:
@@ -60,7 +60,7 @@ def test_create_get_list_update_delete(client: SandboxClient) -> None:
 
     deleted = client.delete(path)
     assert (deleted.status_code, deleted.content) == (204, b"")
-    assert_refused(client.get(path), 404, "not_found")
+    assert_error(client.get(path), 404, "not_found")
     assert client.get("/hooks").json() == []
 
 
@@ -73,7 +73,7 @@ def test_null_clears_secret_and_header(client: SandboxClient, method: str) -> No
     assert changed.json()["config"] == {"url": URL, "secret": None, "header": None}
 
 
-def test_the_status_of_create_can_be_chosen() -> None:
+def test_status_of_create_is_a_variant() -> None:
     with Sandbox(variants="create_200") as sandbox, SandboxClient(sandbox) as client:
         assert client.post("/hooks", json={"url": URL}).status_code == 200
 
@@ -89,13 +89,13 @@ def test_unknown_ids_are_not_found(client: SandboxClient) -> None:
         ("POST", f"/hooks/{UNKNOWN}/requests/{UNKNOWN}/redeliver"),
         ("POST", f"/hooks/{hook_id}/requests/{UNKNOWN}/redeliver"),
     ):
-        assert_refused(client.request(method, path), 404, "not_found")
+        assert_error(client.request(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     "text", ["1", UNKNOWN.replace("-", ""), f"{{{UNKNOWN}}}", UNKNOWN + "0", "%20", "%F0%9F%92%A9"]
 )
-def test_what_is_no_uuid_is_not_found(client: SandboxClient, text: str) -> None:
+def test_invalid_uuids_are_not_found(client: SandboxClient, text: str) -> None:
     hook_id = client.subscribe(URL)["id"]
     for method, path in (
         ("GET", f"/hooks/{text}"),
@@ -103,12 +103,12 @@ def test_what_is_no_uuid_is_not_found(client: SandboxClient, text: str) -> None:
         ("POST", f"/hooks/{text}/requests/{UNKNOWN}/redeliver"),
         ("POST", f"/hooks/{hook_id}/requests/{text}/redeliver"),
     ):
-        assert_refused(client.request(method, path), 404, "not_found")
+        assert_error(client.request(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/hooks/", "/nothing", f"/hooks/{UNKNOWN}/requests/1"])
-def test_other_paths_are_not_found(client: SandboxClient, path: str) -> None:
-    assert_refused(client.get(path), 404, "not_found")
+def test_unknown_paths_are_not_found(client: SandboxClient, path: str) -> None:
+    assert_error(client.get(path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -123,22 +123,24 @@ def test_other_paths_are_not_found(client: SandboxClient, path: str) -> None:
 def test_other_methods_are_not_allowed(
     client: SandboxClient, method: str, path: str, allowed: set[str]
 ) -> None:
-    answer = client.request(method, path)
-    assert_refused(answer, 405, "method_not_allowed")
-    assert set(answer.headers["allow"].split(", ")) == allowed
+    response = client.request(method, path)
+    assert_error(response, 405, "method_not_allowed")
+    assert set(response.headers["allow"].split(", ")) == allowed
 
 
 def test_head_is_get_without_a_body(client: SandboxClient) -> None:
-    answer = client.head("/hooks")
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = client.head("/hooks")
+    assert (response.status_code, response.content) == (200, b"")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff"])
-def test_a_body_that_is_no_json_object_is_a_bad_request(client: SandboxClient, body: bytes) -> None:
+def test_body_that_is_not_a_json_object_is_a_bad_request(
+    client: SandboxClient, body: bytes
+) -> None:
     hook_id = client.subscribe(URL)["id"]
-    assert_refused(client.post("/hooks", content=body), 400, "bad_request")
-    assert_refused(client.put(f"/hooks/{hook_id}", content=body), 400, "bad_request")
-    assert_refused(client.patch(f"/hooks/{hook_id}", content=body), 400, "bad_request")
+    assert_error(client.post("/hooks", content=body), 400, "bad_request")
+    assert_error(client.put(f"/hooks/{hook_id}", content=body), 400, "bad_request")
+    assert_error(client.patch(f"/hooks/{hook_id}", content=body), 400, "bad_request")
 
 
 @pytest.mark.parametrize(
@@ -153,35 +155,31 @@ def test_a_body_that_is_no_json_object_is_a_bad_request(client: SandboxClient, b
         {"url": URL, "colour": "blue"},
     ],
 )
-def test_a_create_that_is_not_allowed_is_unprocessable(
-    client: SandboxClient, body: dict[str, object]
-) -> None:
-    assert_refused(client.post("/hooks", json=body), 422, "unprocessable_entity")
+def test_invalid_create_is_unprocessable(client: SandboxClient, body: dict[str, object]) -> None:
+    assert_error(client.post("/hooks", json=body), 422, "unprocessable_entity")
     assert client.get("/hooks").json() == []
 
 
 @pytest.mark.parametrize("body", [{"url": ""}, {"events": []}, {"active": None}, {"id": UNKNOWN}])
-def test_an_update_that_is_not_allowed_is_unprocessable(
-    client: SandboxClient, body: dict[str, object]
-) -> None:
+def test_invalid_update_is_unprocessable(client: SandboxClient, body: dict[str, object]) -> None:
     row = client.subscribe(URL)
     path = f"/hooks/{row['id']}"
-    assert_refused(client.patch(path, json=body), 422, "unprocessable_entity")
+    assert_error(client.patch(path, json=body), 422, "unprocessable_entity")
     assert client.get(path).json() == row
 
 
-def test_the_eleventh_active_subscription_is_refused(client: SandboxClient) -> None:
+def test_eleventh_active_subscription_is_refused(client: SandboxClient) -> None:
     for _ in range(10):
         client.subscribe(URL)
-    wanted = {"url": URL, "events": ["*"]}
-    refused = client.post("/hooks", json={**wanted, "active": True})
-    assert_refused(refused, 422, "unprocessable_entity")
-    idle = client.post("/hooks", json=wanted).json()["id"]
-    refused = client.patch(f"/hooks/{idle}", json={"active": True})
-    assert_refused(refused, 422, "unprocessable_entity")
+    fields = {"url": URL, "events": ["*"]}
+    refused = client.post("/hooks", json={**fields, "active": True})
+    assert_error(refused, 422, "unprocessable_entity")
+    inactive = client.post("/hooks", json=fields).json()["id"]
+    refused = client.patch(f"/hooks/{inactive}", json={"active": True})
+    assert_error(refused, 422, "unprocessable_entity")
 
 
-def test_recent_events_are_listed_one_row_an_attempt(
+def test_recent_events_are_listed_with_a_row_per_attempt(
     sandbox: Sandbox, client: SandboxClient
 ) -> None:
     with Subscriber() as subscriber:
@@ -191,19 +189,21 @@ def test_recent_events_are_listed_one_row_an_attempt(
         subscriber.stop()
         (second,) = sandbox.publish(EVENT, {})
         subscriber.start()
-        again = client.redeliver(second)
+        redelivery = client.redeliver(second)
     rows = client.get(f"/hooks/{hook_id}/requests").json()
-    assert rows[0] == again
-    assert [row["id"] for row in rows] == [str(one.event_id) for one in (second, second, first)]
+    assert rows[0] == redelivery
+    assert [row["id"] for row in rows] == [
+        str(attempt.event_id) for attempt in (second, second, first)
+    ]
     assert [row["redelivery"] for row in rows] == [True, False, False]
     assert [row["response_status"] for row in rows] == [200, None, 200]
     assert rows[1]["response_duration_ms"] is None
 
 
-def test_every_request_is_logged_without_its_query(sandbox: Sandbox, client: SandboxClient) -> None:
+def test_requests_are_logged_without_their_query(sandbox: Sandbox, client: SandboxClient) -> None:
     client.get("/hooks?secret=1")
     client.get(f"/hooks/{UNKNOWN}")
-    assert [(one.method, one.path, one.status) for one in sandbox.requests] == [
+    assert [(entry.method, entry.path, entry.status) for entry in sandbox.requests] == [
         ("POST", "/auth/token", 200),
         ("GET", "/hooks", 200),
         ("GET", f"/hooks/{UNKNOWN}", 404),
@@ -211,23 +211,23 @@ def test_every_request_is_logged_without_its_query(sandbox: Sandbox, client: San
     assert sandbox.token_requests == 1
 
 
-def test_a_keep_alive_connection_serves_many_requests(sandbox: Sandbox) -> None:
+def test_connection_is_kept_alive(sandbox: Sandbox) -> None:
     address = urlsplit(sandbox.base_url).netloc
     connection = http.client.HTTPConnection(address)
     try:
         connection.connect()
-        own_port = connection.sock.getsockname()
+        local_address = connection.sock.getsockname()
         for _ in range(3):
             connection.request("GET", "/hooks")
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status == 401
-        assert connection.sock.getsockname() == own_port
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 401
+        assert connection.sock.getsockname() == local_address
     finally:
         connection.close()
 
 
-def test_a_client_that_leaves_in_mid_body_is_no_failure_of_the_sandbox(
+def test_disconnect_during_the_body_is_not_a_failure(
     client: SandboxClient, sandbox: Sandbox
 ) -> None:
     head = (
@@ -240,9 +240,7 @@ def test_a_client_that_leaves_in_mid_body_is_no_failure_of_the_sandbox(
     assert client.get("/hooks").json() == []
 
 
-def test_what_is_no_http_is_no_failure_of_the_sandbox(
-    client: SandboxClient, sandbox: Sandbox
-) -> None:
+def test_invalid_http_is_not_a_failure(client: SandboxClient, sandbox: Sandbox) -> None:
     parts = urlsplit(sandbox.base_url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
         connection.sendall(b"\x16\x03\x01\x00 hello\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Faults over real sockets: what a raw client sees, and what error the SDK's clients raise."""
+"""Faults over real sockets: the bytes on the wire, and the errors of the SDK's clients."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def raw(sandbox: Sandbox) -> Iterator[SandboxClient]:
 
 
 def exchange(sandbox: Sandbox, raw: SandboxClient, method: str, path: str, body: str = "") -> bytes:
-    """Send a request, and return every byte that comes until the connection ends."""
+    """Send a request, and return all bytes received until the connection is closed."""
     parts = urlsplit(sandbox.base_url)
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
@@ -74,19 +74,17 @@ def sdk(harness: ClientHarness, sandbox: Sandbox, **options: Any) -> Client:
     )
 
 
-# What is on the wire
+# On the wire
 
 
 @pytest.mark.parametrize("fault", ["latency", None, {"kind": "latency"}])
-def test_what_is_no_fault_is_refused_when_it_is_injected(sandbox: Sandbox, fault: Any) -> None:
-    with pytest.raises(TypeError, match="must be such as Fault"):
+def test_inject_rejects_other_types(sandbox: Sandbox, fault: Any) -> None:
+    with pytest.raises(TypeError, match="must be Fault objects"):
         sandbox.inject(Fault("reset_after"), fault)
     assert sandbox.faults == ()
 
 
-def test_reset_before_resets_the_connection_and_processes_nothing(
-    sandbox: Sandbox, raw: SandboxClient
-) -> None:
+def test_reset_before_does_not_process_the_request(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("reset_before", times=1))
     with pytest.raises(ConnectionResetError):
         exchange(sandbox, raw, "POST", "/hooks", json.dumps(NEW))
@@ -95,17 +93,17 @@ def test_reset_before_resets_the_connection_and_processes_nothing(
     assert sandbox.faults == ()
 
 
-def test_reset_after_resets_the_connection_when_it_is_done(
-    sandbox: Sandbox, raw: SandboxClient
-) -> None:
+def test_reset_after_processes_the_request_first(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("reset_after", operation="create", times=1))
     with pytest.raises(ConnectionResetError):
         exchange(sandbox, raw, "POST", "/hooks", json.dumps(NEW))
-    assert [one.url for one in sandbox.subscriptions] == [URL]
+    assert [subscription.url for subscription in sandbox.subscriptions] == [URL]
     assert len(raw.get("/hooks").json()) == 1
 
 
-def test_truncated_breaks_off_within_the_body(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_truncated_closes_the_connection_within_the_body(
+    sandbox: Sandbox, raw: SandboxClient
+) -> None:
     sandbox.inject(Fault("truncated", times=1))
     head, _, body = exchange(sandbox, raw, "POST", "/hooks", json.dumps(NEW)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 201 Created\r\n")
@@ -114,7 +112,7 @@ def test_truncated_breaks_off_within_the_body(sandbox: Sandbox, raw: SandboxClie
     assert len(sandbox.subscriptions) == 1
 
 
-def test_truncated_breaks_off_within_the_head_if_there_is_no_body(
+def test_truncated_closes_the_connection_within_the_head_if_there_is_no_body(
     sandbox: Sandbox, raw: SandboxClient
 ) -> None:
     row = raw.subscribe(URL)
@@ -123,57 +121,53 @@ def test_truncated_breaks_off_within_the_head_if_there_is_no_body(
     assert sandbox.subscriptions == ()
 
 
-def test_malformed_json_is_an_answer_in_every_other_way(
-    sandbox: Sandbox, raw: SandboxClient
-) -> None:
+def test_malformed_json_has_a_complete_response(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("malformed_json", times=3))
-    answer = raw.post("/hooks", json=NEW)
-    assert (answer.status_code, answer.headers["content-type"]) == (201, "application/json")
+    response = raw.post("/hooks", json=NEW)
+    assert (response.status_code, response.headers["content-type"]) == (201, "application/json")
     with pytest.raises(ValueError, match="Expecting"):
-        answer.json()
+        response.json()
     (subscription,) = sandbox.subscriptions
     for method, path in (("GET", "/hooks"), ("DELETE", f"/hooks/{subscription.id}")):
-        answer = raw.request(method, path)
-        assert answer.status_code == 200
+        response = raw.request(method, path)
+        assert response.status_code == 200
         with pytest.raises(ValueError, match="Expecting"):
-            answer.json()
+            response.json()
     assert sandbox.subscriptions == ()
 
 
-def test_a_slow_drip_comes_in_pieces_and_is_whole(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_slow_drip_sends_the_whole_body_in_chunks(sandbox: Sandbox, raw: SandboxClient) -> None:
     row = raw.subscribe(URL)
     sandbox.inject(Fault("slow_drip", seconds=0.1, times=2))
-    with raw.stream("GET", "/hooks") as answer:
-        pieces = list(answer.iter_raw())
-    assert len(pieces) > 1
-    assert json.loads(b"".join(pieces)) == [row]
+    with raw.stream("GET", "/hooks") as response:
+        chunks = list(response.iter_raw())
+    assert len(chunks) > 1
+    assert json.loads(b"".join(chunks)) == [row]
     assert raw.delete(f"/hooks/{row['id']}").status_code == 204
 
 
-def test_a_slow_drip_ends_when_nobody_drinks(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_slow_drip_ends_when_the_client_disconnects(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("slow_drip", seconds=2, times=1))
-    with raw.stream("GET", "/hooks") as answer:
-        next(answer.iter_raw())
+    with raw.stream("GET", "/hooks") as response:
+        next(response.iter_raw())
     assert raw.get("/hooks").status_code == 200
 
 
-def test_a_huge_body_is_as_long_as_it_says_and_still_json(
-    sandbox: Sandbox, raw: SandboxClient
-) -> None:
+def test_huge_body_has_its_size_and_is_valid_json(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("huge_body", size=300_000, times=1))
-    answer = raw.get("/hooks")
-    assert len(answer.content) == 300_000
-    assert answer.json() == []
+    response = raw.get("/hooks")
+    assert len(response.content) == 300_000
+    assert response.json() == []
 
 
-def test_a_huge_body_that_nobody_wants_hurts_nobody(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_huge_body_ends_when_the_client_disconnects(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("huge_body", times=1))
-    with raw.stream("GET", "/hooks") as answer:
-        next(answer.iter_raw())
+    with raw.stream("GET", "/hooks") as response:
+        next(response.iter_raw())
     assert raw.get("/hooks").json() == []
 
 
-def test_a_client_that_leaves_while_it_waits_is_served_nevertheless(
+def test_request_is_processed_if_the_client_disconnects_during_latency(
     sandbox: Sandbox, raw: SandboxClient
 ) -> None:
     sandbox.inject(Fault("latency", seconds=0.5, times=1))
@@ -181,7 +175,7 @@ def test_a_client_that_leaves_while_it_waits_is_served_nevertheless(
     with pytest.raises(httpx.ReadTimeout):
         raw.post("/hooks", json=NEW, timeout=0.1)
     asyncio.run(sandbox.changes.wait(version))
-    assert [one.url for one in sandbox.subscriptions] == [URL]
+    assert [subscription.url for subscription in sandbox.subscriptions] == [URL]
 
 
 @pytest.mark.parametrize(
@@ -194,44 +188,44 @@ def test_a_client_that_leaves_while_it_waits_is_served_nevertheless(
         (Fault("server_error", status=599), 599, "server_error"),
     ],
 )
-def test_a_refusal_is_json_and_processes_nothing(
+def test_error_response_is_json_and_the_request_is_not_processed(
     sandbox: Sandbox, raw: SandboxClient, fault: Fault, status: int, error: str
 ) -> None:
     sandbox.inject(fault)
-    answer = raw.post("/hooks", json=NEW)
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    response = raw.post("/hooks", json=NEW)
+    assert (response.status_code, response.json()["error"]) == (status, error)
     expected = None if fault.retry_after is None else str(fault.retry_after)
-    assert answer.headers.get("retry-after") == expected
+    assert response.headers.get("retry-after") == expected
     assert sandbox.subscriptions == ()
     assert sandbox.requests[-1].status == status
     sandbox.clear_faults()
     assert raw.post("/hooks", json=NEW).status_code == 201
 
 
-def test_a_server_error_may_come_after_the_processing(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_server_error_can_be_sent_after_processing(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("server_error", status=502, processed=True))
     assert raw.post("/hooks", json=NEW).status_code == 502
     assert len(sandbox.subscriptions) == 1
 
 
-def test_a_token_request_is_refused_in_the_words_of_oauth(sandbox: Sandbox) -> None:
+def test_token_request_gets_an_oauth_error(sandbox: Sandbox) -> None:
     sandbox.inject(Fault("unauthorized", operation="token"))
     form = {
         "grant_type": "client_credentials",
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
     }
-    answer = httpx.post(sandbox.token_url, data=form)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = httpx.post(sandbox.token_url, data=form)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
-def test_what_is_no_operation_is_struck_by_nothing(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_unknown_operations_are_not_affected(sandbox: Sandbox, raw: SandboxClient) -> None:
     sandbox.inject(Fault("server_error"))
     assert raw.get("/nowhere").status_code == 404
     assert raw.patch("/hooks").status_code == 405
 
 
-def test_each_tenant_has_faults_of_its_own(sandbox: Sandbox, raw: SandboxClient) -> None:
+def test_faults_are_per_tenant(sandbox: Sandbox, raw: SandboxClient) -> None:
     with sandbox.add_tenant() as other, SandboxClient(other) as theirs:
         other.inject(Fault("server_error"))
         assert raw.get("/hooks").status_code == 200
@@ -243,7 +237,7 @@ def test_each_tenant_has_faults_of_its_own(sandbox: Sandbox, raw: SandboxClient)
         other.inject(Fault("server_error"))
 
 
-def test_faults_can_be_set_before_the_sandbox_runs_and_a_seed_repeats_them() -> None:
+def test_faults_can_be_injected_before_start_and_are_reproducible() -> None:
     def statuses(seed: int) -> list[int]:
         sandbox = Sandbox(seed=seed)
         sandbox.inject(Fault("server_error", operation="list", probability=0.5))
@@ -255,17 +249,17 @@ def test_faults_can_be_set_before_the_sandbox_runs_and_a_seed_repeats_them() -> 
     assert set(statuses(5)) == {200, 500}
 
 
-def test_a_seed_repeats_ids_but_no_secrets() -> None:
+def test_seed_makes_ids_reproducible_but_not_secrets() -> None:
     def ids(database: str | None = None) -> list[object]:
         with Sandbox(seed=5, database=database) as sandbox, SandboxClient(sandbox) as client:
             return [sandbox.tenant_id, client.subscribe(URL)["id"], sandbox.client_secret]
 
-    one, other = ids(), ids()
-    assert one[:2] == other[:2]
-    assert one[2] != other[2]
+    first, second = ids(), ids()
+    assert first[:2] == second[:2]
+    assert first[2] != second[2]
 
 
-def test_a_seed_gives_new_ids_in_a_database_that_has_some(tmp_path: Any) -> None:
+def test_seed_gives_new_ids_in_an_existing_database(tmp_path: Any) -> None:
     path = tmp_path / "sandbox.sqlite"
     found: set[str] = set()
     for _ in range(3):
@@ -274,7 +268,7 @@ def test_a_seed_gives_new_ids_in_a_database_that_has_some(tmp_path: Any) -> None
     assert len(found) == 3
 
 
-def test_a_sandbox_that_ends_does_not_carry_out_what_is_left() -> None:
+def test_stopping_cancels_delayed_requests() -> None:
     with Subscriber() as subscriber, ThreadPoolExecutor(2) as pool:
         with Sandbox() as sandbox, SandboxClient(sandbox) as client:
             client.subscribe(subscriber.url)
@@ -291,7 +285,7 @@ def test_a_sandbox_that_ends_does_not_carry_out_what_is_left() -> None:
             assert isinstance(call.exception(30), httpx.TransportError)
 
 
-# What the SDK says
+# Errors of the SDK's clients
 
 
 @pytest.mark.parametrize(
@@ -308,7 +302,7 @@ def test_a_sandbox_that_ends_does_not_carry_out_what_is_left() -> None:
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
-def test_a_redelivery_that_fails_says_what_is_known(
+def test_failed_redelivery_reports_whether_its_outcome_is_known(
     harness: ClientHarness, sandbox: Sandbox, fault: Fault, error: type[APIError], is_unknown: bool
 ) -> None:
     with Subscriber() as subscriber:
@@ -326,9 +320,7 @@ def test_a_redelivery_that_fails_says_what_is_known(
 
 
 @pytest.mark.parametrize("kind", ["latency", "slow_drip"])
-def test_what_takes_too_long_is_a_timeout(
-    harness: ClientHarness, sandbox: Sandbox, kind: Any
-) -> None:
+def test_slow_response_is_a_timeout(harness: ClientHarness, sandbox: Sandbox, kind: Any) -> None:
     client = sdk(harness, sandbox, timeout=0.3)
     client.hooks.list()
     sandbox.inject(Fault(kind, seconds=60, operation="list"))
@@ -336,13 +328,13 @@ def test_what_takes_too_long_is_a_timeout(
         client.hooks.list()
 
 
-def test_a_body_beyond_the_limit_is_refused(harness: ClientHarness, sandbox: Sandbox) -> None:
+def test_body_beyond_the_limit_is_rejected(harness: ClientHarness, sandbox: Sandbox) -> None:
     sandbox.inject(Fault("huge_body", size=2_000_000, operation="list"))
     with pytest.raises(ResponseDecodeError, match="1,000,000 bytes"):
         sdk(harness, sandbox, max_response_bytes=1_000_000).hooks.list()
 
 
-def test_what_is_sent_again_succeeds_when_the_faults_are_used_up(
+def test_retries_succeed_when_the_faults_are_used_up(
     harness: ClientHarness, sandbox: Sandbox
 ) -> None:
     sandbox.inject(

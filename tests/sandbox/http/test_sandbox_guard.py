@@ -1,4 +1,4 @@
-"""Pages of other origins reach nothing: not by CSRF, and not by DNS rebinding."""
+"""Pages of other origins are rejected: protection against CSRF and DNS rebinding."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def status(guard: Guard, host: str | None, **headers: str) -> int | None:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = guard.judge(given if host is None else {"host": host, **given})
-    return None if answer is None else answer.status
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    rejection = guard.check(sent if host is None else {"host": host, **sent})
+    return None if rejection is None else rejection.status
 
 
 LOCAL = Guard(host="127.0.0.1", port=8080)
@@ -36,7 +36,7 @@ LOCAL = Guard(host="127.0.0.1", port=8080)
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080", "127.9.9.9:8080"]
 )
-def test_its_own_hosts_come_in(host: str) -> None:
+def test_own_hosts_are_accepted(host: str) -> None:
     assert status(LOCAL, host) is None
     assert status(LOCAL, host, origin=f"http://{host.lower()}") is None
 
@@ -51,7 +51,7 @@ def test_its_own_hosts_come_in(host: str) -> None:
         None,
     ],
 )
-def test_other_hosts_do_not(host: str | None) -> None:
+def test_other_hosts_are_rejected(host: str | None) -> None:
     assert status(LOCAL, host) == 421
 
 
@@ -62,22 +62,22 @@ def test_other_hosts_do_not(host: str | None) -> None:
         *("http://127.0.0.1:8080", "http://localhost:8080.evil.example", "http://localhost:8080/"),
     ],
 )
-def test_other_origins_do_not(origin: str) -> None:
+def test_other_origins_are_rejected(origin: str) -> None:
     assert status(LOCAL, "localhost:8080", origin=origin) == 403
 
 
-def test_other_sites_do_not() -> None:
+def test_other_sites_are_rejected() -> None:
     for site in ("cross-site", "same-site", "something-new"):
         assert status(LOCAL, "localhost:8080", sec_fetch_site=site) == 403
     for site in ("same-origin", "none"):
         assert status(LOCAL, "localhost:8080", sec_fetch_site=site) is None
 
 
-def test_port_80_is_what_a_host_without_a_port_means() -> None:
+def test_host_without_a_port_means_port_80() -> None:
     assert status(Guard(host="127.0.0.1", port=80), "localhost") is None
 
 
-def test_hosts_can_be_allowed_with_any_port_or_one() -> None:
+def test_allowed_hosts_match_any_port_or_one() -> None:
     guard = Guard(host="127.0.0.1", port=8080, allowed=("Sandbox", "tunnel:9000"))
     for host in ("sandbox", "SANDBOX:1234", "tunnel:9000"):
         assert status(guard, host) is None
@@ -85,7 +85,7 @@ def test_hosts_can_be_allowed_with_any_port_or_one() -> None:
         assert status(guard, host) == 421
 
 
-def test_the_end_of_a_tunnel_may_speak_tls() -> None:
+def test_allowed_hosts_can_have_https_origins() -> None:
     guard = Guard(host="127.0.0.1", port=8080, allowed=("tunnel.example",))
     for origin in ("https://tunnel.example", "http://tunnel.example"):
         assert status(guard, "tunnel.example", origin=origin) is None
@@ -94,7 +94,7 @@ def test_the_end_of_a_tunnel_may_speak_tls() -> None:
     assert status(guard, "localhost:8080", origin="https://localhost:8080") == 403
 
 
-def test_where_everybody_may_come_every_address_is_its_own_but_no_name() -> None:
+def test_any_ip_address_is_accepted_when_listening_on_all() -> None:
     guard = Guard(host="0.0.0.0", port=8080)
     for host in ("192.0.2.1:8080", "[2001:db8::1]:8080", "localhost:8080"):
         assert status(guard, host) is None
@@ -105,30 +105,30 @@ def test_where_everybody_may_come_every_address_is_its_own_but_no_name() -> None
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_dns_rebinding_reads_nothing(sandbox: Sandbox, path: str) -> None:
+def test_dns_rebinding_is_rejected(sandbox: Sandbox, path: str) -> None:
     port = urlsplit(sandbox.base_url).port
-    answer = httpx.get(sandbox.base_url + path, headers={"Host": f"evil.example:{port}"})
-    assert (answer.status_code, answer.json()["error"]) == (421, "misdirected_request")
-    assert "evil.example" in answer.json()["message"]
+    response = httpx.get(sandbox.base_url + path, headers={"Host": f"evil.example:{port}"})
+    assert (response.status_code, response.json()["error"]) == (421, "misdirected_request")
+    assert "evil.example" in response.json()["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_a_page_of_another_origin_reaches_nothing(sandbox: Sandbox, path: str, method: str) -> None:
-    # As a browser sends it: the host is right, for that is where the page points it.
+def test_page_of_another_origin_is_rejected(sandbox: Sandbox, path: str, method: str) -> None:
+    # As a browser sends it: the Host header is correct, since the page addresses the sandbox.
     for headers in (
         {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
         {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"},
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
     ):
-        answer = httpx.request(method, sandbox.base_url + path, headers=headers)
-        assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
-        assert [name for name in answer.headers if name.startswith("access-control-")] == []
+        response = httpx.request(method, sandbox.base_url + path, headers=headers)
+        assert (response.status_code, response.json()["error"]) == (403, "forbidden")
+        assert [name for name in response.headers if name.startswith("access-control-")] == []
     assert sandbox.requests == ()
 
 
-def test_a_page_with_a_token_reaches_nothing_either(sandbox: Sandbox) -> None:
+def test_page_with_an_access_token_is_rejected(sandbox: Sandbox) -> None:
     with SandboxClient(sandbox) as client:
         body = {"url": "http://127.0.0.1:9/"}
         headers = {"Origin": "https://evil.example"}
@@ -136,31 +136,31 @@ def test_a_page_with_a_token_reaches_nothing_either(sandbox: Sandbox) -> None:
     assert sandbox.subscriptions == ()
 
 
-def test_a_form_of_a_page_that_says_nothing_of_itself_controls_nothing(sandbox: Sandbox) -> None:
-    # An old browser, or one whose headers somebody strips: forms cannot send this content type.
+def test_form_without_an_origin_cannot_use_the_control_api(sandbox: Sandbox) -> None:
+    # From an old browser, or with stripped headers. Forms cannot have a JSON content type.
     fault = '{"kind": "server_error"}'
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        answer = httpx.post(
+        response = httpx.post(
             f"{sandbox.base_url}/_sandbox/faults",
             content=fault,
             headers={"Content-Type": media_type},
         )
-        assert (answer.status_code, answer.json()["error"]) == (415, "unsupported_media_type")
+        assert (response.status_code, response.json()["error"]) == (415, "unsupported_media_type")
     assert httpx.post(f"{sandbox.base_url}/_sandbox/reset").status_code == 415
     assert sandbox.faults == ()
 
 
-def test_the_sandboxs_own_pages_reach_it(sandbox: Sandbox) -> None:
-    answer = httpx.post(
+def test_own_pages_are_accepted(sandbox: Sandbox) -> None:
+    response = httpx.post(
         f"{sandbox.base_url}/_sandbox/faults",
         json={"kind": "reset_after"},
         headers={"Origin": sandbox.base_url, "Sec-Fetch-Site": "same-origin"},
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert sandbox.faults == (Fault("reset_after"),)
 
 
-def test_a_name_that_was_allowed_reaches_it() -> None:
+def test_allowed_host_is_accepted() -> None:
     with Sandbox(allowed_hosts=["sandbox"]) as sandbox:
         url = f"{sandbox.base_url}/_sandbox/state"
         assert httpx.get(url, headers={"Host": "sandbox:8080"}).status_code == 200

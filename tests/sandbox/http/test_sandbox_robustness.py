@@ -1,6 +1,6 @@
-"""Whatever comes over a connection: a JSON error at worst, and never a failure of the sandbox.
+"""Invalid input gets a JSON error and is never a failure of the sandbox.
 
-The sandbox raises its own failures when it is left, so the tests also say that there were none.
+The sandbox raises its failures on exit, so the tests also check that there are none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.sandbox_helpers import SandboxClient
 
 from webhooks_sdk.sandbox import Fault, Sandbox
 from webhooks_sdk.sandbox._http import api
-from webhooks_sdk.sandbox._http.requests import MAX_BODY
+from webhooks_sdk.sandbox._http.requests import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,8 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def talk(sandbox: Sandbox, *parts: bytes) -> bytes:
-    """Send bytes, then nothing more, and return all that comes back."""
+def exchange(sandbox: Sandbox, *parts: bytes) -> bytes:
+    """Send bytes, shut down the sending side, and return all bytes received."""
     address = urlsplit(sandbox.base_url)
     received = b""
     with socket.create_connection((address.hostname, address.port), 30) as connection:
@@ -45,12 +45,12 @@ def talk(sandbox: Sandbox, *parts: bytes) -> bytes:
             while chunk := connection.recv(65_536):
                 received += chunk
         except OSError:
-            # It may hang up on whom it cannot understand.
+            # The sandbox can close the connection after invalid input.
             pass
     return received
 
 
-def own(sandbox: Sandbox) -> bytes:
+def host_header(sandbox: Sandbox) -> bytes:
     return b"Host: " + urlsplit(sandbox.base_url).netloc.encode() + b"\r\n"
 
 
@@ -59,7 +59,7 @@ def is_alive(sandbox: Sandbox) -> bool:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "data",
     [
         b"nonsense\r\n\r\n",
         b"GET / HTTP/x.y\r\n\r\n",
@@ -73,8 +73,8 @@ def is_alive(sandbox: Sandbox) -> bool:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
-def test_what_is_no_http_gets_a_json_error(sandbox: Sandbox, nonsense: bytes) -> None:
-    head, _, body = talk(sandbox, nonsense).partition(b"\r\n\r\n")
+def test_invalid_http_gets_a_json_error(sandbox: Sandbox, data: bytes) -> None:
+    head, _, body = exchange(sandbox, data).partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     assert lines[0] == b"http/1.1 400 bad request"
     assert b"content-type: application/json" in lines
@@ -84,18 +84,20 @@ def test_what_is_no_http_gets_a_json_error(sandbox: Sandbox, nonsense: bytes) ->
 
 
 @pytest.mark.parametrize("host", [b"Host: evil.example\r\n", None])
-def test_nonsense_after_an_answer_is_no_failure(sandbox: Sandbox, host: bytes | None) -> None:
-    # 421, or 401, comes before the body has; then that turns out to be none.
-    head = b"POST /hooks HTTP/1.1\r\n" + (host or own(sandbox))
-    talk(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\n", b"nonsense\r\n\r\n")
-    talk(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n")
-    talk(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", b"zz\r\n\r\n")
-    talk(sandbox, head + b"Content-Length: 2\r\n\r\n{}nonsense\r\n\r\n")
-    talk(sandbox, head + b"Content-Length: 10\r\n\r\n{}")
+def test_invalid_data_after_a_response_is_not_a_failure(
+    sandbox: Sandbox, host: bytes | None
+) -> None:
+    # The response, 421 or 401, is sent before the invalid body arrives.
+    head = b"POST /hooks HTTP/1.1\r\n" + (host or host_header(sandbox))
+    exchange(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\n", b"nonsense\r\n\r\n")
+    exchange(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n")
+    exchange(sandbox, head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", b"zz\r\n\r\n")
+    exchange(sandbox, head + b"Content-Length: 2\r\n\r\n{}nonsense\r\n\r\n")
+    exchange(sandbox, head + b"Content-Length: 10\r\n\r\n{}")
     assert is_alive(sandbox)
 
 
-def test_absolute_targets_and_odd_methods_are_no_failure(sandbox: Sandbox) -> None:
+def test_absolute_targets_and_unusual_methods_are_not_failures(sandbox: Sandbox) -> None:
     for start in (
         b"GET http://evil.example/hooks HTTP/1.1",
         b"CONNECT evil.example:80 HTTP/1.1",
@@ -105,31 +107,35 @@ def test_absolute_targets_and_odd_methods_are_no_failure(sandbox: Sandbox) -> No
         b"GET /_sandbox/ HTTP/1.1",
         b"GET //_sandbox/state HTTP/1.1",
     ):
-        received = talk(sandbox, start + b"\r\n" + own(sandbox) + b"Connection: close\r\n\r\n")
+        received = exchange(
+            sandbox, start + b"\r\n" + host_header(sandbox) + b"Connection: close\r\n\r\n"
+        )
         status = int(received.split(b" ", 2)[1])
         assert status in {404, 405}
         assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]
 
 
 def test_requests_can_be_pipelined(sandbox: Sandbox) -> None:
-    request = b"GET /hooks HTTP/1.1\r\n" + own(sandbox) + b"\r\n"
-    assert talk(sandbox, request * 3).count(b"HTTP/1.1 401 ") == 3
+    request = b"GET /hooks HTTP/1.1\r\n" + host_header(sandbox) + b"\r\n"
+    assert exchange(sandbox, request * 3).count(b"HTTP/1.1 401 ") == 3
 
 
 @pytest.mark.parametrize("path", ["/hooks", "/auth/token", "/nowhere", "/_sandbox/events"])
-def test_a_body_that_is_too_long_is_413(sandbox: Sandbox, path: str) -> None:
+def test_body_that_is_too_long_gets_a_413(sandbox: Sandbox, path: str) -> None:
     url = sandbox.base_url + path
     headers = {"Content-Type": "application/json"}
     with SandboxClient(sandbox) as client:
-        for body in (b" " * (MAX_BODY + 1), iter([b" " * 600_000] * 2)):
-            answer = client.post(url, content=body, headers=headers)
-            assert (answer.status_code, answer.json()["error"]) == (413, "body_too_long")
-        assert client.post(url, content=b" " * MAX_BODY).status_code != 413
+        for body in (b" " * (MAX_BODY_BYTES + 1), iter([b" " * 600_000] * 2)):
+            response = client.post(url, content=body, headers=headers)
+            assert (response.status_code, response.json()["error"]) == (413, "body_too_long")
+        assert client.post(url, content=b" " * MAX_BODY_BYTES).status_code != 413
 
 
-def test_a_body_that_would_be_too_long_is_refused_before_it_is_sent(sandbox: Sandbox) -> None:
-    head = b"POST /hooks HTTP/1.1\r\n" + own(sandbox) + b"Content-Length: 99999999999\r\n"
-    received = talk(sandbox, head + b"Expect: 100-continue\r\n\r\n")
+def test_content_length_that_is_too_long_gets_a_413_before_the_body_is_sent(
+    sandbox: Sandbox,
+) -> None:
+    head = b"POST /hooks HTTP/1.1\r\n" + host_header(sandbox) + b"Content-Length: 99999999999\r\n"
+    received = exchange(sandbox, head + b"Expect: 100-continue\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 413 ")
     assert sandbox.requests[-1].status == 413
 
@@ -165,16 +171,16 @@ def test_a_body_that_would_be_too_long_is_refused_before_it_is_sent(sandbox: San
         ),
     ),
 )
-def test_the_control_api_takes_anything(
+def test_control_api_handles_any_input(
     sandbox: Sandbox, method: str, name: str, query: dict[str, str], body: object
 ) -> None:
     url = f"{sandbox.base_url}/_sandbox/{name}"
     headers = {"Content-Type": "application/json"}
     content = json.dumps(body)
-    answer = httpx.request(method, url, params=query, content=content, headers=headers)
-    assert answer.status_code in {200, 201, 204, 400, 404, 405, 409, 422}
-    if answer.status_code >= 400:
-        assert set(answer.json()) == {"error", "message"}
+    response = httpx.request(method, url, params=query, content=content, headers=headers)
+    assert response.status_code in {200, 201, 204, 400, 404, 405, 409, 422}
+    if response.status_code >= 400:
+        assert set(response.json()) == {"error", "message"}
     sandbox.clear_faults()
 
 
@@ -185,21 +191,21 @@ def test_the_control_api_takes_anything(
         "/auth/token",
     ],
 )
-def test_a_failure_of_its_own_is_answered_and_told(tmp_path: Path, path: str) -> None:
-    # A database that is gone, while requests still come, is what it takes.
+def test_failure_gets_a_500_and_is_raised_on_exit(tmp_path: Path, path: str) -> None:
+    # Close the database while the server still accepts requests.
     sandbox = Sandbox(database=tmp_path / "sandbox.sqlite")
     sandbox.__enter__()
-    sandbox._runtime.database.close()  # pyright: ignore[reportPrivateUsage]  # nothing public fails
+    sandbox._runtime.database.close()  # pyright: ignore[reportPrivateUsage]  # no public way to fail
     headers = {"Content-Type": "application/json"}
-    answer = httpx.post(sandbox.base_url + path, content="{}", headers=headers)
-    assert (answer.status_code, answer.json()["error"]) == (500, "internal_server_error")
+    response = httpx.post(sandbox.base_url + path, content="{}", headers=headers)
+    assert (response.status_code, response.json()["error"]) == (500, "internal_server_error")
     with pytest.raises(ExceptionGroup, match="failed") as caught:
         sandbox.__exit__(None, None, None)
     assert [type(error) for error in caught.value.exceptions][:1] == [RuntimeError]
 
 
 @pytest.mark.parametrize("fault", ["malformed_json", "server_error"])
-def test_a_failure_is_told_also_where_a_fault_hides_it(
+def test_failure_hidden_by_a_fault_is_raised_on_exit(
     monkeypatch: pytest.MonkeyPatch, fault: FaultKind
 ) -> None:
     monkeypatch.delattr(api, "encode_subscription")
@@ -207,7 +213,7 @@ def test_a_failure_is_told_also_where_a_fault_hides_it(
     sandbox.__enter__()
     with SandboxClient(sandbox) as client:
         sandbox.inject(Fault(fault, processed=fault == "server_error"))
-        answer = client.post("/hooks", json={"url": "http://a.example/"})
-    assert answer.status_code == 500
+        response = client.post("/hooks", json={"url": "http://a.example/"})
+    assert response.status_code == 500
     with pytest.raises(ExceptionGroup, match="failed"):
         sandbox.__exit__(None, None, None)

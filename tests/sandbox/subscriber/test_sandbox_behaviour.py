@@ -1,4 +1,4 @@
-"""Which behaviour a request meets: the rule without a server."""
+"""The behaviour schedule, without a server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks_sdk.sandbox._subscriber.behaviour import Behaviour, Script
+from webhooks_sdk.sandbox._subscriber.behaviour import Behaviour, BehaviourSchedule
 
 STEPS = st.lists(
     st.one_of(
-        st.none(),  # a request comes
+        st.none(),  # a request arrives
         st.tuples(st.integers(200, 599).map(Behaviour), st.integers(1, 6)),
     ),
     max_size=30,
@@ -18,35 +18,35 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_a_request_meets_what_was_told_last_of_all_that_has_begun(
+def test_latest_setting_that_has_started_applies(
     steps: list[tuple[Behaviour, int] | None],
 ) -> None:
-    script, told, met = Script(), [(1, Behaviour(200))], 0
-    script.tell(Behaviour(200), at=1)
+    schedule, settings, received = BehaviourSchedule(), [(1, Behaviour(200))], 0
+    schedule.set(Behaviour(200), at=1)
     for step in steps:
         if step is None:
-            met += 1
-            assert script.meet() == [what for first, what in told if first <= met][-1]
+            received += 1
+            expected = [behaviour for first, behaviour in settings if first <= received][-1]
+            assert schedule.next_request() == expected
         else:
             behaviour, at = step
-            script.tell(behaviour, at=at)
-            told.append((met + at, behaviour))
+            schedule.set(behaviour, at=at)
+            settings.append((received + at, behaviour))
         for at in range(1, 8):
-            expected = [what for first, what in told if first <= met + at][-1]
-            assert script.behaviour(at=at) == expected
+            expected = [behaviour for first, behaviour in settings if first <= received + at][-1]
+            assert schedule.get(at=at) == expected
 
 
-def test_counting_begins_with_one() -> None:
-    script = Script()
+def test_counting_starts_at_one() -> None:
+    schedule = BehaviourSchedule()
     with pytest.raises(ValueError, match="at must be at least 1"):
-        script.tell(Behaviour(200), at=0)
+        schedule.set(Behaviour(200), at=0)
 
 
-def test_a_long_story_is_not_kept() -> None:
-    script = Script()
+def test_past_and_replaced_settings_are_dropped() -> None:
+    schedule = BehaviourSchedule()
     for _ in range(1000):
-        script.tell(Behaviour(200), at=1)
-        script.tell(Behaviour(500), at=2)
-        script.meet()
-    # What is over, was replaced, or both.
-    assert len(script.steps) <= 2
+        schedule.set(Behaviour(200), at=1)
+        schedule.set(Behaviour(500), at=2)
+        schedule.next_request()
+    assert len(schedule.changes) <= 2

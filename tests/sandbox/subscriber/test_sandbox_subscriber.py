@@ -1,4 +1,4 @@
-"""The recording subscriber on its own."""
+"""The recording subscriber, without a sandbox."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_it_records_what_it_is_sent() -> None:
+def test_records_requests() -> None:
     with Subscriber() as subscriber:
-        answer = httpx.post(f"{subscriber.url}a?b", content=b"no \xff JSON", headers={"X-A": "b"})
-        assert (answer.status_code, answer.content) == (200, b"")
+        response = httpx.post(f"{subscriber.url}a?b", content=b"no \xff JSON", headers={"X-A": "b"})
+        assert (response.status_code, response.content) == (200, b"")
         (delivery,) = subscriber.deliveries
     assert (delivery.method, delivery.path, delivery.body) == ("POST", "/a", b"no \xff JSON")
     assert delivery.headers["x-a"] == delivery.headers["X-A"] == "b"
@@ -32,14 +32,14 @@ def test_it_records_what_it_is_sent() -> None:
         delivery.json()
 
 
-def test_its_answer_can_be_set_at_any_time() -> None:
+def test_status_can_be_set_at_any_time() -> None:
     with Subscriber(status=503) as subscriber, httpx.Client(trust_env=False) as client:
         assert client.post(subscriber.url).status_code == 503
         subscriber.status = 204
         assert client.post(subscriber.url).status_code == 204
 
 
-def test_its_answer_can_be_late() -> None:
+def test_response_can_be_delayed() -> None:
     with (
         Subscriber(delay=600) as subscriber,
         httpx.Client(timeout=0.05, trust_env=False) as client,
@@ -49,7 +49,7 @@ def test_its_answer_can_be_late() -> None:
         subscriber.wait_for(1)
 
 
-def test_down_it_refuses_connections_and_up_again_it_has_its_port() -> None:
+def test_refuses_connections_while_stopped_and_restarts_on_the_same_port() -> None:
     with Subscriber() as subscriber:
         url = subscriber.url
         for _ in range(5):
@@ -67,23 +67,23 @@ def test_down_it_refuses_connections_and_up_again_it_has_its_port() -> None:
         subscriber.stop()
 
 
-def test_stopping_drops_the_connections() -> None:
+def test_stopping_drops_connections() -> None:
     with Subscriber() as subscriber, httpx.Client(trust_env=False) as client:
         client.post(subscriber.url)
         subscriber.delay = 600
 
-        def go_down() -> None:
+        def stop() -> None:
             subscriber.wait_for(2)
             subscriber.stop()
 
-        down = threading.Thread(target=go_down)
-        down.start()
+        thread = threading.Thread(target=stop)
+        thread.start()
         with pytest.raises(httpx.TransportError):
             client.post(subscriber.url)
-        down.join()
+        thread.join()
 
 
-def test_waiting_ends_with_the_deliveries_or_with_the_timeout() -> None:
+def test_wait_for_returns_the_deliveries_or_times_out() -> None:
     with Subscriber() as subscriber:
         assert subscriber.wait_for(0) == ()
         with pytest.raises(TimeoutError, match="0 of 1"):
@@ -94,7 +94,7 @@ def test_waiting_ends_with_the_deliveries_or_with_the_timeout() -> None:
         sender.join()
 
 
-def test_before_its_start_it_has_no_url() -> None:
+def test_has_no_url_before_it_starts() -> None:
     with pytest.raises(RuntimeError, match="started"):
         _ = Subscriber().url
 
@@ -108,7 +108,7 @@ def connected(subscriber: Subscriber) -> socket.socket:
 
 
 def statuses(subscriber: Subscriber, count: int) -> list[int | None]:
-    """What it answers to so many requests, one after the other; None where it does not."""
+    """Return the statuses of `count` consecutive requests; None for one without a response."""
     found: list[int | None] = []
     with httpx.Client(trust_env=False, timeout=1) as client:
         for _ in range(count):
@@ -119,7 +119,7 @@ def statuses(subscriber: Subscriber, count: int) -> list[int | None]:
     return found
 
 
-def test_told_to_fail_it_fails_until_it_is_told_to_recover() -> None:
+def test_fails_until_it_recovers() -> None:
     with Subscriber() as subscriber:
         subscriber.fail(503)
         assert statuses(subscriber, 2) == [503, 503]
@@ -129,7 +129,7 @@ def test_told_to_fail_it_fails_until_it_is_told_to_recover() -> None:
         assert statuses(subscriber, 2) == [200, 200]
 
 
-def test_it_recovers_at_the_nth_request_from_the_call() -> None:
+def test_recovers_at_the_nth_request() -> None:
     with Subscriber() as subscriber:
         assert statuses(subscriber, 1) == [200]
         subscriber.fail(status=503)
@@ -137,7 +137,7 @@ def test_it_recovers_at_the_nth_request_from_the_call() -> None:
         assert statuses(subscriber, 4) == [503, 503, 200, 200]
 
 
-def test_it_can_fail_hang_and_recover_in_one_story() -> None:
+def test_fail_hang_and_recover_can_be_combined() -> None:
     with Subscriber() as subscriber:
         subscriber.fail(429, at=2)
         subscriber.hang(at=3)
@@ -146,7 +146,7 @@ def test_it_can_fail_hang_and_recover_in_one_story() -> None:
         assert len(subscriber.deliveries) == 5
 
 
-def test_what_was_told_last_holds() -> None:
+def test_last_setting_wins() -> None:
     with Subscriber() as subscriber:
         subscriber.fail(at=2)
         subscriber.recover()
@@ -157,7 +157,7 @@ def test_what_was_told_last_holds() -> None:
         assert statuses(subscriber, 2) == [302, 302]
 
 
-def test_it_recovers_to_the_success_that_was_last_set() -> None:
+def test_recovers_to_the_last_success_status() -> None:
     with Subscriber(status=204) as subscriber:
         subscriber.status = 503
         subscriber.recover()
@@ -167,7 +167,7 @@ def test_it_recovers_to_the_success_that_was_last_set() -> None:
         assert statuses(subscriber, 2) == [503, 200]
 
 
-def test_its_status_is_that_of_the_next_request() -> None:
+def test_status_is_that_of_the_next_request() -> None:
     with Subscriber() as subscriber:
         subscriber.fail(418, at=2)
         assert subscriber.status == 200
@@ -177,7 +177,7 @@ def test_its_status_is_that_of_the_next_request() -> None:
         assert subscriber.status == 418
 
 
-def test_a_request_meets_what_was_told_when_it_came() -> None:
+def test_later_settings_do_not_affect_a_request_in_progress() -> None:
     with Subscriber() as subscriber:
         subscriber.hang()
         with connected(subscriber) as connection:
@@ -190,32 +190,32 @@ def test_a_request_meets_what_was_told_when_it_came() -> None:
                 connection.recv(1)
 
 
-@pytest.mark.parametrize("told", [Subscriber.fail, Subscriber.hang, Subscriber.recover])
-def test_requests_are_counted_from_one(told: Callable[..., None]) -> None:
+@pytest.mark.parametrize("method", [Subscriber.fail, Subscriber.hang, Subscriber.recover])
+def test_requests_are_counted_from_one(method: Callable[..., None]) -> None:
     with pytest.raises(ValueError, match="at must be at least 1"):
-        told(Subscriber(), at=0)
+        method(Subscriber(), at=0)
 
 
 @pytest.mark.parametrize("status", [0, 100, 199, 600, -1, 503.0, "503", None])
-def test_a_status_that_no_request_ends_with_is_refused(status: Any) -> None:
-    with pytest.raises(ValueError, match=f"200 to 599, not {status!r}"):
+def test_invalid_status_is_rejected(status: Any) -> None:
+    with pytest.raises(ValueError, match=f"200 to 599, got {status!r}"):
         Subscriber(status=status)
-    with pytest.raises(ValueError, match=f"200 to 599, not {status!r}"):
+    with pytest.raises(ValueError, match=f"200 to 599, got {status!r}"):
         Subscriber().fail(status)
     subscriber = Subscriber()
-    with pytest.raises(ValueError, match=f"200 to 599, not {status!r}"):
+    with pytest.raises(ValueError, match=f"200 to 599, got {status!r}"):
         subscriber.status = status
     assert subscriber.status == 200
 
 
-def test_a_failure_is_no_success() -> None:
+def test_failure_status_must_not_be_a_success() -> None:
     with pytest.raises(ValueError, match="202 is a success"):
         Subscriber().fail(202)
 
 
 @pytest.mark.parametrize("delay", [-0.1, math.inf, math.nan])
-def test_a_delay_that_nobody_can_wait_is_refused(delay: float) -> None:
-    with pytest.raises(ValueError, match=r"hang\(\) never answers"):
+def test_invalid_delay_is_rejected(delay: float) -> None:
+    with pytest.raises(ValueError, match=r"use hang\(\)"):
         Subscriber(delay=delay)
     subscriber = Subscriber(delay=1)
     with pytest.raises(ValueError, match="delay must be"):
@@ -223,7 +223,7 @@ def test_a_delay_that_nobody_can_wait_is_refused(delay: float) -> None:
     assert subscriber.delay == 1
 
 
-def test_what_hangs_is_dropped_when_it_stops() -> None:
+def test_stopping_drops_requests_that_hang() -> None:
     with Subscriber() as subscriber:
         subscriber.hang()
         outcomes: list[type[BaseException]] = []
@@ -241,7 +241,7 @@ def test_what_hangs_is_dropped_when_it_stops() -> None:
     assert outcomes
 
 
-def test_a_client_that_gives_up_leaves_nothing_waiting() -> None:
+def test_disconnected_client_does_not_block_later_requests() -> None:
     with Subscriber() as subscriber:
         subscriber.hang()
         for count in range(1, 4):
@@ -252,7 +252,7 @@ def test_a_client_that_gives_up_leaves_nothing_waiting() -> None:
         assert statuses(subscriber, 1) == [200]
 
 
-def test_one_that_hangs_does_not_keep_the_interpreter_from_ending() -> None:
+def test_hanging_request_does_not_block_interpreter_exit() -> None:
     code = """
 import threading, httpx
 from webhooks_sdk.sandbox import Subscriber
@@ -263,13 +263,13 @@ threading.Thread(target=lambda: httpx.post(subscriber.url, timeout=None), daemon
 subscriber.wait_for(1)
 print("end")
 """
-    ended = subprocess.run(  # noqa: S603 - this interpreter
+    completed = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
-    assert (ended.returncode, ended.stdout) == (0, "end\n"), ended.stderr
+    assert (completed.returncode, completed.stdout) == (0, "end\n"), completed.stderr
 
 
-def test_cleared_it_counts_deliveries_anew_and_behaves_as_told() -> None:
+def test_clear_discards_deliveries_and_keeps_the_behaviour() -> None:
     with Subscriber() as subscriber:
         subscriber.fail(at=3)
         statuses(subscriber, 2)
@@ -281,7 +281,7 @@ def test_cleared_it_counts_deliveries_anew_and_behaves_as_told() -> None:
         assert len(subscriber.wait_for(1)) == 1
 
 
-def test_a_delivery_can_be_verified() -> None:
+def test_delivery_can_be_verified() -> None:
     with Sandbox() as sandbox, SandboxClient(sandbox) as client, Subscriber() as subscriber:
         client.subscribe(subscriber.url, secret="the key")
         (attempt,) = sandbox.publish(EVENT, {"id": 1})
@@ -299,7 +299,7 @@ def test_a_delivery_can_be_verified() -> None:
             subscriber.deliveries[-1].verified_with(None)
 
 
-def test_after_its_end_it_can_start_again_with_its_port() -> None:
+def test_can_be_entered_again_with_the_same_port() -> None:
     subscriber = Subscriber()
     with subscriber:
         url = subscriber.url

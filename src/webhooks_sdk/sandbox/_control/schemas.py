@@ -1,4 +1,4 @@
-"""What the control API takes and gives, as JSON."""
+"""Encode and decode the JSON of the control API."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._storage.history import AttemptOutcome
     from webhooks_sdk.sandbox._tenant import Tenant
 
-MAX_PAGE: Final = 1000
+_MAX_LIMIT: Final = 1000
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 # SQLite's integers have 64 bits.
-_LAST_POSITION: Final = 2**63 - 1
+_MAX_POSITION: Final = 2**63 - 1
 _PAGE_PARAMETERS: Final = ("before", "limit", "hook_id", "event_id", "outcome")
 _OUTCOMES: Final[tuple[AttemptOutcome, ...]] = ("delivered", "failed", "under_way")
 
 
-def attempt_row(attempt: DeliveryAttempt) -> dict[str, object]:
-    """Return a delivery attempt, with all that is known of it."""
-    row = {name: _plain(value) for name, value in asdict(attempt, recurse=False).items()}
+def encode_attempt(attempt: DeliveryAttempt) -> dict[str, object]:
+    """Encode a delivery attempt."""
+    row = {name: _encode_value(value) for name, value in asdict(attempt, recurse=False).items()}
     row["request_headers"] = [list(pair) for pair in attempt.request_headers]
     return {
         **row,
@@ -40,13 +40,13 @@ def attempt_row(attempt: DeliveryAttempt) -> dict[str, object]:
     }
 
 
-def retry_row(retry: PendingRetry) -> dict[str, object]:
-    """Return a retry that is to come."""
-    return {name: _plain(value) for name, value in asdict(retry).items()}
+def encode_retry(retry: PendingRetry) -> dict[str, object]:
+    """Encode a pending retry."""
+    return {name: _encode_value(value) for name, value in asdict(retry).items()}
 
 
-def tenant_row(tenant: Tenant) -> dict[str, object]:
-    """Return who a tenant is. Its secret is not shown."""
+def encode_tenant(tenant: Tenant) -> dict[str, object]:
+    """Encode a tenant, without its client secret."""
     return {
         "tenant_id": str(tenant.tenant_id),
         "environment": tenant.environment,
@@ -56,24 +56,24 @@ def tenant_row(tenant: Tenant) -> dict[str, object]:
     }
 
 
-def state_row(tenant: Tenant) -> dict[str, object]:
-    """Return how things stand with a tenant."""
+def encode_state(tenant: Tenant) -> dict[str, object]:
+    """Encode the current state of a tenant."""
     return {
-        **tenant_row(tenant),
-        "now": _plain(tenant.now),
+        **encode_tenant(tenant),
+        "now": _encode_value(tenant.now),
         "subscriptions": len(tenant.subscriptions),
-        "pending_retries": [retry_row(one) for one in tenant.pending_retries],
+        "pending_retries": [encode_retry(retry) for retry in tenant.pending_retries],
         "variants": asdict(tenant.variants),
-        "faults": [one.to_dict() for one in tenant.faults],
+        "faults": [fault.to_dict() for fault in tenant.faults],
         "version": tenant.changes.version,
     }
 
 
 def read_event(data: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """Read what is to be published: its name and its payload.
+    """Return the name and the payload of an event to publish.
 
     Raises:
-        RequestRefusedError: 422, it is no event.
+        RequestRefusedError: 422, the event is not valid.
     """
     check_fields(data, ("event", "payload"))
     event, payload = data.get("event"), data.get("payload", {})
@@ -85,14 +85,14 @@ def read_event(data: Mapping[str, object]) -> tuple[str, dict[str, object]]:
 
 
 def read_step(data: Mapping[str, object]) -> timedelta:
-    """Read a step of time, in any of the units.
+    """Return a time step, given in any of the units.
 
     Raises:
-        RequestRefusedError: 422, it is none.
+        RequestRefusedError: 422, the step is not valid.
     """
     check_fields(data, _UNITS)
     if not data:
-        raise unprocessable(f"Say how far, in any of: {', '.join(_UNITS)}.")
+        raise unprocessable(f"The step is missing. Give at least one of: {', '.join(_UNITS)}.")
     for name, value in data.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise unprocessable(f"{name} must be a number.")
@@ -103,28 +103,28 @@ def read_step(data: Mapping[str, object]) -> timedelta:
 
 
 def read_faults(data: object) -> tuple[Fault, ...]:
-    """Read a fault or an array of them.
+    """Return the faults in a JSON value: one object or an array of them.
 
     Raises:
-        RequestRefusedError: 422, it is neither.
+        RequestRefusedError: 422, a fault is not valid.
     """
-    many = cast("list[object]", data) if isinstance(data, list) else [data]
+    items = cast("list[object]", data) if isinstance(data, list) else [data]
     faults: list[Fault] = []
-    for one in many:
-        if not isinstance(one, dict):
+    for item in items:
+        if not isinstance(item, dict):
             raise unprocessable("A fault must be an object, such as {'kind': 'reset_after'}.")
         try:
-            faults.append(Fault.from_dict(cast("dict[str, object]", one)))
+            faults.append(Fault.from_dict(cast("dict[str, object]", item)))
         except ValueError as error:
             raise unprocessable(str(error)) from None
     return tuple(faults)
 
 
 def read_variants(data: Mapping[str, object]) -> Variants:
-    """Read variants: by `name`, by `seed`, or one by one.
+    """Return variants, given by `name`, by `seed` or by their fields.
 
     Raises:
-        RequestRefusedError: 422, there are none such.
+        RequestRefusedError: 422, the variants are unknown or not valid.
     """
     names = list(data)
     try:
@@ -139,29 +139,29 @@ def read_variants(data: Mapping[str, object]) -> Variants:
 
 
 def read_page(query: Mapping[str, str]) -> dict[str, int | UUID | AttemptOutcome]:
-    """Read which attempts are asked for: the arguments of `Tenant.attempts_page`.
+    """Return the arguments of `Tenant.attempts_page` from query parameters.
 
     Raises:
-        RequestRefusedError: 422, a parameter is not what it should be.
+        RequestRefusedError: 422, a parameter is unknown or not valid.
     """
     check_fields(query, (*_PAGE_PARAMETERS, "tenant"))
     page: dict[str, int | UUID | AttemptOutcome] = {}
-    for name, most in (("before", _LAST_POSITION), ("limit", MAX_PAGE)):
+    for name, maximum in (("before", _MAX_POSITION), ("limit", _MAX_LIMIT)):
         if name in query:
-            page[name] = _whole(name, query[name], most)
+            page[name] = _read_integer(name, query[name], maximum)
     for name in ("hook_id", "event_id"):
         if name in query:
             page[name] = read_uuid(name, query[name])
     if "outcome" in query:
-        page["outcome"] = _outcome(query["outcome"])
+        page["outcome"] = _read_outcome(query["outcome"])
     return page
 
 
 def read_uuid(name: str, value: str) -> UUID:
-    """Read a UUID.
+    """Return a UUID from its text.
 
     Raises:
-        RequestRefusedError: 422, it is none.
+        RequestRefusedError: 422, the text is not a UUID.
     """
     try:
         return UUID(value)
@@ -170,36 +170,38 @@ def read_uuid(name: str, value: str) -> UUID:
 
 
 def check_fields(data: Mapping[str, object], known: Iterable[str]) -> None:
-    """Check that there is nothing unknown.
+    """Check that all fields are known.
 
     Raises:
-        RequestRefusedError: 422, there is.
+        RequestRefusedError: 422, a field is unknown.
     """
     names = tuple(known)
     if unknown := sorted(data.keys() - set(names)):
-        raise unprocessable(f"Unknown: {', '.join(unknown)}. There are: {', '.join(names)}.")
+        raise unprocessable(
+            f"Unknown: {', '.join(unknown)}. The known fields are: {', '.join(names)}."
+        )
 
 
 def conflict(message: str) -> RequestRefusedError:
-    """What is asked for does not go with how things stand."""
+    """Build a 409 error: the request conflicts with the current state."""
     return RequestRefusedError(HTTPStatus.CONFLICT, error_body(HTTPStatus.CONFLICT, message))
 
 
-def _outcome(text: str) -> AttemptOutcome:
+def _read_outcome(text: str) -> AttemptOutcome:
     for outcome in _OUTCOMES:
         if outcome == text:
             return outcome
     raise unprocessable(f"outcome must be one of {', '.join(_OUTCOMES)}.")
 
 
-def _whole(name: str, text: str, most: int) -> int:
-    # isdecimal also takes the digits of other scripts, and so does int.
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most):  # noqa: PLR2004
-        raise unprocessable(f"{name} must be a whole number, 1 to {most}.")
+def _read_integer(name: str, text: str, maximum: int) -> int:
+    # isdecimal and int also accept the digits of other scripts.
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= maximum):  # noqa: PLR2004
+        raise unprocessable(f"{name} must be an integer from 1 to {maximum}.")
     return int(text)
 
 
-def _plain(value: object) -> object:
+def _encode_value(value: object) -> object:
     if isinstance(value, UUID):
         return str(value)
     return value.isoformat() if isinstance(value, datetime) else value

@@ -1,1 +1,1 @@
-"""The sandbox's HTTP server: middleware, the API, and injected faults."""
+"""The HTTP server of the sandbox: middleware, the API, and fault injection."""

@@ -1,4 +1,4 @@
-"""The service's HTTP face: what each operation answers."""
+"""The HTTP handlers of the API's operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._http.request_context import REQUEST
-from webhooks_sdk.sandbox._http.response import Answer, refuse
+from webhooks_sdk.sandbox._http.response import Response, error_response
 from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError, unauthorized
 from webhooks_sdk.sandbox._service.rules import read_changes, read_object
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 
 class API:
-    """The operations of the API and the token endpoint: an ASGI application behind a `RequestContextMiddleware`.
+    """The operations of the API and the token endpoint, as an ASGI application.
+
+    It must be wrapped in a `RequestContextMiddleware`.
 
     Args:
         tenants: The tenants of the sandbox.
-        tokens: Who issues access tokens.
-        dispatcher: Who carries out redeliveries.
+        tokens: Issues access tokens.
+        dispatcher: Sends redeliveries.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class API:
         self._tenants = tenants
         self._tokens = tokens
         self._dispatcher = dispatcher
-        self._handlers: Mapping[OperationName, Callable[[APIRequest], Awaitable[Answer]]] = {
+        self._handlers: Mapping[OperationName, Callable[[APIRequest], Awaitable[Response]]] = {
             "token": self._token,
             "list": self._list,
             "get": self._get,
@@ -51,18 +53,18 @@ class API:
         }
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer the request in the scope."""
+        """Handle the `APIRequest` in the scope."""
         try:
-            answer = await self._answer(scope[REQUEST])
-        except RequestRefusedError as refusal:
-            answer = Answer(refusal.status, refusal.body, refusal.headers or {})
+            response = await self._handle(scope[REQUEST])
+        except RequestRefusedError as error:
+            response = Response(error.status, error.body, error.headers or {})
         except Exception:
-            await _FAILED.send(send)
-            # The server tells of it.
+            await _INTERNAL_ERROR.send(send)
+            # The server records the failure.
             raise
-        await answer.send(send)
+        await response.send(send)
 
-    async def _answer(self, request: APIRequest) -> Answer:
+    async def _handle(self, request: APIRequest) -> Response:
         operation = request.route.require_operation()
         if not request.route.is_token and not request.is_authorized:
             raise unauthorized("The call needs a valid access token: Authorization: Bearer ...")
@@ -70,49 +72,52 @@ class API:
             raise unauthorized("The tenant was closed.")
         return await self._handlers[operation](request)
 
-    async def _token(self, request: APIRequest) -> Answer:
-        asked = read_token_request(request.headers, request.query, request.body)
+    async def _token(self, request: APIRequest) -> Response:
+        token_request = read_token_request(request.headers, request.query, request.body)
         client_id = read_client_id(request.headers, request.body) or ""
-        known = self._tenants.by_client_id(request.route.environment, client_id)
-        answer = self._tokens.issue(asked, None if known is None else known.account)
-        # RFC 6749, section 5.1: no cache may keep an access token.
-        return Answer(HTTPStatus.OK, answer, {"Cache-Control": "no-store"})
+        service = self._tenants.by_client_id(request.route.environment, client_id)
+        content = self._tokens.issue(token_request, None if service is None else service.account)
+        # RFC 6749, section 5.1: a response with an access token must not be cached.
+        return Response(HTTPStatus.OK, content, {"Cache-Control": "no-store"})
 
-    async def _list(self, request: APIRequest) -> Answer:
-        rows = [encode_subscription(one) for one in request.service.list_subscriptions()]
-        return Answer(HTTPStatus.OK, rows)
+    async def _list(self, request: APIRequest) -> Response:
+        subscriptions = request.service.list_subscriptions()
+        return Response(HTTPStatus.OK, [encode_subscription(item) for item in subscriptions])
 
-    async def _get(self, request: APIRequest) -> Answer:
+    async def _get(self, request: APIRequest) -> Response:
         subscription = request.service.get_subscription(request.route.hook_id)
-        return Answer(HTTPStatus.OK, encode_subscription(subscription))
+        return Response(HTTPStatus.OK, encode_subscription(subscription))
 
-    async def _create(self, request: APIRequest) -> Answer:
+    async def _create(self, request: APIRequest) -> Response:
         service = request.service
         subscription = service.create_subscription(read_changes(read_object(request.body)))
-        return Answer(service.variants.create_status, encode_subscription(subscription))
+        return Response(service.variants.create_status, encode_subscription(subscription))
 
-    async def _update(self, request: APIRequest) -> Answer:
+    async def _update(self, request: APIRequest) -> Response:
         service = request.service
-        # An unknown subscription is 404 whatever the body says.
+        # Look the subscription up first: if it is unknown, the response is 404 for any body.
         hook_id = service.get_subscription(request.route.hook_id).id
         subscription = service.update_subscription(hook_id, read_changes(read_object(request.body)))
-        return Answer(HTTPStatus.OK, encode_subscription(subscription))
+        return Response(HTTPStatus.OK, encode_subscription(subscription))
 
-    async def _delete(self, request: APIRequest) -> Answer:
+    async def _delete(self, request: APIRequest) -> Response:
         request.service.delete_subscription(request.route.hook_id)
-        return Answer(HTTPStatus.NO_CONTENT)
+        return Response(HTTPStatus.NO_CONTENT)
 
-    async def _list_events(self, request: APIRequest) -> Answer:
+    async def _list_events(self, request: APIRequest) -> Response:
         service = request.service
         tenant_id, unanswered = service.account.id, service.variants.unanswered
         attempts = service.list_attempts(request.route.hook_id)
-        return Answer(HTTPStatus.OK, [encode_event(one, tenant_id, unanswered) for one in attempts])
+        rows = [encode_event(attempt, tenant_id, unanswered) for attempt in attempts]
+        return Response(HTTPStatus.OK, rows)
 
-    async def _redeliver(self, request: APIRequest) -> Answer:
+    async def _redeliver(self, request: APIRequest) -> Response:
         service, route = request.service, request.route
         attempt = await self._dispatcher.redeliver(service, route.hook_id, route.request_id)
         row = encode_event(attempt, service.account.id, service.variants.unanswered)
-        return Answer(HTTPStatus.OK, row)
+        return Response(HTTPStatus.OK, row)
 
 
-_FAILED = refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The sandbox itself failed.")
+_INTERNAL_ERROR = error_response(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "An internal error occurred in the sandbox."
+)

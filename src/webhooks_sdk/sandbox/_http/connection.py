@@ -1,4 +1,4 @@
-"""The connections of a server, which can also end in ways that no HTTP server would choose."""
+"""Server connections that can be reset or closed in the middle of a response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from webhooks_sdk.sandbox._http.response import refuse
+from webhooks_sdk.sandbox._http.response import error_response
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
 _EXTENSION = "webhooks_sdk.sandbox.connection"
-# Do linger, for no time: closing sends a reset.
-_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+# With SO_LINGER on and a linger time of 0, closing the socket sends a reset.
+_LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection(H11Protocol):
-    """uvicorn's protocol, which puts itself into the scope of each request."""
+    """uvicorn's HTTP/1.1 protocol, which adds itself to the scope of each request."""
 
     def __init__(
         self,
@@ -38,71 +38,71 @@ class Connection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         app = self.app
 
-        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+        async def app_with_connection(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[_EXTENSION] = self
             await app(scope, receive, send)
 
-        self.app: Any = with_connection
+        self.app: Any = app_with_connection
 
     @property
     def is_open(self) -> bool:
-        """Whether neither side has ended it."""
+        """Whether neither side has closed the connection."""
         return not self.transport.is_closing()
 
     async def reset(self, receive: Receive) -> None:
-        """End it with a TCP reset, and return when it has ended."""
+        """Close the connection with a TCP reset, and return once it is closed."""
         if self.is_open:
             self.transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+                socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO
             )
         self.transport.abort()
-        await _until_gone(receive)
+        await _wait_for_disconnect(receive)
 
-    async def hang_up(self, receive: Receive, last_words: bytes = b"") -> None:
-        """End it when all is sent, as a server that stops does, and return when it has ended.
+    async def close_gracefully(self, receive: Receive, data: bytes = b"") -> None:
+        """Close the connection once everything is sent, and return once it is closed.
 
         Args:
-            receive: The request's.
-            last_words: What is sent before, be it HTTP or not.
+            receive: The ASGI `receive` callable of the request.
+            data: Raw bytes to send first. They need not be valid HTTP.
         """
         if self.is_open:
-            self.transport.write(last_words)
+            self.transport.write(data)
         self.transport.close()
-        await _until_gone(receive)
+        await _wait_for_disconnect(receive)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP with a JSON error, as everything else."""
+        """Respond to invalid HTTP with a JSON error."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None:
-            # A request whose body is no HTTP may be under way: nothing can answer it any more.
+            # The body of a request in progress is invalid, so no response to it can be sent.
             cycle.disconnected = True
             cycle.message_event.set()
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-            # The request has an answer already, or part of one.
+            # The response has been sent already, at least in part.
             self.transport.close()
             return
-        answer = refuse(400, msg)
+        response = error_response(400, msg)
         headers = [
             (b"content-type", b"application/json"),
-            (b"content-length", str(len(answer.body)).encode()),
+            (b"content-length", str(len(response.body)).encode()),
             (b"connection", b"close"),
         ]
-        for part in (
+        for event in (
             h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=answer.body),
+            h11.Data(data=response.body),
             h11.EndOfMessage(),
         ):
-            self.transport.write(self.conn.send(part) or b"")
+            self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
 
-def connection_of(scope: Scope) -> Connection:
-    """Return the connection on which a request has come."""
+def get_connection(scope: Scope) -> Connection:
+    """Return the connection that a request arrived on."""
     connection = scope["extensions"][_EXTENSION]
     assert isinstance(connection, Connection)
     return connection
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Carries faults out, over the connection on which the request has come."""
+"""Inject faults into responses, over the connection of the request."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.sandbox._http.connection import connection_of
+from webhooks_sdk.sandbox._http.connection import get_connection
 from webhooks_sdk.sandbox._http.faults import FaultPlan
 from webhooks_sdk.sandbox._http.request_context import REQUEST
-from webhooks_sdk.sandbox._http.response import Answer, refuse
+from webhooks_sdk.sandbox._http.response import Response, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,44 +21,47 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._http.request_context import APIRequest
     from webhooks_sdk.sandbox._service.service import Service
 
-_DRIPS = 50
-_CHUNK = 65_536
-_NO_BODY = 204
+_SLOW_CHUNKS = 50
+_PADDING_CHUNK_BYTES = 65_536
+_NO_CONTENT = 204
+_MESSAGE = "This error is an injected fault."
 
 
 class FaultPlans:
     """The fault plan of each tenant.
 
     Args:
-        seed: What all their random numbers follow from; None for ones that nobody can repeat.
+        seed: Seed of their random numbers; None for unpredictable ones.
     """
 
     def __init__(self, seed: int | None) -> None:
         self._seed = seed
         self._plans: dict[int, FaultPlan] = {}
 
-    def of(self, service: Service) -> FaultPlan:
+    def get(self, service: Service) -> FaultPlan:
         """Return the plan of a tenant."""
         number = service.account.number
         plan = self._plans.get(number)
         if plan is None:
             seed = None if self._seed is None else f"faults {self._seed} {number}"
-            plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - no secret
-            # Any thread may ask first, and all must get the same.
+            plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - not a secret
+            # Several threads can create the plan at once; all must get the same one.
             plan = self._plans.setdefault(number, plan)
         return plan
 
-    def forget(self, service: Service) -> None:
-        """Forget the plan of a tenant."""
+    def discard(self, service: Service) -> None:
+        """Remove the plan of a tenant."""
         self._plans.pop(service.account.number, None)
 
 
 class FaultInjector:
-    """An ASGI application between a `RequestContextMiddleware` and the API, where things go wrong on demand.
+    """An ASGI middleware that injects faults into the API.
+
+    It must be wrapped in a `RequestContextMiddleware`.
 
     Args:
         app: The API.
-        plans: What is to go wrong.
+        plans: The fault plan of each tenant.
     """
 
     def __init__(self, app: ASGIApp, plans: FaultPlans) -> None:
@@ -66,141 +69,144 @@ class FaultInjector:
         self._plans = plans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless a fault strikes it."""
+        """Pass a request on, with the faults that the plan holds for it."""
         request: APIRequest = scope[REQUEST]
         operation = request.route.operation
-        plan = self._plans.of(request.service)
-        faults = plan.strike(operation) if operation is not None and plan.faults else ()
-        others: list[Fault] = []
-        for one in faults:
-            if one.kind == "latency":
-                await asyncio.sleep(one.seconds or 0)
+        plan = self._plans.get(request.service)
+        faults = plan.take(operation) if operation is not None and plan.faults else ()
+        other_faults: list[Fault] = []
+        for fault in faults:
+            if fault.kind == "latency":
+                await asyncio.sleep(fault.seconds or 0)
             else:
-                others.append(one)
-        if not others:
+                other_faults.append(fault)
+        if not other_faults:
             await self._app(scope, receive, send)
             return
-        (fault,) = others
-        reply = Reply(scope, receive, send)
+        (fault,) = other_faults
+        buffered = BufferedResponse(scope, receive, send)
         if fault.kind == "reset_before":
-            await reply.reset(fault)
+            await buffered.reset(fault)
             return
-        answer = _answer_instead(fault, is_token=operation == "token")
-        if answer is not None and not fault.processed:
-            await answer.send(send)
+        replacement = _error_for(fault, is_token=operation == "token")
+        if replacement is not None and not fault.processed:
+            await replacement.send(send)
             return
         failure: Exception | None = None
         try:
-            await self._app(scope, receive, reply.keep)
-        except Exception as error:  # noqa: BLE001 - raised when the client has got its fault
+            await self._app(scope, receive, buffered.append)
+        except Exception as error:  # noqa: BLE001 - raised once the fault is sent
             failure = error
-        await (_ACTS[fault.kind](reply, fault) if answer is None else answer.send(send))
+        if replacement is None:
+            await _SENDERS[fault.kind](buffered, fault)
+        else:
+            await replacement.send(send)
         if failure is not None:
             raise failure
 
 
-class Reply:
-    """An answer that the API has given and nobody has sent yet, and ways to spoil it."""
+class BufferedResponse:
+    """A response of the API that is not sent yet, and methods that send it with a fault."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._status = _NO_BODY
+        self._status = _NO_CONTENT
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = b""
 
-    async def keep(self, message: Message) -> None:
-        """Take what the API sends."""
+    async def append(self, message: Message) -> None:
+        """Buffer an ASGI message of the API."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message["headers"])
         else:
             self._body += message.get("body", b"")
 
     async def reset(self, _: Fault) -> None:
-        """Reset the connection instead."""
+        """Reset the connection, and send nothing."""
         await self._connection.reset(self._receive)
 
-    async def truncate(self, _: Fault) -> None:
-        """Send half of the body, or of the status line if there is no body."""
+    async def send_truncated(self, _: Fault) -> None:
+        """Send half of the body, or half of the status line if there is no body."""
         if not self._body:
-            await self._connection.hang_up(self._receive, b"HTTP/1.1 ")
+            await self._connection.close_gracefully(self._receive, b"HTTP/1.1 ")
             return
-        await self._start(len(self._body))
-        await self._continue(self._body[: len(self._body) // 2])
-        await self._connection.hang_up(self._receive)
+        await self._send_start(len(self._body))
+        await self._send_chunk(self._body[: len(self._body) // 2])
+        await self._connection.close_gracefully(self._receive)
 
-    async def malform(self, _: Fault) -> None:
-        """Send a body that is no JSON, of the length that it says it has."""
-        # 204 means that there is no body, and so no JSON to be malformed.
-        self._status = 200 if self._status == _NO_BODY else self._status
+    async def send_malformed(self, _: Fault) -> None:
+        """Send a body that is not valid JSON, with a matching `Content-Length`."""
+        # A 204 response cannot have a body.
+        self._status = 200 if self._status == _NO_CONTENT else self._status
         body = self._body[:-1] or b"{"
-        await self._start(len(body))
+        await self._send_start(len(body))
         await self._send({"type": "http.response.body", "body": body})
 
-    async def drip(self, fault: Fault) -> None:
-        """Send the body in pieces, or nothing at all for as long if there is none."""
-        await self._start(len(self._body))
-        size = max(1, -(-len(self._body) // _DRIPS))
-        pieces = [self._body[at : at + size] for at in range(0, len(self._body), size)]
-        for piece in pieces or (b"",):
-            await asyncio.sleep((fault.seconds or 0) / max(1, len(pieces)))
+    async def send_slowly(self, fault: Fault) -> None:
+        """Send the body in small chunks; if there is no body, wait before the response ends."""
+        await self._send_start(len(self._body))
+        size = max(1, -(-len(self._body) // _SLOW_CHUNKS))
+        chunks = [self._body[start : start + size] for start in range(0, len(self._body), size)]
+        for chunk in chunks or (b"",):
+            await asyncio.sleep((fault.seconds or 0) / max(1, len(chunks)))
             if not self._connection.is_open:
                 return
-            await self._continue(piece)
-        await self._end()
+            await self._send_chunk(chunk)
+        await self._send_end()
 
-    async def bloat(self, fault: Fault) -> None:
-        """Send the body and blanks after it, without saying how many."""
-        self._status = 200 if self._status == _NO_BODY else self._status
-        await self._start(None)
-        await self._continue(self._body)
+    async def send_padded(self, fault: Fault) -> None:
+        """Send the body, padded with spaces to the size of the fault, without its length."""
+        self._status = 200 if self._status == _NO_CONTENT else self._status
+        await self._send_start(None)
+        await self._send_chunk(self._body)
         missing = max(0, (fault.size or 0) - len(self._body))
         while missing and self._connection.is_open:
-            await self._continue(b" " * min(missing, _CHUNK))
-            missing -= min(missing, _CHUNK)
-        await self._end()
+            await self._send_chunk(b" " * min(missing, _PADDING_CHUNK_BYTES))
+            missing -= min(missing, _PADDING_CHUNK_BYTES)
+        await self._send_end()
 
     @property
     def _connection(self) -> Connection:
-        return connection_of(self._scope)
+        return get_connection(self._scope)
 
-    async def _start(self, length: int | None) -> None:
+    async def _send_start(self, length: int | None) -> None:
         headers = [pair for pair in self._headers if pair[0] != b"content-length"]
-        if length is not None and self._status != _NO_BODY:
+        if length is not None and self._status != _NO_CONTENT:
             headers.append((b"content-length", str(length).encode()))
         await self._send(
             {"type": "http.response.start", "status": self._status, "headers": headers}
         )
 
-    async def _continue(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+    async def _send_chunk(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-    async def _end(self) -> None:
+    async def _send_end(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
 
 
-_ACTS: dict[FaultKind, Callable[[Reply, Fault], Awaitable[None]]] = {
-    "reset_after": Reply.reset,
-    "truncated": Reply.truncate,
-    "malformed_json": Reply.malform,
-    "slow_drip": Reply.drip,
-    "huge_body": Reply.bloat,
+_SENDERS: dict[FaultKind, Callable[[BufferedResponse, Fault], Awaitable[None]]] = {
+    "reset_after": BufferedResponse.reset,
+    "truncated": BufferedResponse.send_truncated,
+    "malformed_json": BufferedResponse.send_malformed,
+    "slow_drip": BufferedResponse.send_slowly,
+    "huge_body": BufferedResponse.send_padded,
 }
 
 
-def _answer_instead(fault: Fault, *, is_token: bool) -> Answer | None:
-    """Return what is answered instead; None if the fault is in how it is answered."""
+def _error_for(fault: Fault, *, is_token: bool) -> Response | None:
+    """Return the error that a fault responds with; None if it has another effect."""
     retry_after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     match fault.kind:
         case "unauthorized" if is_token:
-            words = {"error": "invalid_client", "error_description": "A fault was asked for."}
-            return Answer(401, words)
+            content = {"error": "invalid_client", "error_description": _MESSAGE}
+            return Response(401, content)
         case "unauthorized":
-            return refuse(401, "A fault was asked for.", {"WWW-Authenticate": "Bearer"})
+            return error_response(401, _MESSAGE, {"WWW-Authenticate": "Bearer"})
         case "rate_limited":
-            return refuse(429, "A fault was asked for.", retry_after)
+            return error_response(429, _MESSAGE, retry_after)
         case "server_error":
-            return refuse(fault.status or 500, "A fault was asked for.", retry_after)
+            return error_response(fault.status or 500, _MESSAGE, retry_after)
         case _:
             return None

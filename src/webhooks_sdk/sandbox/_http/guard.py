@@ -1,7 +1,7 @@
-"""Keeps web pages away: whom a request must address, and from where it must not come.
+"""Protection against web pages of other sites.
 
-A browser on this machine runs pages of anybody. One can send requests here (CSRF), and with a host
-name that it lets lead here it could even read the answers (DNS rebinding).
+A browser on this machine runs pages from anywhere. Such a page can send requests to the sandbox
+(CSRF). If its host name resolves to this machine, it can also read the responses (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from webhooks_sdk.sandbox._http.response import Answer, refuse
+from webhooks_sdk.sandbox._http.response import Response, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-HTTP_PORT = 80
-_read_host = re.compile(
-    r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::(?P<port>[0-9]{1,5}))?"
+_HTTP_PORT = 80
+_match_host = re.compile(
+    r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::(?P<port>[0-9]{1,5}))?"
 ).fullmatch
-_OWN_SITES = frozenset({None, "same-origin", "none"})
+_ALLOWED_FETCH_SITES = frozenset({None, "same-origin", "none"})
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach the host."""
+    """Return whether only this machine can reach a host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def host_of_url(host: str) -> str:
-    """Return the host by which this machine reaches what listens at a host, as a URL has it."""
+def url_host(host: str) -> str:
+    """Return the host part of a URL for a server that listens on `host`.
+
+    The unspecified addresses are replaced by loopback, since clients cannot connect to them.
+    """
     if _is_ip(host) and ip_address(host).is_unspecified:
-        # Every address, and so none that could be connected to, or be loopback to a client.
         host = "::1" if ":" in host else "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
@@ -51,65 +53,70 @@ def _all_lower(names: Iterable[str]) -> frozenset[str]:
 
 @frozen(kw_only=True)
 class Guard:
-    """Judges requests by their headers.
+    """Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of requests.
 
-    Its own are `localhost`, every loopback address, and where it listens, each with its port. If it
-    listens at every address of the machine, every IP address is: no page can make one lead here.
+    The sandbox's own hosts are `localhost`, every loopback address and its listening address, each
+    with its port. If it listens on all addresses, every IP address is accepted: DNS rebinding needs
+    a name.
 
     Attributes:
-        host: Where the sandbox listens.
+        host: The host that the sandbox listens on.
         port: Its port.
-        allowed: Other names under which it is addressed, such as that of a container: with a port
-            that one alone, without one any.
+        allowed: Additional host names, such as that of a container. A name with a port matches that
+            port only, a name without one matches any port.
     """
 
     host: str = field(converter=_lower)
     port: int
     allowed: frozenset[str] = field(default=frozenset[str](), converter=_all_lower)
 
-    def judge(self, headers: Mapping[str, str]) -> Answer | None:
-        """Return the answer to a request that must not come in; None if it may.
+    def check(self, headers: Mapping[str, str]) -> Response | None:
+        """Return the error response to a forbidden request, None if it is allowed.
 
         Args:
-            headers: Its headers, with names in lower case.
+            headers: The request headers, with lower-case names.
         """
         host = headers.get("host", "").lower()
-        if not self._is_own(host):
-            return refuse(
+        if not self._is_own_host(host):
+            return error_response(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"The Host header {host!r} is not the sandbox's. If the name is meant to lead here,"
-                " give it to the sandbox as an allowed host.",
+                f"The sandbox does not accept the Host header {host!r}. If the name is correct, add"
+                " it to the allowed hosts of the sandbox.",
             )
         origin = headers.get("origin")
-        # What has another name may be the end of a tunnel that speaks TLS.
+        # An allowed name can belong to a tunnel that terminates TLS.
         schemes = ("http", "https") if self._is_allowed(host) else ("http",)
-        if origin is not None and origin.lower() not in {f"{one}://{host}" for one in schemes}:
-            return refuse(
-                HTTPStatus.FORBIDDEN, "Pages of another origin must not reach the sandbox."
+        if origin is not None and origin.lower() not in {
+            f"{scheme}://{host}" for scheme in schemes
+        }:
+            return error_response(
+                HTTPStatus.FORBIDDEN, "Requests from other origins are not allowed."
             )
-        if headers.get("sec-fetch-site") not in _OWN_SITES:
-            return refuse(HTTPStatus.FORBIDDEN, "Other sites must not reach the sandbox.")
+        if headers.get("sec-fetch-site") not in _ALLOWED_FETCH_SITES:
+            return error_response(
+                HTTPStatus.FORBIDDEN, "Requests from other sites are not allowed."
+            )
         return None
 
-    def _is_own(self, host: str) -> bool:
-        match = _read_host(host)
+    def _is_own_host(self, host: str) -> bool:
+        match = _match_host(host)
         if match is None:
             return False
         if self._is_allowed(host):
             return True
-        name = match["six"] or match["name"]
-        if int(match["port"] or HTTP_PORT) != self.port:
+        name = match["ipv6"] or match["name"]
+        if int(match["port"] or _HTTP_PORT) != self.port:
             return False
-        return name == self.host or is_loopback(name) or (self._is_everywhere and _is_ip(name))
+        return name == self.host or is_loopback(name) or (self._listens_on_all and _is_ip(name))
 
     def _is_allowed(self, host: str) -> bool:
-        match = _read_host(host)
+        match = _match_host(host)
         if match is None:
             return False
-        return host in self.allowed or (match["six"] or match["name"]) in self.allowed
+        return host in self.allowed or (match["ipv6"] or match["name"]) in self.allowed
 
     @property
-    def _is_everywhere(self) -> bool:
+    def _listens_on_all(self) -> bool:
         return _is_ip(self.host) and ip_address(self.host).is_unspecified
 
 

@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, which ships with the package and is served to anybody."""
+"""Serve the OpenAPI 3.1 document of the API."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ DOCUMENT_PATH = "/openapi.json"
 
 @cache
 def read_document() -> bytes:
-    """Return the document: JSON in UTF-8."""
+    """Return the document as JSON, encoded in UTF-8."""
     return files("webhooks_sdk.sandbox").joinpath("openapi.json").read_bytes()
 
 
 class DocumentServer:
-    """An ASGI application that serves the document, and leaves all else to another application.
+    """An ASGI middleware that serves the document.
 
-    The document needs no access token, and who asks for it is not recorded.
+    Requests for the document need no access token and are not recorded.
 
     Args:
-        app: The other application.
+        app: Handles all other requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,13 +37,13 @@ class DocumentServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the document, or pass the request on."""
         if scope["path"] == DOCUMENT_PATH:
-            await _answer(scope["method"])(scope, receive, send)
+            await _respond(scope["method"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-def _answer(method: str) -> Response:
+def _respond(method: str) -> Response:
     if method in {"GET", "HEAD"}:
         return Response(read_document(), media_type="application/json")
-    refusal = method_not_allowed(("GET", "HEAD"))
-    return JSONResponse(refusal.body, refusal.status, refusal.headers)
+    error = method_not_allowed(("GET", "HEAD"))
+    return JSONResponse(error.body, error.status, error.headers)

@@ -1,4 +1,4 @@
-"""Takes the API's requests in: where they lead, whose they are, and a line in the log for each."""
+"""Read requests to the API, identify their tenant, and record them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from webhooks_sdk.sandbox._http.requests import read_body, read_headers
-from webhooks_sdk.sandbox._http.response import Answer
+from webhooks_sdk.sandbox._http.response import Response
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.routes import Route, find_route
 from webhooks_sdk.sandbox._service.service import Service
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._service.tokens import TokenIssuer
 
 REQUEST = "webhooks_sdk.sandbox.request"
-"""Where in the ASGI scope an `APIRequest` stands."""
+"""The key of the `APIRequest` in the ASGI scope."""
 
 
 @frozen(kw_only=True)
 class APIRequest:
-    """A request, read to its end.
+    """A request that was read completely.
 
     Attributes:
-        route: Where it leads.
-        service: The service of the tenant whose it is; the sandbox's own, if it is nobody's.
+        route: The route of the request.
+        service: The service of the tenant that sent it; the first tenant's if it is unknown.
         is_authorized: Whether it has a valid access token of that tenant and environment.
-        headers: Its headers, with names in lower case.
-        query: Its query string.
-        body: Its body.
+        headers: The headers, with lower-case names.
+        query: The query string.
+        body: The body.
     """
 
     route: Route
@@ -47,13 +47,13 @@ class APIRequest:
 
 
 class RequestContextMiddleware:
-    """An ASGI application that puts an `APIRequest` into the scope, for another application.
+    """An ASGI middleware that adds an `APIRequest` to the scope.
 
     Args:
-        app: The other application.
+        app: The wrapped application.
         tenants: The tenants of the sandbox.
-        tokens: Whose an access token is.
-        log: Where requests are recorded.
+        tokens: Looks up the owners of access tokens.
+        log: Records the requests.
     """
 
     def __init__(
@@ -65,25 +65,25 @@ class RequestContextMiddleware:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take a request in, pass it on, and record the status of its answer."""
+        """Read a request, pass it on, and record the status of the response."""
         headers = read_headers(scope)
         route = find_route(scope["method"], scope["path"])
-        service, is_authorized = self._holder(route, headers)
+        service, is_authorized = self._authenticate(route, headers)
         number = self._log.add(service, scope["method"], scope["path"])
 
-        async def send_recorded(message: Message) -> None:
+        async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._log.set_status(number, message["status"])
             await send(message)
 
         try:
             body = await read_body(receive, headers)
-        except RequestRefusedError as refusal:
-            await Answer(refusal.status, refusal.body).send(send_recorded)
+        except RequestRefusedError as error:
+            await Response(error.status, error.body).send(recording_send)
             return
         query = scope["query_string"].decode("latin-1")
         if route.is_token:
-            service = self._applicant(route, headers, body)
+            service = self._find_by_client_id(route, headers, body)
             self._log.reassign(number, service)
         scope[REQUEST] = APIRequest(
             route=route,
@@ -93,18 +93,18 @@ class RequestContextMiddleware:
             query=query,
             body=body,
         )
-        await self._app(scope, receive, send_recorded)
+        await self._app(scope, receive, recording_send)
 
-    def _holder(self, route: Route, headers: Mapping[str, str]) -> tuple[Service, bool]:
-        """Return whose a request is by its access token, and whether that gives it access."""
-        holder = self._tokens.find_owner(headers.get("authorization", ""))
-        service = None if holder is None else self._tenants.by_number(holder.tenant)
-        if holder is None or service is None:
+    def _authenticate(self, route: Route, headers: Mapping[str, str]) -> tuple[Service, bool]:
+        """Return the tenant that owns the access token, and whether the request is authorized."""
+        owner = self._tokens.find_owner(headers.get("authorization", ""))
+        service = None if owner is None else self._tenants.by_number(owner.tenant)
+        if owner is None or service is None:
             return self._tenants.first, False
-        return service, holder.is_valid and service.account.environment == route.environment
+        return service, owner.is_valid and service.account.environment == route.environment
 
-    def _applicant(self, route: Route, headers: Mapping[str, str], body: bytes) -> Service:
-        """Return whose a token request is."""
+    def _find_by_client_id(self, route: Route, headers: Mapping[str, str], body: bytes) -> Service:
+        """Return the tenant with the client id of a token request; the first one if unknown."""
         client_id = read_client_id(headers, body)
         service = self._tenants.by_client_id(route.environment, client_id or "")
         return service or self._tenants.first

@@ -1,4 +1,4 @@
-"""Reading requests: their headers, and their bodies within a limit."""
+"""Read the headers and the bodies of requests."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-MAX_BODY = 1024 * 1024
-"""Bytes that the body of a request can have; payloads have up to a few hundred kilobytes."""
+MAX_BODY_BYTES = 1024 * 1024
+"""Maximum size of a request body in bytes. Payloads have at most a few hundred kilobytes."""
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """Return the headers of a request, with names in lower case."""
+    """Return the headers of a request, with lower-case names."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], most: int = MAX_BODY) -> bytes:
+async def read_body(
+    receive: Receive, headers: Mapping[str, str], max_bytes: int = MAX_BODY_BYTES
+) -> bytes:
     """Return the body of a request.
 
     Args:
-        receive: The request's.
-        headers: Its headers, with names in lower case.
-        most: How many bytes it can have.
+        receive: The ASGI `receive` callable.
+        headers: The request headers, with lower-case names.
+        max_bytes: Maximum size of the body.
 
     Raises:
-        RequestRefusedError: 413, it is too long.
-        ClientDisconnect: The client left before it had sent all of it.
+        RequestRefusedError: 413, the body is too long.
+        ClientDisconnect: The client disconnected before it sent the whole body.
     """
-    # Without a length, or with one that is none, h11 has seen to it that it ends as it should.
-    _check(int(headers.get("content-length", "0")), most)
+    # h11 has validated the header. A body without one is checked as it arrives.
+    _check_size(int(headers.get("content-length", "0")), max_bytes)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -45,14 +47,14 @@ async def read_body(receive: Receive, headers: Mapping[str, str], most: int = MA
             raise ClientDisconnect
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
-        _check(size, most)
+        _check_size(size, max_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
 
-def _check(size: int, most: int) -> None:
-    if size > most:
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        message = f"The body must not be longer than {most} bytes."
+        message = f"The body must not be longer than {max_bytes} bytes."
         raise RequestRefusedError(status, error_body(status, message))

@@ -1,4 +1,4 @@
-"""An answer to a request, as every part of the sandbox sends it."""
+"""JSON responses."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 
 @frozen
-class Answer:
-    """An answer.
+class Response:
+    """A JSON response.
 
     Attributes:
         status: The HTTP status.
-        content: What its body says, as JSON; None for no body.
-        headers: Headers beside those that say what the body is.
+        content: The content of the body, encoded as JSON; None for no body.
+        headers: Headers in addition to `Content-Type` and `Content-Length`.
     """
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """Its body."""
+        """The encoded body, empty if there is no content."""
         if self.content is None:
             return b""
         return json.dumps(
@@ -40,7 +40,7 @@ class Answer:
         ).encode()
 
     async def send(self, send: Send) -> None:
-        """Send it as an ASGI application does."""
+        """Send the response through an ASGI `send` callable."""
         body = self.body
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -53,6 +53,6 @@ class Answer:
         await send({"type": "http.response.body", "body": body})
 
 
-def refuse(status: int, message: str, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
-    """Return the answer that is an error."""
-    return Answer(status, error_body(status, message), headers)
+def error_response(status: int, message: str, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
+    """Return an error response."""
+    return Response(status, error_body(status, message), headers)

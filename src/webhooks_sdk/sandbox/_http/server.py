@@ -1,4 +1,4 @@
-"""An HTTP server in a thread of its own, which starts and stops at once."""
+"""An HTTP server in a background thread that starts and stops without delay."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _logger = logging.getLogger("webhooks_sdk.sandbox")
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a TCP socket that holds an address; until a server listens on it, it refuses.
+    """Return a TCP socket bound to an address. It refuses connections until a server listens on it.
 
     Args:
         host: An IP address or a host name.
-        port: The port, 0 for any that is free.
+        port: The port, 0 for any free one.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: The address is not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    # asyncio disables Nagle's algorithm only for sockets with an explicit protocol.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
-            # A port whose old connections linger can be taken. On Windows this would steal ports.
+            # Accepts a port with old connections in TIME_WAIT; on Windows, also one that is in use.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except BaseException:
@@ -50,8 +50,8 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _PromptServer(Server):
-    """uvicorn's server without its polling: a test suite starts and stops hundreds of them."""
+class _EventDrivenServer(Server):
+    """uvicorn's server without polling: a test suite starts and stops hundreds of servers."""
 
     def __init__(self, config: Config, on_ready: Callable[[], object]) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ class _PromptServer(Server):
         self._on_ready()
         ticks = 0
         while not self.stopping.is_set():
-            # A tick of uvicorn is a tenth of a second; at every tenth it renews the Date header.
+            # uvicorn counts ticks of 0.1 s, and updates the Date header at every tenth.
             await self.on_tick(ticks)
             ticks += 10
             try:
@@ -72,8 +72,8 @@ class _PromptServer(Server):
                 continue
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # A connection accepted just now needs so many turns of the loop to reach its protocol. If
-        # asyncio's server is closed before that, nobody ever closes the connection's socket.
+        # A newly accepted connection needs three iterations of the loop to get its protocol. If
+        # asyncio's server is closed before that, the socket of the connection is never closed.
         for listener in sockets or ():
             asyncio.get_running_loop().remove_reader(listener)
         for _ in range(3):
@@ -83,7 +83,7 @@ class _PromptServer(Server):
         for connection in tuple(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.transport.abort()
-        # Lets the protocols see that their connections are lost before their requests end.
+        # Let the protocols handle the lost connections before their requests are cancelled.
         await asyncio.sleep(0)
         requests = tuple(self.server_state.tasks)
         for request in requests:
@@ -92,15 +92,15 @@ class _PromptServer(Server):
 
 
 class ServerThread:
-    """A server for one ASGI application, and the event loop that it runs on.
+    """A server for one ASGI application, with its own thread and event loop.
 
     Args:
         app: The application.
-        listener: A bound socket, as `bind` returns it; the server closes it.
+        listener: A bound socket, as returned by `bind`; the server closes it.
 
     Attributes:
-        failures: What the application raised, or the loop reported, that it should not have, and
-            that nobody was told of yet.
+        failures: Unhandled exceptions of the application and of the event loop that have not been
+            raised yet.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
@@ -109,22 +109,22 @@ class ServerThread:
         self._listener = listener
         self._ready = Future[None]()
         self._thread = threading.Thread(target=self._run, name="webhooks-sandbox", daemon=True)
-        # Held while work is handed to the loop, so that none is handed to a loop that has ended.
-        self._handing = threading.Lock()
+        # Held while work is submitted, so that none is submitted to a closed loop.
+        self._submit_lock = threading.Lock()
         self._stopped = False
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and not stopped."""
+        """Whether the server was started and not stopped."""
         return not self._stopped and self._thread.is_alive()
 
     @property
     def is_current_thread(self) -> bool:
-        """Whether this is the thread of the server."""
+        """Whether the current thread is the thread of the server."""
         return threading.current_thread() is self._thread
 
     def start(self) -> None:
-        """Start the server; it listens when this returns."""
+        """Start the server, and return once it accepts connections."""
         self._thread.start()
         failure = self._ready.exception()
         if failure is not None:
@@ -133,18 +133,19 @@ class ServerThread:
             raise failure
 
     def stop(self) -> None:
-        """Stop the server: connections are dropped, and what is under way is cancelled."""
-        with self._handing:
+        """Stop the server: drop all connections, and cancel the requests in progress."""
+        with self._submit_lock:
             if not self._stopped and self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._server.stopping.set)
             self._stopped = True
         self._thread.join()
 
-    def close(self, during: BaseException | None) -> None:
-        """Stop the server, and tell of its failures.
+    def close(self, active_exception: BaseException | None) -> None:
+        """Stop the server, and raise its failures.
 
         Args:
-            during: The exception on its way, if there is one. It is not hidden by a failure.
+            active_exception: The exception being handled, None if there is none. The failures are
+                added to it as a note instead of being raised.
 
         Raises:
             ExceptionGroup: The failures.
@@ -152,70 +153,71 @@ class ServerThread:
         self.stop()
         try:
             self.raise_failures()
-        except ExceptionGroup as failed:
-            if during is None:
+        except ExceptionGroup as group:
+            if active_exception is None:
                 raise
-            during.add_note(f"{failed}: {failed.exceptions!r}")
+            active_exception.add_note(f"{group}: {group.exceptions!r}")
 
     def raise_failures(self) -> None:
-        """Tell of the failures so far, once.
+        """Raise the failures since the last call.
 
         Raises:
             ExceptionGroup: The failures.
         """
         failures = self.failures.copy()
-        # The server may add to them meanwhile.
+        # The server thread can append to the list at any time.
         del self.failures[: len(failures)]
         if failures:
-            raise ExceptionGroup("The sandbox's own server failed", failures)
+            raise ExceptionGroup("The sandbox server failed", failures)
 
     def join(self) -> None:
-        """Block until the server has ended."""
+        """Block until the server has stopped."""
         while self._thread.is_alive():
-            # Without a timeout, Ctrl-C would not get through on Windows.
+            # Without a timeout, Ctrl-C has no effect on Windows.
             self._thread.join(1)
 
     def run(self, function: Callable[[], Coroutine[object, object, T]]) -> T:
         """Run a coroutine on the server's loop, from another thread, and return its result.
 
         Raises:
-            RuntimeError: The server does not run, was stopped meanwhile, or this is its own thread.
+            RuntimeError: The server is not running, was stopped during the call, or the call is
+                made in its own thread.
         """
         if self.is_current_thread:
-            raise RuntimeError("The server's own thread must not wait for itself.")
-        with self._handing:
+            raise RuntimeError("run() must not be called in the server's own thread.")
+        with self._submit_lock:
             if self._stopped or not self._thread.is_alive():
                 raise RuntimeError("The server is not running.")
             future = asyncio.run_coroutine_threadsafe(function(), self._loop)
         try:
             return future.result()
         except CancelledError:
-            raise RuntimeError("The server was stopped meanwhile.") from None
+            raise RuntimeError("The server was stopped during the call.") from None
         except BaseException:
             future.cancel()
             raise
 
     def _run(self) -> None:
         try:
-            # Not the loop of the policy, which may be one that behaves in other ways.
+            # Do not use the loop of the event loop policy, which can be of another kind.
             with asyncio.Runner(loop_factory=RealTimeLoop) as runner:
                 runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the server
-            self._tell(error)
+        except BaseException as error:  # noqa: BLE001 - raised by start or close
+            self._record_exit(error)
         finally:
             self._listener.close()
 
-    def _tell(self, error: BaseException) -> None:
+    def _record_exit(self, error: BaseException) -> None:
         if not self._ready.done():
             self._ready.set_exception(error)
         else:
-            self._fail(RuntimeError(f"The server ended: {error!r}"))
+            self._record_failure(RuntimeError(f"The server stopped unexpectedly: {error!r}"))
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._record_loop_error)
         config = Config(
-            self._guarded,
+            self._call_app,
             loop="none",
             interface="asgi3",
             http=Connection,
@@ -225,26 +227,28 @@ class ServerThread:
             proxy_headers=False,
             server_header=False,
         )
-        self._server = _PromptServer(config, lambda: self._ready.set_result(None))
+        self._server = _EventDrivenServer(config, lambda: self._ready.set_result(None))
         await self._server.serve(sockets=[self._listener])
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            # The connection is gone already. uvicorn would log this as an error.
+            # The connection is closed. uvicorn would log the cancellation as an error.
             if not self._server.stopping.is_set():
                 raise
         except ClientDisconnect:
-            # It left before it had sent its whole request: no failure of the server.
+            # The client disconnected while sending its request, which is not a failure.
             return
         except Exception as error:  # noqa: BLE001 - logged now, raised by close
-            self._fail(error)
+            self._record_failure(error)
 
     def _record_loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
-        self._fail(error if isinstance(error, Exception) else RuntimeError(str(context["message"])))
+        self._record_failure(
+            error if isinstance(error, Exception) else RuntimeError(str(context["message"]))
+        )
 
-    def _fail(self, error: Exception) -> None:
-        _logger.error("The sandbox's own server failed", exc_info=error)
+    def _record_failure(self, error: Exception) -> None:
+        _logger.error("The sandbox server failed", exc_info=error)
         self.failures.append(error)

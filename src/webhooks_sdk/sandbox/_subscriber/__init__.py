@@ -1,1 +1,1 @@
-"""A subscriber to deliver to, and what it received."""
+"""The subscriber, and the deliveries that it received."""

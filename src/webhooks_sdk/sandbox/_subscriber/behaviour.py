@@ -1,4 +1,4 @@
-"""How a subscriber behaves, and from which request on. No I/O."""
+"""The scheduled behaviour of a subscriber. No I/O."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import cast
 
 from attrs import Factory, define, frozen
 
-_ANSWERS = range(200, 600)
+_STATUSES = range(200, 600)
 _SUCCESSES = range(200, 300)
 
 
 @frozen
 class Behaviour:
-    """What a request meets.
+    """How a subscriber handles a request.
 
     Attributes:
-        status: The HTTP status that it is answered with.
-        hangs: Whether it is never answered, whatever the status.
+        status: The HTTP status of the response.
+        hangs: Whether no response is sent, regardless of the status.
     """
 
     status: int
@@ -25,19 +25,20 @@ class Behaviour:
 
 
 @define
-class Script:
-    """Which behaviour each request meets, the earliest first.
+class BehaviourSchedule:
+    """The behaviour for each request, current and future.
 
     Attributes:
-        steps: What still matters of what was told: from which request on, and the behaviour.
-        met: How many requests have come so far.
+        changes: The changes of behaviour that still matter, in order: the number of the first
+            request that a behaviour applies to, and the behaviour.
+        received: Number of requests received so far.
     """
 
-    steps: list[tuple[int, Behaviour]] = Factory(list[tuple[int, Behaviour]])
-    met: int = 0
+    changes: list[tuple[int, Behaviour]] = Factory(list[tuple[int, Behaviour]])
+    received: int = 0
 
-    def tell(self, behaviour: Behaviour, *, at: int) -> None:
-        """Have a request and all after it meet a behaviour, whatever was told before.
+    def set(self, behaviour: Behaviour, *, at: int) -> None:
+        """Set the behaviour for a request and all later ones, replacing earlier settings.
 
         Args:
             behaviour: The behaviour.
@@ -46,66 +47,74 @@ class Script:
         Raises:
             ValueError: `at` is less than 1.
         """
-        first = self._position(at)
-        self.steps = [step for step in self.steps if step[0] < first]
-        self.steps.append((first, behaviour))
+        first = self._number(at)
+        self.changes = [change for change in self.changes if change[0] < first]
+        self.changes.append((first, behaviour))
 
-    def behaviour(self, *, at: int = 1) -> Behaviour:
-        """Return what a request meets, counted as above, unless something else is told."""
-        position = self._position(at)
-        return next(told for first, told in reversed(self.steps) if first <= position)
+    def get(self, *, at: int = 1) -> Behaviour:
+        """Return the behaviour that is set for a request.
 
-    def meet(self) -> Behaviour:
-        """Take note of a request, and return what it meets."""
-        met = self.behaviour()
-        self.met += 1
-        # What came before the one in force is of no use any more.
-        while len(self.steps) > 1 and self.steps[1][0] <= self.met:
-            del self.steps[0]
-        return met
+        Args:
+            at: Which request, counted from the next one, which is 1.
 
-    def _position(self, at: int) -> int:
+        Raises:
+            ValueError: `at` is less than 1.
+        """
+        number = self._number(at)
+        return next(behaviour for first, behaviour in reversed(self.changes) if first <= number)
+
+    def next_request(self) -> Behaviour:
+        """Count a request, and return the behaviour for it."""
+        behaviour = self.get()
+        self.received += 1
+        # Drop the changes before the current one.
+        while len(self.changes) > 1 and self.changes[1][0] <= self.received:
+            del self.changes[0]
+        return behaviour
+
+    def _number(self, at: int) -> int:
         if at < 1:
-            raise ValueError(f"at must be at least 1, which is the next request, not {at!r}.")
-        return self.met + at
+            raise ValueError(f"at must be at least 1, the next request, got {at!r}.")
+        return self.received + at
 
 
 def is_success(status: int) -> bool:
-    """Return whether the service takes the status for a success."""
+    """Return whether the service counts a status as success."""
     return status in _SUCCESSES
 
 
 def check_status(status: int) -> int:
-    """Return a status that can end a request.
+    """Return the status of a final response.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The status is not an integer from 200 to 599.
     """
-    # 503.0 is in the range, and can be sent by nobody.
-    if not isinstance(cast("object", status), int) or status not in _ANSWERS:
-        raise ValueError(f"status must be a whole number from 200 to 599, not {status!r}.")
+    # 503.0 is in the range, but cannot be sent.
+    if not isinstance(cast("object", status), int) or status not in _STATUSES:
+        raise ValueError(f"status must be an integer from 200 to 599, got {status!r}.")
     return status
 
 
-def check_failure(status: int) -> int:
-    """Return a status that the service takes for a failure.
+def check_failure_status(status: int) -> int:
+    """Return a status that the service counts as failure.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The status is a success, or not an integer from 200 to 599.
     """
     if is_success(check_status(status)):
-        raise ValueError(f"status must be a failure, 300 to 599: {status} is a success.")
+        raise ValueError(f"status must be a failure from 300 to 599, but {status} is a success.")
     return status
 
 
 def check_delay(delay: float) -> float:
-    """Return a time that can be waited for.
+    """Return a delay in seconds.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The delay is negative or not finite.
     """
     if not 0 <= delay < math.inf:
         raise ValueError(
-            f"delay must be a number of seconds, 0 or more, not {delay!r}: hang() never answers."
+            f"delay must be a finite number of seconds, at least 0, got {delay!r}."
+            " To never respond, use hang()."
         )
     return delay

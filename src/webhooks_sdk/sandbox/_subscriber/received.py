@@ -1,4 +1,4 @@
-"""What a subscriber has received."""
+"""The requests that a subscriber received."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ class ReceivedDelivery:
     """One HTTP request that a `Subscriber` received.
 
     Attributes:
-        method: `"POST"`, if it is a delivery.
+        method: The HTTP method, `"POST"` for a delivery.
         path: The path without the query string.
-        headers: Its headers, looked up in any case.
-        body: The raw body, over which a signature is computed.
+        headers: The headers. Names are case-insensitive.
+        body: The raw body, over which the signature is computed.
     """
 
     method: str
@@ -26,25 +26,24 @@ class ReceivedDelivery:
     body: bytes
 
     def json(self) -> object:
-        """Return the body, parsed as JSON.
+        """Return the body parsed as JSON.
 
         Raises:
-            ValueError: It is no JSON.
+            ValueError: The body is not valid JSON.
         """
         return json.loads(self.body)
 
     def verified_with(self, secret: Secrets | None) -> Delivery:
-        """Return the delivery that it is, its signature verified, as a subscriber should.
+        """Verify the signature, and return the request as a `Delivery`.
 
         Args:
-            secret: The subscription's secret; several while one is being replaced; None if the
-                subscription has no secret.
+            secret: The secret of the subscription, or several while it is being rotated; None if
+                the subscription has no secret.
 
         Raises:
-            SignatureVerificationError: The signature is missing or wrong, or there is one and no
-                secret to check it with.
-            DeliveryError: Anything else is wrong with the request.
-            ConfigurationError: There is no secret in `secret`, or one that is empty or no UTF-8
-                text.
+            SignatureVerificationError: The signature is missing or wrong, or there is one but
+                `secret` is None.
+            DeliveryError: The request is not a valid delivery.
+            ConfigurationError: `secret` has no entries, or one that is empty or not UTF-8 text.
         """
         return Delivery.from_http(self.headers, self.body, secret=secret)

@@ -1,4 +1,4 @@
-"""A subscriber to deliver to."""
+"""A subscriber for tests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.responses import Response
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._subscriber.behaviour import (
     Behaviour,
-    Script,
+    BehaviourSchedule,
     check_delay,
-    check_failure,
+    check_failure_status,
     check_status,
     is_success,
 )
@@ -31,31 +31,33 @@ _HOST = "127.0.0.1"
 
 
 class Subscriber:
-    """An HTTP endpoint on this machine that records what it is sent, and answers as told.
+    """A local HTTP endpoint that records requests and responds as configured.
 
-    A context manager; leaving it stops it. It can be told, from any thread, how to behave from the
-    next request on, or from a later one. What was told last holds, until something else is told:
+    A context manager: leaving it stops the server. The methods can be called from any thread. They
+    set the behaviour for the next request and all later ones, or from a later request on, and
+    replace what was set before:
 
         subscriber.fail(503)  # every request from now on
-        subscriber.recover(at=3)  # two more fail, the third is answered well
-        subscriber.hang()  # none is answered
+        subscriber.recover(at=3)  # two more requests fail, the third succeeds
+        subscriber.hang()  # no request gets a response
 
     Args:
-        status: The attribute's first value.
-        delay: The attribute's first value.
+        status: Initial value of the attribute.
+        delay: Initial value of the attribute.
 
     Raises:
-        ValueError: As when the attributes are set.
+        ValueError: `status` or `delay` is out of range.
     """
 
     def __init__(self, *, status: int = 200, delay: float = 0.0) -> None:
-        self._script = Script()
-        self._well = 200
+        self._schedule = BehaviourSchedule()
+        self._success_status = 200
         self._deliveries: list[ReceivedDelivery] = []
-        self._arrival = threading.Condition()
+        self._condition = threading.Condition()
         self._port = 0
         self._server: ServerThread | None = None
-        # While it is down this holds its port, without listening: connections are refused.
+        # Keeps the port while the subscriber is stopped. It does not listen, so connections are
+        # refused.
         self._reserved: socket | None = None
         self.status = status
         self.delay = delay
@@ -75,47 +77,51 @@ class Subscriber:
         if reserved is not None:
             reserved.close()
         if server is not None:
-            server.close(during=exc)
+            server.close(active_exception=exc)
 
     @property
     def url(self) -> str:
-        """Its URL, the same whether it is up or down."""
+        """The URL, which stays the same when the subscriber is restarted.
+
+        Raises:
+            RuntimeError: The subscriber has not been started.
+        """
         if self._port == 0:
-            raise RuntimeError("The subscriber has not been started: use it as a context manager.")
+            raise RuntimeError("The subscriber has not been started. Use it as a context manager.")
         return f"http://{_HOST}:{self._port}/"
 
     @property
     def deliveries(self) -> tuple[ReceivedDelivery, ...]:
-        """Every request that it has received since the last `clear`, in the order they came."""
-        with self._arrival:
+        """All requests received since the last `clear`, in order of arrival."""
+        with self._condition:
             return tuple(self._deliveries)
 
     @property
     def status(self) -> int:
-        """The HTTP status that the next request is answered with, if it is answered.
+        """The HTTP status of the response to the next request, unless it hangs.
 
-        Set it at any time: it holds from then on.
+        It can be set at any time, for all later requests.
 
         Raises:
-            ValueError: It is set to something else than 200 to 599.
+            ValueError: The new status is not an integer from 200 to 599.
         """
-        with self._arrival:
-            return self._script.behaviour().status
+        with self._condition:
+            return self._schedule.get().status
 
     @status.setter
     def status(self, status: int) -> None:
         check_status(status)
-        with self._arrival:
+        with self._condition:
             if is_success(status):
-                self._well = status
-            self._script.tell(Behaviour(status), at=1)
+                self._success_status = status
+            self._schedule.set(Behaviour(status), at=1)
 
     @property
     def delay(self) -> float:
-        """Seconds that a request waits for its answer. Set it at any time, for those that follow.
+        """Seconds to wait before responding. It can be set at any time, for later requests.
 
         Raises:
-            ValueError: It is set to something else than 0 or more.
+            ValueError: The new delay is negative or not finite.
         """
         return self._delay
 
@@ -124,53 +130,53 @@ class Subscriber:
         self._delay = check_delay(delay)
 
     def fail(self, status: int = 500, *, at: int = 1) -> None:
-        """Answer with a failure.
+        """Respond with a failure.
 
         Args:
-            status: The HTTP status: anything but 2xx, as the service sees it.
-            at: From which request on, counted from this call: 1 is the next one.
+            status: The HTTP status, from 300 to 599.
+            at: The first affected request, counted from this call: 1 is the next one.
 
         Raises:
-            ValueError: `status` is no failure, or `at` is less than 1.
+            ValueError: `status` is not a failure, or `at` is less than 1.
         """
-        failure = Behaviour(check_failure(status))
-        with self._arrival:
-            self._script.tell(failure, at=at)
+        failure = Behaviour(check_failure_status(status))
+        with self._condition:
+            self._schedule.set(failure, at=at)
 
     def hang(self, *, at: int = 1) -> None:
-        """Take requests and never answer them. Stopping the subscriber drops them.
+        """Accept requests without ever responding. Stopping the subscriber drops them.
 
         Args:
-            at: From which request on, counted from this call: 1 is the next one.
+            at: The first affected request, counted from this call: 1 is the next one.
 
         Raises:
             ValueError: `at` is less than 1.
         """
-        with self._arrival:
-            status = self._script.behaviour(at=at).status
-            self._script.tell(Behaviour(status, hangs=True), at=at)
+        with self._condition:
+            status = self._schedule.get(at=at).status
+            self._schedule.set(Behaviour(status, hangs=True), at=at)
 
     def recover(self, *, at: int = 1) -> None:
-        """Answer with success: the 2xx that `status` was last set to, or else 200.
+        """Respond with success: the last 2xx that `status` was set to, or 200.
 
-        Requests that hang already go on hanging.
+        Requests that already hang keep hanging.
 
         Args:
-            at: From which request on, counted from this call: 1 is the next one.
+            at: The first affected request, counted from this call: 1 is the next one.
 
         Raises:
             ValueError: `at` is less than 1.
         """
-        with self._arrival:
-            self._script.tell(Behaviour(self._well), at=at)
+        with self._condition:
+            self._schedule.set(Behaviour(self._success_status), at=at)
 
     def clear(self) -> None:
-        """Forget all deliveries received so far. What it was told to do still holds."""
-        with self._arrival:
+        """Discard the recorded deliveries. The configured behaviour stays."""
+        with self._condition:
             self._deliveries.clear()
 
     def start(self) -> None:
-        """Come up, on the same port as before. Does nothing if it is up."""
+        """Start the server, on the same port as before. Does nothing if it is running."""
         if self._server is not None:
             return
         listener, self._reserved = self._reserved or bind(_HOST, self._port), None
@@ -179,28 +185,28 @@ class Subscriber:
         self._server.start()
 
     def stop(self) -> None:
-        """Go down: connections are dropped, and new ones refused. Does nothing if it is down."""
+        """Stop the server: drop connections, and refuse new ones. Does nothing if it is stopped."""
         if self._server is None:
             return
         server, self._server = self._server, None
         server.stop()
         self._reserved = bind(_HOST, self._port)
-        server.close(during=None)
+        server.close(active_exception=None)
 
     def wait_for(self, count: int, timeout: float = 5.0) -> tuple[ReceivedDelivery, ...]:
-        """Block until it has received so many requests in all, and return all that it has.
+        """Block until `count` requests have been received, and return all of them.
 
         Args:
-            count: How many, of those since the last `clear`.
-            timeout: Seconds to wait at most.
+            count: Number of requests since the last `clear`.
+            timeout: Maximum number of seconds to wait.
 
         Raises:
-            TimeoutError: There were fewer.
+            TimeoutError: Fewer requests arrived within the timeout.
         """
-        with self._arrival:
-            if not self._arrival.wait_for(lambda: len(self._deliveries) >= count, timeout):
+        with self._condition:
+            if not self._condition.wait_for(lambda: len(self._deliveries) >= count, timeout):
                 raise TimeoutError(
-                    f"{len(self._deliveries)} of {count} deliveries came within {timeout} s."
+                    f"{len(self._deliveries)} of {count} deliveries arrived within {timeout} s."
                 )
             return tuple(self._deliveries)
 
@@ -212,17 +218,20 @@ class Subscriber:
             headers=request.headers,
             body=await request.body(),
         )
-        with self._arrival:
-            behaviour, delay = self._script.meet(), self._delay
+        with self._condition:
+            behaviour, delay = self._schedule.next_request(), self._delay
             self._deliveries.append(delivery)
-            self._arrival.notify_all()
-        if await _left(request, within=None if behaviour.hangs else delay):
+            self._condition.notify_all()
+        if await _disconnects(request, within=None if behaviour.hangs else delay):
             return
         await Response(status_code=behaviour.status)(scope, receive, send)
 
 
-async def _left(request: Request, *, within: float | None) -> bool:
-    """Wait so many seconds, without end if None; return at once and True if the client leaves."""
+async def _disconnects(request: Request, *, within: float | None) -> bool:
+    """Return True as soon as the client disconnects, False after `within` seconds.
+
+    None waits indefinitely.
+    """
     if within == 0:
         return False
     try:
