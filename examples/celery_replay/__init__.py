@@ -1,1 +1,1 @@
-"""A replay whose requests are sent by Celery workers: see the README beside this file."""
+"""A replay whose requests are sent by Celery workers. See README.md."""

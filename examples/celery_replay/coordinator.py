@@ -1,6 +1,6 @@
 """The coordinator of a replay: `python -m celery_replay.coordinator --help`.
 
-It alone has the journal, the pace and the breaker. The workers only call.
+It runs the replay, with its journal, rate limiter and circuit breaker. The workers only send.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from celery_replay.app import make_app
-from celery_replay.exchange import Exchange
 from celery_replay.sender import WorkerSender
 from celery_replay.settings import Settings
+from celery_replay.task_store import TaskStore
 from webhooks_sdk import Client
 from webhooks_sdk.errors import ReplayStoppedError, WebhooksError
 from webhooks_sdk.replay import Progress, Recovery, Replay, ReplayOptions, Report
@@ -29,71 +29,71 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.replay import TargetLike
 
-ALL_WELL, PROBLEMS, NOT_BEGUN = 0, 1, 2
-_PROBLEMS = ("rejected", "failed", "unknown")
+EXIT_OK, EXIT_PROBLEMS, EXIT_NOT_STARTED = 0, 1, 2
+_PROBLEM_STATUSES = ("rejected", "failed", "unknown")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Carry a replay out.
+    """Run a replay.
 
     Args:
-        arguments: Those of the command line; None for the process's own.
+        arguments: The command-line arguments, None for those of the process.
 
     Returns:
         The exit status: 0 if every event was delivered or accepted, 1 if some were not or the run
-        was stopped, 2 if it could not begin.
+        was stopped, 2 if it could not start.
     """
-    asked = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     try:
-        return _carry_out(asked)
+        return _run(args)
     except ReplayStoppedError as error:
         print(error, file=sys.stderr)
-        return PROBLEMS
+        return EXIT_PROBLEMS
     except (WebhooksError, OSError) as error:
         print(error, file=sys.stderr)
-        return NOT_BEGUN
+        return EXIT_NOT_STARTED
 
 
-def _carry_out(asked: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     settings = Settings.from_variables(os.environ)
     with ExitStack() as stack:
         client = stack.enter_context(Client.from_env())
         app = stack.enter_context(closing(make_app(settings)))
-        exchange = stack.enter_context(closing(Exchange(settings)))
+        task_store = stack.enter_context(closing(TaskStore(settings)))
         replay = Replay(
-            WorkerSender(app, exchange, settings, base_url=client.base_url),
-            _targets(asked, stack),
+            WorkerSender(app, task_store, settings, base_url=client.base_url),
+            _targets(args, stack),
             base_url=client.base_url,
             list_events=client.hooks.list_events,
-            options=_options(asked),
-            recovery=_recovery(asked),
+            options=_options(args),
+            recovery=_recovery(args),
         )
         with replay:
             _stop_on_signals(replay)
             report = replay.run()
     print(report)
-    return _status(report, asked.journal)
+    return _exit_status(report, args.journal)
 
 
-def _status(report: Report, journal: str) -> int:
+def _exit_status(report: Report, journal: str) -> int:
     for outcome in report.problems:
         print(outcome.request_id, outcome.status, outcome.error or "", file=sys.stderr)
-    if report.finished and not any(report.counts[status] for status in _PROBLEMS):
-        return ALL_WELL
+    if report.finished and not any(report.counts[status] for status in _PROBLEM_STATUSES):
+        return EXIT_OK
     print(
-        f"To go on, do the same again: {journal} says what is left. What is unknown is looked up,"
-        " and sent again only with --resend-unknown.",
+        f"To resume, run the same command again: {journal} records what is left. Unknown events are"
+        " looked up, and sent again only with --resend-unknown.",
         file=sys.stderr,
     )
-    return PROBLEMS
+    return EXIT_PROBLEMS
 
 
-def _targets(asked: argparse.Namespace, stack: ExitStack) -> Iterable[TargetLike]:
-    if asked.command == "recover":
+def _targets(args: argparse.Namespace, stack: ExitStack) -> Iterable[TargetLike]:
+    if args.command == "recover":
         return ()
-    if asked.file == "-":
+    if args.file == "-":
         return _pairs(sys.stdin)
-    return _pairs(stack.enter_context(open(asked.file, encoding="utf-8", newline="")))  # noqa: PTH123 - for "-"
+    return _pairs(stack.enter_context(open(args.file, encoding="utf-8", newline="")))  # noqa: PTH123 - for "-"
 
 
 def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -102,73 +102,83 @@ def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield row[0].strip(), ",".join(row[1:]).strip()
 
 
-def _options(asked: argparse.Namespace) -> ReplayOptions:
+def _options(args: argparse.Namespace) -> ReplayOptions:
     return ReplayOptions(
-        journal=asked.journal,
-        concurrency=asked.concurrency,
-        rate=asked.rate,
-        max_attempts=asked.max_attempts,
-        resend_unknown=asked.resend_unknown,
-        on_progress=_show,
+        journal=args.journal,
+        concurrency=args.concurrency,
+        rate=args.rate,
+        max_attempts=args.max_attempts,
+        resend_unknown=args.resend_unknown,
+        on_progress=_print_progress,
     )
 
 
-def _recovery(asked: argparse.Namespace) -> Recovery | None:
-    if asked.command != "recover":
+def _recovery(args: argparse.Namespace) -> Recovery | None:
+    if args.command != "recover":
         return None
-    return Recovery(hook_id=asked.hook_id, since=asked.since, until=asked.until)
+    return Recovery(hook_id=args.hook_id, since=args.since, until=args.until)
 
 
-def _show(progress: Progress) -> None:
+def _print_progress(progress: Progress) -> None:
     total = "?" if progress.total is None else progress.total
-    print(f"{progress.done} of {total}, {progress.rate:.1f} a second", file=sys.stderr)
+    print(f"{progress.done} of {total}, {progress.rate:.1f} per second", file=sys.stderr)
 
 
 def _stop_on_signals(replay: Replay) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
-        # A second signal does not wait for what is under way.
+        # A second signal ends the process without waiting for the requests in flight.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         replay.stop()
-        # Not with print, in the midst of which the signal may have come.
-        os.write(2, b"stopping, as soon as what is under way has ended\n")
+        # Not with print, which the signal may have interrupted.
+        os.write(2, b"stopping once the requests in flight have finished\n")
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _parse_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--journal", required=True, help="the file that the run is resumed from")
     common.add_argument(
-        "--concurrency", type=int, default=16, help="no more than the workers have processes"
+        "--journal", required=True, help="the journal file, from which the run can be resumed"
     )
-    common.add_argument("--rate", type=float, help="requests a second at most")
-    common.add_argument("--max-attempts", type=int, default=3, help="for one event, in all runs")
+    common.add_argument(
+        "--concurrency",
+        type=int,
+        default=16,
+        help="maximum number of requests in flight; at most the number of worker processes",
+    )
+    common.add_argument("--rate", type=float, help="maximum number of requests per second")
+    common.add_argument("--max-attempts", type=int, default=3, help="for one event, over all runs")
     common.add_argument(
         "--resend-unknown",
         action="store_true",
-        help="on resuming, send again what may have been delivered",
+        help="when resuming, send events again that may have been delivered",
     )
     parser = argparse.ArgumentParser(
         prog="python -m celery_replay.coordinator",
-        description="Redeliver many events by means of Celery workers.",
+        description="Redeliver many events with Celery workers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     recover = commands.add_parser(
-        "recover", parents=[common], help="the undelivered events of a window"
+        "recover", parents=[common], help="redeliver the undelivered events of a window"
     )
     recover.add_argument("hook_id", type=UUID, help="the subscription")
     recover.add_argument(
-        "--since", type=_moment, required=True, help="when the window begins (ISO 8601, else UTC)"
+        "--since",
+        type=_parse_time,
+        required=True,
+        help="start of the window (ISO 8601; UTC unless it has an offset)",
     )
-    recover.add_argument("--until", type=_moment, help="when it ends, now if it is not given")
-    redeliver = commands.add_parser("redeliver", parents=[common], help="the events of a file")
+    recover.add_argument("--until", type=_parse_time, help="end of the window (default: now)")
+    redeliver = commands.add_parser(
+        "redeliver", parents=[common], help="redeliver the events of a file"
+    )
     redeliver.add_argument("file", help="lines of hook_id,request_id; - for standard input")
     return parser
 

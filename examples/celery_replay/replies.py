@@ -1,7 +1,7 @@
-"""What came of a task, as text and back. No I/O, and no pickle.
+"""Encode the results of tasks as JSON text, and decode them. No I/O.
 
-It is JSON text within Celery's JSON or Redis: an event is read back as it was sent, whatever fields
-the service puts into it.
+Replies do not use Celery's JSON encoding, which would change some values: an event is decoded
+exactly as it was encoded, whatever fields the service added.
 """
 
 from __future__ import annotations
@@ -27,65 +27,67 @@ _API_ERRORS = {
     if issubclass(kind, APIError)
 }
 _OTHER_ERRORS = {kind.__name__: kind for kind in (ClientClosedError, ConfigurationError)}
-_PARTS = ("operation", "status", "body", "attempts", "outcome_unknown", "retry_after")
+_ATTRIBUTES = ("operation", "status", "body", "attempts", "outcome_unknown", "retry_after")
 
 
-def write_reply(answer: WebhookEvent | Exception) -> str:
-    """Return what came of a redelivery as text.
+def encode_reply(result: WebhookEvent | Exception) -> str:
+    """Return the result of a redelivery as text.
 
     Args:
-        answer: What `redeliver` returned, or raised. Errors of the SDK are written with all their
-            parts, in which secrets are masked; of others only the name, since their message could
-            hold anything.
+        result: What `redeliver` returned or raised. Errors of the SDK are encoded with all their
+            attributes, in which secrets are masked. Other errors are reduced to their class name,
+            since their message could contain a secret.
     """
-    if isinstance(answer, WebhookEvent):
-        return json.dumps({"event": answer.to_dict()})
-    return json.dumps({"error": _parts_of(answer)})
+    if isinstance(result, WebhookEvent):
+        return json.dumps({"event": result.to_dict()})
+    return json.dumps({"error": _encode_error(result)})
 
 
-def _parts_of(error: Exception) -> dict[str, Any]:
-    parts: dict[str, Any] = {"kind": type(error).__name__}
+def _encode_error(error: Exception) -> dict[str, Any]:
+    encoded: dict[str, Any] = {"kind": type(error).__name__}
     if isinstance(error, APIError):
-        parts |= {name: getattr(error, name) for name in _PARTS}
-        parts |= {"message": str(error.args[0]), "headers": list(error.headers.items())}
+        encoded |= {name: getattr(error, name) for name in _ATTRIBUTES}
+        encoded |= {"message": str(error.args[0]), "headers": list(error.headers.items())}
     elif isinstance(error, ClientClosedError | ConfigurationError):
-        parts["message"] = str(error)
+        encoded["message"] = str(error)
     if isinstance(error, AuthenticationError):
-        parts |= {"error": error.error, "error_description": error.error_description}
-    return parts
+        encoded |= {"error": error.error, "error_description": error.error_description}
+    return encoded
 
 
-def read_reply(text: str, target: Target) -> WebhookEvent:
+def decode_reply(text: str, target: Target) -> WebhookEvent:
     """Return the event of a reply, or raise its error.
 
     Args:
-        text: What `write_reply` returned.
-        target: What was to be redelivered.
+        text: The result of `encode_reply`.
+        target: The event of the task.
 
     Raises:
-        APIError: As the worker's client raised it. An error that is none of the SDK's becomes an
+        APIError: As raised by the worker's client. An error from outside the SDK becomes an
             `APIConnectionError` whose outcome is unknown.
-        ClientClosedError: As above.
-        ConfigurationError: As above: nothing was sent.
-        ValueError: The text is no reply.
+        ClientClosedError: As raised by the worker's client.
+        ConfigurationError: As raised by the worker. Nothing was sent.
+        ValueError: The text is not a valid reply.
     """
     reply = cast("dict[str, Any]", json.loads(text))
     try:
         if "event" in reply:
             return WebhookEvent.from_dict(reply["event"])
-        error = _read_error(reply["error"], target)
+        error = _decode_error(reply["error"], target)
     except (KeyError, TypeError) as problem:
-        raise ValueError("The worker's reply is none: is it of another version?") from problem
+        raise ValueError(
+            "The text is not a valid reply: check that the worker runs the same version."
+        ) from problem
     raise error
 
 
-def _read_error(parts: dict[str, Any], target: Target) -> Exception:
-    kind: str = parts["kind"]
+def _decode_error(encoded: dict[str, Any], target: Target) -> Exception:
+    kind: str = encoded["kind"]
     if kind in _OTHER_ERRORS:
-        return _OTHER_ERRORS[kind](parts["message"])
+        return _OTHER_ERRORS[kind](encoded["message"])
     if kind not in _API_ERRORS:
         return APIConnectionError(
-            f"The worker failed with {kind}: its log says why.",
+            f"The worker failed with {kind}: see its log.",
             operation="redeliver",
             hook_id=target.hook_id,
             request_id=target.request_id,
@@ -93,12 +95,12 @@ def _read_error(parts: dict[str, Any], target: Target) -> Exception:
             outcome_unknown=True,
         )
     error: APIError = _API_ERRORS[kind](
-        parts["message"],
+        encoded["message"],
         hook_id=target.hook_id,
         request_id=target.request_id,
-        headers=Headers((name, value) for name, value in parts["headers"]),
-        **{name: parts[name] for name in _PARTS},
+        headers=Headers((name, value) for name, value in encoded["headers"]),
+        **{name: encoded[name] for name in _ATTRIBUTES},
     )
     if isinstance(error, AuthenticationError):
-        error.error, error.error_description = parts["error"], parts["error_description"]
+        error.error, error.error_description = encoded["error"], encoded["error_description"]
     return error

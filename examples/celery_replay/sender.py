@@ -1,4 +1,4 @@
-"""The coordinator's `send`: one event redelivered by some worker."""
+"""The `send` function of the coordinator, which delegates to a worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from celery_replay.app import TASK
-from celery_replay.replies import read_reply
+from celery_replay.replies import decode_reply
 from webhooks_sdk.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -19,70 +19,71 @@ from webhooks_sdk.errors import (
 if TYPE_CHECKING:
     from celery import Celery
 
-    from celery_replay.exchange import Exchange
     from celery_replay.settings import Settings
+    from celery_replay.task_store import TaskStore
     from webhooks_sdk import WebhookEvent
     from webhooks_sdk.replay import Target
 
 
 class WorkerSender:
-    """Redelivers by means of the workers: the `send` of a `Replay`, called in several threads.
+    """Redelivers events through the workers: the `send` of a `Replay`. Thread-safe.
 
     Args:
         app: The Celery app.
-        exchange: The permits and the replies.
-        settings: How long to wait.
-        base_url: The environment, which has to be that of the workers.
+        task_store: The permits and the replies.
+        settings: The queue and the timeouts.
+        base_url: The API, which must be the one that the workers use.
     """
 
     def __init__(
-        self, app: Celery, exchange: Exchange, settings: Settings, *, base_url: str
+        self, app: Celery, task_store: TaskStore, settings: Settings, *, base_url: str
     ) -> None:
         self._app = app
-        self._exchange = exchange
+        self._task_store = task_store
         self._settings = settings
         self._base_url = base_url
 
     def __call__(self, target: Target) -> WebhookEvent:
-        """Redeliver one event, once at the most. It ends, whatever becomes of the worker.
+        """Redeliver one event, at most once. Returns or raises even if the worker dies.
 
         Args:
             target: The event.
 
         Returns:
-            The attempt, as the service answered the worker.
+            The delivery attempt that the service returned to the worker.
 
         Raises:
-            APIError: As the worker's client raised it; or, as `APIConnectionError`, that no worker
-                took the task, which was withdrawn; or that nobody knows what came of it
-                (`outcome_unknown`).
-            ConfigurationError: Redis cannot be reached, or the worker is not set up for this
-                environment; nothing was sent.
+            APIError: As raised by the worker's client.
+            APIConnectionError: No worker took the task, which was withdrawn. Nothing was sent.
+            APITimeoutError: The worker did not reply, or the connection to Redis was lost. The
+                outcome is unknown.
+            ConfigurationError: Redis cannot be reached, or the worker uses another API. Nothing was
+                sent.
         """
         task_id = str(uuid4())
         try:
-            self._exchange.grant(task_id)
+            self._task_store.grant_permit(task_id)
         except RedisError as error:
-            # It stops the run, and counts as no attempt.
+            # Stops the run, and does not count as an attempt.
             raise ConfigurationError(
                 f"Redis cannot be reached, nothing was sent: {error}"
             ) from error
         try:
             self._publish(task_id, target)
-            reply = self._exchange.wait(task_id, self._settings.queue_seconds)
-            if reply is None and self._exchange.take(task_id):
-                raise self._withdrawn(target)
+            reply = self._task_store.wait_for_reply(task_id, self._settings.queue_seconds)
+            if reply is None and self._task_store.take_permit(task_id):
+                raise self._withdrawn_error(target)
             if reply is None:
-                reply = self._exchange.wait(task_id, self._settings.answer_seconds)
+                reply = self._task_store.wait_for_reply(task_id, self._settings.answer_seconds)
         except (RedisError, OperationalError) as error:
-            raise _unknown(target, f"Redis was lost: {error}") from error
+            raise _unknown_error(target, f"The connection to Redis was lost: {error}") from error
         if reply is None:
-            raise _unknown(
+            raise _unknown_error(
                 target,
-                "A worker took the task, and did not reply within"
+                "A worker took the task but did not reply within"
                 f" {self._settings.answer_seconds:g} s: it may have died.",
             )
-        return read_reply(reply, target)
+        return decode_reply(reply, target)
 
     def _publish(self, task_id: str, target: Target) -> None:
         try:
@@ -94,27 +95,27 @@ class WorkerSender:
                 ignore_result=True,
             )
         except OperationalError as error:
-            # The message may be in the queue nevertheless, but without its permit it is nothing.
-            if not self._exchange.take(task_id):
+            # The message may be in the queue all the same, but has no effect without its permit.
+            if not self._task_store.take_permit(task_id):
                 return
-            raise _unsent(target, f"The task could not be queued: {error}") from error
+            raise _unsent_error(target, f"The task could not be queued: {error}") from error
 
-    def _withdrawn(self, target: Target) -> APIConnectionError:
-        return _unsent(
+    def _withdrawn_error(self, target: Target) -> APIConnectionError:
+        return _unsent_error(
             target,
-            f"No worker took the task within {self._settings.queue_seconds:g} s, and it was"
-            f" withdrawn: start more workers on the queue {self._settings.queue!r}, or ask for less"
+            f"No worker took the task within {self._settings.queue_seconds:g} s, so it was"
+            f" withdrawn: start more workers on the queue {self._settings.queue!r}, or reduce the"
             " concurrency.",
         )
 
 
-def _unsent(target: Target, message: str) -> APIConnectionError:
+def _unsent_error(target: Target, message: str) -> APIConnectionError:
     return APIConnectionError(
         message, operation="redeliver", hook_id=target.hook_id, request_id=target.request_id
     )
 
 
-def _unknown(target: Target, message: str) -> APITimeoutError:
+def _unknown_error(target: Target, message: str) -> APITimeoutError:
     return APITimeoutError(
         message,
         operation="redeliver",

@@ -1,4 +1,4 @@
-"""What the coordinator and the workers have to agree on, from environment variables."""
+"""The settings shared by the coordinator and the workers, from environment variables."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the coordinator and the workers reach each other. All times are in seconds.
+    """The settings shared by the coordinator and the workers.
 
     Attributes:
-        redis_url: The Redis that is the broker, and has the permits and the replies.
-        queue: The queue of the tasks, and the prefix of every other key.
-        queue_seconds: How long a task may wait for a worker before it is withdrawn.
-        answer_seconds: How long a worker may take for a task before its end is unknown. It should
-            be longer than the client's own deadline, which is 120.
+        redis_url: The Redis server that is the broker and holds the permits and the replies.
+        queue: The queue of the tasks, and the prefix of all other keys.
+        queue_seconds: Seconds that a task may wait for a worker before it is withdrawn.
+        answer_seconds: Seconds that a worker may take before the outcome of a task is unknown.
+            Should exceed the client's deadline of 120.
     """
 
-    redis_url: str = field(repr=False)  # it may hold a password
+    redis_url: str = field(repr=False)  # may contain a password
     queue: str = "redeliver"
     queue_seconds: float = 60.0
     answer_seconds: float = 180.0
@@ -34,17 +34,17 @@ class Settings:
         """Read `REPLAY_REDIS_URL`, `REPLAY_QUEUE`, `REPLAY_QUEUE_SECONDS`, `REPLAY_ANSWER_SECONDS`.
 
         Args:
-            variables: Such as `os.environ`. Only the first one has no default; an empty one counts
-                as unset.
+            variables: The environment, such as `os.environ`. Only the first variable is required.
+                Empty variables count as unset.
 
         Raises:
-            ConfigurationError: One is missing, or no number.
+            ConfigurationError: A variable is missing or invalid.
         """
         url = variables.get("REPLAY_REDIS_URL")
         if not url:
             raise ConfigurationError(
-                "Set REPLAY_REDIS_URL to the Redis that the coordinator and the workers share,"
-                " such as redis://127.0.0.1:6379/0."
+                "REPLAY_REDIS_URL is not set: set it to the Redis server of the coordinator and the"
+                " workers, such as redis://127.0.0.1:6379/0."
             )
         return cls(
             redis_url=url,
@@ -63,5 +63,5 @@ def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < inf:
-        raise ConfigurationError(f"{name} must be a number of seconds above 0, not {text!r}.")
+        raise ConfigurationError(f"{name} must be a positive number of seconds, not {text!r}.")
     return seconds

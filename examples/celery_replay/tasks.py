@@ -1,7 +1,7 @@
-"""What a worker does: `celery -A celery_replay.tasks worker`.
+"""The task of the workers: `celery -A celery_replay.tasks worker`.
 
-It builds its client from its own environment variables. A message names an event and the base URL,
-and nothing else.
+Each worker creates its client from its own environment variables. A message contains the ids of an
+event and the base URL, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from celery.signals import task_failure, worker_init, worker_process_shutdown, worker_shutdown
 
 from celery_replay.app import TASK, make_app
-from celery_replay.exchange import Exchange
-from celery_replay.replies import write_reply
+from celery_replay.replies import encode_reply
 from celery_replay.settings import Settings
+from celery_replay.task_store import TaskStore
 from webhooks_sdk import Client, RetryPolicy, WebhookEvent
 from webhooks_sdk.errors import ConfigurationError
 
@@ -24,51 +24,50 @@ if TYPE_CHECKING:
 
 _SETTINGS = Settings.from_variables(os.environ)
 app = make_app(_SETTINGS)
-_exchange = Exchange(_SETTINGS)
+_task_store = TaskStore(_SETTINGS)
 
 
 @cache
 def client() -> Client:
-    """Return the client of this worker; a forked process has connections and a token of its own."""
+    """Return the client of this process. Forked processes share neither connections nor tokens."""
     return Client.from_env(retry=RetryPolicy.none())
 
 
 @app.task(name=TASK, bind=True)
 def redeliver(task: Task, hook_id: str, request_id: str, base_url: str) -> None:
-    """Redeliver one event, and tell the coordinator what came of it.
+    """Redeliver one event, and send the result to the coordinator.
 
-    Nothing is sent, nor told, if the permit is gone: the task was withdrawn, or its message came
-    twice.
+    Does nothing if the permit is gone: the task was withdrawn, or its message was delivered twice.
 
     Args:
-        task: The task itself.
+        task: The Celery task.
         hook_id: The subscription.
         request_id: The event.
-        base_url: The environment that the coordinator means.
+        base_url: The base URL of the coordinator's client.
     """
     task_id = task.request.id
-    if not _exchange.take(task_id):
+    if not _task_store.take_permit(task_id):
         return
-    answer: WebhookEvent | Exception
+    result: WebhookEvent | Exception
     try:
-        _check_environment(base_url)
-        answer = client().hooks.redeliver(hook_id, request_id)
-    except Exception as error:  # noqa: BLE001 - the coordinator says what it means
-        answer = error
-    _exchange.reply(task_id, write_reply(answer))
+        _check_base_url(base_url)
+        result = client().hooks.redeliver(hook_id, request_id)
+    except Exception as error:  # noqa: BLE001 - raised again in the coordinator
+        result = error
+    _task_store.send_reply(task_id, encode_reply(result))
 
 
-def _check_environment(base_url: str) -> None:
+def _check_base_url(base_url: str) -> None:
     if client().base_url != base_url:
         raise ConfigurationError(
-            f"The worker sends to {client().base_url}, the coordinator means {base_url}: give both"
+            f"The worker uses {client().base_url}, the coordinator {base_url}: configure both for"
             " the same environment."
         )
 
 
 @worker_init.connect
 def check_settings(**_: object) -> None:
-    """Build the client before any process is forked, so that a worker without settings ends."""
+    """Create the client before any process is forked, so that a worker without settings exits."""
     try:
         client()
     except ConfigurationError as error:
@@ -76,9 +75,9 @@ def check_settings(**_: object) -> None:
 
 
 @task_failure.connect
-def tell_of_failure(task_id: str, exception: Exception, **_: object) -> None:
-    """Tell the coordinator at once of a process that died; called in the worker's main process."""
-    _exchange.reply(task_id, write_reply(exception))
+def report_failure(task_id: str, exception: Exception, **_: object) -> None:
+    """Report the death of a pool process. Called in the main process of the worker."""
+    _task_store.send_reply(task_id, encode_reply(exception))
 
 
 @worker_process_shutdown.connect
@@ -86,4 +85,4 @@ def tell_of_failure(task_id: str, exception: Exception, **_: object) -> None:
 def close(**_: object) -> None:
     """Close the connections of this process."""
     client().close()
-    _exchange.close()
+    _task_store.close()

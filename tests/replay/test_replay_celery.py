@@ -1,4 +1,4 @@
-"""The example of replay with Celery: a real Redis, real workers, and one of them killed."""
+"""The Celery example, with a real Redis server and real workers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery_replay.app import TASK, make_app
-from celery_replay.exchange import Exchange
 from celery_replay.sender import WorkerSender
 from celery_replay.settings import Settings
+from celery_replay.task_store import TaskStore
 from support.celery_cluster import (
-    Gate,
+    BlockingSubscriber,
     Process,
     RedisServer,
-    coordinator,
-    wait_ready,
+    start_coordinator,
+    start_worker,
     wait_until,
-    worker,
+    wait_until_ready,
 )
 
 from webhooks_sdk import Client, ClientCredentials, WebhookEvent
@@ -39,32 +39,32 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-CLIENT_SECRET = "a-client-secret-that-nobody-else-may-see"
-SIGNING_SECRET = "a-signing-secret-that-nobody-else-may-see"
+CLIENT_SECRET = "a-client-secret-that-must-not-leak"
+SIGNING_SECRET = "a-signing-secret-that-must-not-leak"
 
 
 class Cluster:
-    """Redis, the service, a subscriber, and workers that are started as they are needed."""
+    """Redis, the sandbox, a subscriber, and workers that are started on demand."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self._stack = stack
         self.redis = stack.enter_context(RedisServer(folder))
-        # So few are listed that what was lost cannot be looked up later.
+        # The list is so short that lost requests cannot be looked up later.
         self.sandbox = stack.enter_context(
             Sandbox(client_secret=CLIENT_SECRET, variants=Variants(listed=10))
         )
-        self.gate = stack.enter_context(Gate())
+        self.subscriber = stack.enter_context(BlockingSubscriber())
         self.token = self.sandbox.issue_token()
         credentials = ClientCredentials(self.sandbox.client_id, CLIENT_SECRET)
         self.client = stack.enter_context(
             Client(credentials, base_url=self.sandbox.base_url, token_url=self.sandbox.token_url)
         )
         self.hook_id = self.client.hooks.create(
-            url=self.gate.url, events=["*"], active=True, secret=SIGNING_SECRET
+            url=self.subscriber.url, events=["*"], active=True, secret=SIGNING_SECRET
         ).id
 
-    def variables(self, **more: str) -> dict[str, str]:
+    def environment(self, **more: str) -> dict[str, str]:
         return {
             "REPLAY_REDIS_URL": self.redis.url,
             "WEBHOOKS_BASE_URL": self.sandbox.base_url,
@@ -74,39 +74,41 @@ class Cluster:
             **more,
         }
 
-    def with_token(self, **more: str) -> dict[str, str]:
-        variables = self.variables(WEBHOOKS_ACCESS_TOKEN=self.token, **more)
+    def token_environment(self, **more: str) -> dict[str, str]:
+        variables = self.environment(WEBHOOKS_ACCESS_TOKEN=self.token, **more)
         for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
             del variables[f"WEBHOOKS_{name}"]
         return variables
 
-    def work(self, name: str, variables: dict[str, str]) -> Process:
-        return self._stack.enter_context(worker(name, self.folder / f"{name}.log", variables))
-
-    def coordinate(self, name: str, variables: dict[str, str], *arguments: str) -> Process:
+    def start_worker(self, name: str, environment: dict[str, str]) -> Process:
         return self._stack.enter_context(
-            coordinator(self.folder / f"{name}.log", variables, *arguments)
+            start_worker(name, self.folder / f"{name}.log", environment)
         )
 
-    def miss(self, number: int) -> list[Target]:
-        """Let some events happen, which the subscriber does not take."""
-        self.gate.status = 500
+    def start_coordinator(self, name: str, environment: dict[str, str], *arguments: str) -> Process:
+        return self._stack.enter_context(
+            start_coordinator(self.folder / f"{name}.log", environment, *arguments)
+        )
+
+    def publish_missed(self, number: int) -> list[Target]:
+        """Publish events that the subscriber rejects."""
+        self.subscriber.status = 500
         missed = [
             self.sandbox.publish("application_form:quoted", {"number": one})[0]
             for one in range(number)
         ]
-        self.gate.status = 200
+        self.subscriber.status = 200
         return [Target(self.hook_id, attempt.event_id) for attempt in missed]
 
-    def redelivered(self, target: Target) -> int:
-        """How many times an event was sent again."""
+    def redelivery_count(self, target: Target) -> int:
+        """Return how many times an event was redelivered."""
         return sum(
             attempt.redelivery and attempt.event_id == target.request_id
             for attempt in self.sandbox.attempts
         )
 
-    def delivered(self) -> Counter[UUID]:
-        """How many times each event was delivered, as the service saw it."""
+    def delivery_counts(self) -> Counter[UUID]:
+        """Return how many times each event was delivered, according to the service."""
         return Counter(one.event_id for one in self.sandbox.attempts if one.delivered)
 
 
@@ -116,104 +118,106 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield Cluster(tmp_path, stack)
 
 
-def test_a_worker_is_killed_and_nothing_is_lost(cluster: Cluster) -> None:
-    times = {"REPLAY_QUEUE_SECONDS": "5", "REPLAY_ANSWER_SECONDS": "5"}
-    targets = cluster.miss(40)
-    cluster.gate.close_after(10)
-    victim = cluster.work("victim", cluster.variables(**times))
-    other = cluster.work("other", cluster.with_token(**times))
-    wait_ready(victim, other)
+def test_killing_a_worker_loses_no_event(cluster: Cluster) -> None:
+    timeouts = {"REPLAY_QUEUE_SECONDS": "5", "REPLAY_ANSWER_SECONDS": "5"}
+    targets = cluster.publish_missed(40)
+    cluster.subscriber.block_after(10)
+    victim = cluster.start_worker("victim", cluster.environment(**timeouts))
+    other = cluster.start_worker("other", cluster.token_environment(**timeouts))
+    wait_until_ready(victim, other)
     events = cluster.folder / "events.csv"
     events.write_text("".join(f"{one.hook_id},{one.request_id}\n" for one in targets), "utf-8")
     journal = cluster.folder / "outage.sqlite"
     command = ("redeliver", str(events), f"--journal={journal}", "--concurrency=2")
 
-    first = cluster.coordinate("first", cluster.with_token(**times), *command)
-    cluster.gate.wait_held(2)
+    first = cluster.start_coordinator("first", cluster.token_environment(**timeouts), *command)
+    cluster.subscriber.wait_blocked(2)
     victim.kill()
-    cluster.gate.open()
-    assert first.wait() == 1, first.said
+    cluster.subscriber.unblock()
+    assert first.wait() == 1, first.output
 
     with Journal(journal) as read:
         assert len(read) == len(targets)
         [lost] = read.entries("unknown")
-        assert read.counts["delivered"] == len(targets) - 1, first.said
+        assert read.counts["delivered"] == len(targets) - 1, first.output
     assert lost.error is not None
     assert "it may have died" in lost.error
-    assert str(lost.request_id) in first.said
+    assert str(lost.request_id) in first.output
 
-    second = cluster.coordinate("second", cluster.with_token(**times), *command, "--resend-unknown")
-    assert second.wait() == 0, second.said
-    delivered = cluster.delivered()
+    second = cluster.start_coordinator(
+        "second", cluster.token_environment(**timeouts), *command, "--resend-unknown"
+    )
+    assert second.wait() == 0, second.output
+    delivered = cluster.delivery_counts()
     assert {target.request_id for target in targets} == set(delivered)
-    # The victim's event had been delivered when it died: the journal named it, and no other.
-    assert {one for one, times in delivered.items() if times > 1} == {lost.request_id}
+    # The event of the killed worker had been delivered. No other event was sent twice.
+    assert {one for one, count in delivered.items() if count > 1} == {lost.request_id}
     assert_no_secret(cluster, targets)
 
 
 def assert_no_secret(cluster: Cluster, targets: list[Target]) -> None:
     cluster.redis.stop()
     written = cluster.redis.written
-    # All of it is there: each event was in a message, and in a reply.
+    # The log is complete: each event is in a message and in a reply.
     assert all(written.count(str(one.request_id).encode()) >= 2 for one in targets)
     for secret in (cluster.token, CLIENT_SECRET, SIGNING_SECRET, "Bearer"):
         assert secret.encode() not in written
 
 
-def test_a_recovery_is_stopped_and_resumed(cluster: Cluster) -> None:
-    # Timestamps of the service are cut to milliseconds.
-    began = cluster.sandbox.now - timedelta(seconds=1)
-    targets = cluster.miss(6)
-    wait_ready(cluster.work("worker", cluster.variables()))
-    cluster.gate.close_after(2)
+def test_a_recovery_can_be_stopped_and_resumed(cluster: Cluster) -> None:
+    # The service truncates its timestamps to milliseconds.
+    since = cluster.sandbox.now - timedelta(seconds=1)
+    targets = cluster.publish_missed(6)
+    wait_until_ready(cluster.start_worker("worker", cluster.environment()))
+    cluster.subscriber.block_after(2)
     journal = cluster.folder / "outage.sqlite"
     command = (
-        *("recover", str(cluster.hook_id), f"--since={began.isoformat()}"),
+        *("recover", str(cluster.hook_id), f"--since={since.isoformat()}"),
         *(f"--journal={journal}", "--concurrency=1"),
     )
-    first = cluster.coordinate("first", cluster.variables(), *command)
-    cluster.gate.wait_held(1)
+    first = cluster.start_coordinator("first", cluster.environment(), *command)
+    cluster.subscriber.wait_blocked(1)
     first.terminate()
-    # It waits for what is under way, and begins nothing more.
-    wait_until("it heard the signal", lambda: "stopping" in first.said)
-    cluster.gate.open()
-    assert first.wait() == 1, first.said
+    # It waits for the request in flight, and starts no other.
+    wait_until("the coordinator is stopping", lambda: "stopping" in first.output)
+    cluster.subscriber.unblock()
+    assert first.wait() == 1, first.output
     with Journal(journal) as read:
         assert (read.counts["delivered"], read.counts["planned"]) == (3, 3)
-    second = cluster.coordinate("second", cluster.variables(), *command)
-    assert second.wait() == 0, second.said
-    assert cluster.delivered() == {target.request_id: 1 for target in targets}
+    second = cluster.start_coordinator("second", cluster.environment(), *command)
+    assert second.wait() == 0, second.output
+    assert cluster.delivery_counts() == {target.request_id: 1 for target in targets}
 
 
-def test_redis_is_killed_and_the_journal_says_what_was_under_way(cluster: Cluster) -> None:
-    targets = cluster.miss(3)
-    working = cluster.work("worker", cluster.variables())
-    wait_ready(working)
-    cluster.gate.close_after(1)
+def test_when_redis_is_killed_the_request_in_flight_is_unknown(cluster: Cluster) -> None:
+    targets = cluster.publish_missed(3)
+    worker = cluster.start_worker("worker", cluster.environment())
+    wait_until_ready(worker)
+    cluster.subscriber.block_after(1)
     events = cluster.folder / "events.csv"
     events.write_text("".join(f"{one.hook_id},{one.request_id}\n" for one in targets), "utf-8")
     journal = cluster.folder / "outage.sqlite"
-    running = cluster.coordinate(
-        *("run", cluster.variables(), "redeliver", str(events)),
+    running = cluster.start_coordinator(
+        *("run", cluster.environment(), "redeliver", str(events)),
         *(f"--journal={journal}", "--concurrency=1"),
     )
-    cluster.gate.wait_held(1)
+    cluster.subscriber.wait_blocked(1)
     cluster.redis.kill()
-    # It would wait for Redis to come back.
-    working.kill()
-    assert running.wait() == 1, running.said
-    assert "Redis cannot be reached, nothing was sent" in running.said
+    # The worker would wait for Redis to come back.
+    worker.kill()
+    assert running.wait() == 1, running.output
+    assert "Redis cannot be reached, nothing was sent" in running.output
     with Journal(journal) as read:
         assert [entry.request_id for entry in read.entries("delivered")] == [targets[0].request_id]
         [lost] = read.entries("unknown")
         assert lost.request_id == targets[1].request_id
-        assert "Redis was lost" in str(lost.error)
-        # It was put off, and counts as no attempt.
+        assert "The connection to Redis was lost" in str(lost.error)
+        # Requests that were not sent do not count as attempts.
         assert all(entry.attempts == 0 for entry in read if entry.status is None)
 
 
-class Desk:
-    """A coordinator's end in this process."""
+class CoordinatorHarness:
+    """The coordinator's side of the example, in this process."""
 
     def __init__(
         self, cluster: Cluster, stack: ExitStack, *, base_url: str | None = None, queue: float = 30
@@ -222,9 +226,9 @@ class Desk:
             redis_url=cluster.redis.url, queue_seconds=queue, answer_seconds=600
         )
         self.app: Celery = stack.enter_context(closing(make_app(self.settings)))
-        self.exchange = stack.enter_context(closing(Exchange(self.settings)))
+        self.task_store = stack.enter_context(closing(TaskStore(self.settings)))
         self.base_url = base_url or cluster.client.base_url
-        self.send = WorkerSender(self.app, self.exchange, self.settings, base_url=self.base_url)
+        self.send = WorkerSender(self.app, self.task_store, self.settings, base_url=self.base_url)
 
     def publish(self, task_id: str, target: Target) -> None:
         self.app.send_task(
@@ -237,90 +241,98 @@ class Desk:
 
 
 @pytest.fixture
-def desk(cluster: Cluster) -> Iterator[Desk]:
+def coordinator(cluster: Cluster) -> Iterator[CoordinatorHarness]:
     with ExitStack() as stack:
-        yield Desk(cluster, stack)
+        yield CoordinatorHarness(cluster, stack)
 
 
-def test_a_worker_sends_what_was_permitted_and_as_often(cluster: Cluster, desk: Desk) -> None:
-    wait_ready(cluster.work("worker", cluster.variables()))
-    good, twice, forbidden, last = cluster.miss(4)
+def test_a_worker_sends_one_request_per_permit(
+    cluster: Cluster, coordinator: CoordinatorHarness
+) -> None:
+    wait_until_ready(cluster.start_worker("worker", cluster.environment()))
+    good, twice, forbidden, last = cluster.publish_missed(4)
 
-    event = desk.send(good)
+    event = coordinator.send(good)
     assert isinstance(event, WebhookEvent)
     assert (event.id, event.redelivery, event.response_status) == (good.request_id, True, 200)
 
     with pytest.raises(NotFoundError) as raised:
-        desk.send(Target(cluster.hook_id, UUID(int=7)))
+        coordinator.send(Target(cluster.hook_id, UUID(int=7)))
     assert (raised.value.status, raised.value.request_id) == (404, UUID(int=7))
 
     with ExitStack() as stack:
-        elsewhere = Desk(cluster, stack, base_url="https://elsewhere.example")
-        with pytest.raises(ConfigurationError, match="give both the same environment"):
+        elsewhere = CoordinatorHarness(cluster, stack, base_url="https://elsewhere.example")
+        with pytest.raises(ConfigurationError, match="configure both for the same environment"):
             elsewhere.send(good)
 
-    # A message that comes twice, and one whose permit was taken back.
+    # A message that is delivered twice, and one without a permit.
     task_id = str(uuid4())
-    desk.exchange.grant(task_id)
-    desk.publish(task_id, twice)
-    desk.publish(task_id, twice)
-    desk.publish(str(uuid4()), forbidden)
-    # One worker takes the messages in their order: when this one is done, the others are.
-    assert desk.send(last).delivered
-    assert [cluster.redelivered(one) for one in (good, twice, forbidden, last)] == [1, 1, 0, 1]
+    coordinator.task_store.grant_permit(task_id)
+    coordinator.publish(task_id, twice)
+    coordinator.publish(task_id, twice)
+    coordinator.publish(str(uuid4()), forbidden)
+    # The only worker handles messages in order: when this one is done, so are the others.
+    assert coordinator.send(last).delivered
+    assert [cluster.redelivery_count(one) for one in (good, twice, forbidden, last)] == [1, 1, 0, 1]
 
 
-def test_a_task_that_no_worker_takes_is_withdrawn(cluster: Cluster, desk: Desk) -> None:
-    wait_ready(cluster.work("worker", cluster.variables()))
-    held, late, last = cluster.miss(3)
-    cluster.gate.close_after(0)
+def test_a_task_that_no_worker_takes_is_withdrawn(
+    cluster: Cluster, coordinator: CoordinatorHarness
+) -> None:
+    wait_until_ready(cluster.start_worker("worker", cluster.environment()))
+    blocked, late, last = cluster.publish_missed(3)
+    cluster.subscriber.block_after(0)
     with ExitStack() as stack:
-        hasty = Desk(cluster, stack, queue=0.2)
-        ended = in_background(desk, held)
-        cluster.gate.wait_held(1)
+        impatient = CoordinatorHarness(cluster, stack, queue=0.2)
+        results = send_in_background(coordinator, blocked)
+        cluster.subscriber.wait_blocked(1)
         with pytest.raises(APIConnectionError, match="start more workers") as raised:
-            hasty.send(late)
+            impatient.send(late)
     assert not raised.value.outcome_unknown
-    cluster.gate.open()
-    assert isinstance(ended.get(timeout=60), WebhookEvent)
-    assert desk.send(last).delivered
-    assert cluster.redelivered(late) == 0
+    cluster.subscriber.unblock()
+    assert isinstance(results.get(timeout=60), WebhookEvent)
+    assert coordinator.send(last).delivered
+    assert cluster.redelivery_count(late) == 0
 
 
-def test_a_process_that_dies_is_told_of_at_once(cluster: Cluster, desk: Desk) -> None:
-    wait_ready(cluster.work("worker", cluster.variables()))
-    lost, last = cluster.miss(2)
-    cluster.gate.close_after(0)
-    ended = in_background(desk, lost)
-    cluster.gate.wait_held(1)
-    stats = desk.app.control.inspect(["worker@test"]).stats()
+def test_the_death_of_a_pool_process_is_reported_at_once(
+    cluster: Cluster, coordinator: CoordinatorHarness
+) -> None:
+    wait_until_ready(cluster.start_worker("worker", cluster.environment()))
+    lost, last = cluster.publish_missed(2)
+    cluster.subscriber.block_after(0)
+    results = send_in_background(coordinator, lost)
+    cluster.subscriber.wait_blocked(1)
+    stats = coordinator.app.control.inspect(["worker@test"]).stats()
     assert stats is not None
     [child] = stats["worker@test"]["pool"]["processes"]
     os.kill(child, signal.SIGKILL)
     # Well before the ten minutes that a worker may take.
-    error = ended.get(timeout=60)
+    error = results.get(timeout=60)
     assert isinstance(error, APIConnectionError)
     assert error.outcome_unknown
     assert "WorkerLostError" in str(error)
-    cluster.gate.open()
-    assert desk.send(last).delivered
+    cluster.subscriber.unblock()
+    assert coordinator.send(last).delivered
 
 
-def in_background(desk: Desk, target: Target) -> SimpleQueue[WebhookEvent | Exception]:
-    ended: SimpleQueue[WebhookEvent | Exception] = SimpleQueue()
+def send_in_background(
+    coordinator: CoordinatorHarness, target: Target
+) -> SimpleQueue[WebhookEvent | Exception]:
+    results: SimpleQueue[WebhookEvent | Exception] = SimpleQueue()
 
     def send() -> None:
         try:
-            ended.put(desk.send(target))
-        except Exception as error:  # noqa: BLE001 - looked at by the test
-            ended.put(error)
+            results.put(coordinator.send(target))
+        except Exception as error:  # noqa: BLE001 - checked by the test
+            results.put(error)
 
     Thread(target=send, daemon=True).start()
-    return ended
+    return results
 
 
-class Trap:
-    """What makes a file when it is read from a pickle."""
+class PickleBomb:
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -329,35 +341,37 @@ class Trap:
         return Path.touch, (self._file,)
 
 
-def test_a_worker_reads_no_pickle(cluster: Cluster, desk: Desk, tmp_path: Path) -> None:
-    control, sprung = tmp_path / "control", tmp_path / "sprung"
-    pickle.loads(pickle.dumps(Trap(control)))  # noqa: S301 - what must not happen in a worker
+def test_a_worker_does_not_unpickle(
+    cluster: Cluster, coordinator: CoordinatorHarness, tmp_path: Path
+) -> None:
+    control, exploded = tmp_path / "control", tmp_path / "exploded"
+    pickle.loads(pickle.dumps(PickleBomb(control)))  # noqa: S301 - proves that the bomb works
     assert control.exists()
-    running = cluster.work("worker", cluster.variables())
-    wait_ready(running)
-    [target] = cluster.miss(1)
-    desk.app.send_task(
+    running = cluster.start_worker("worker", cluster.environment())
+    wait_until_ready(running)
+    [target] = cluster.publish_missed(1)
+    coordinator.app.send_task(
         TASK,
-        (str(target.hook_id), str(target.request_id), desk.base_url),
-        kwargs={"trap": Trap(sprung)},
+        (str(target.hook_id), str(target.request_id), coordinator.base_url),
+        kwargs={"bomb": PickleBomb(exploded)},
         task_id=str(uuid4()),
-        queue=desk.settings.queue,
+        queue=coordinator.settings.queue,
         ignore_result=True,
         serializer="pickle",
     )
-    assert desk.send(target).delivered
-    assert not sprung.exists()
-    assert "pickle" in running.said
+    assert coordinator.send(target).delivered
+    assert not exploded.exists()
+    assert "pickle" in running.output
 
 
-def test_a_worker_without_settings_ends(cluster: Cluster) -> None:
-    started = cluster.work("worker", {"REPLAY_REDIS_URL": cluster.redis.url})
+def test_a_worker_without_settings_exits(cluster: Cluster) -> None:
+    started = cluster.start_worker("worker", {"REPLAY_REDIS_URL": cluster.redis.url})
     assert started.wait() != 0
-    assert "WEBHOOKS_" in started.said
+    assert "WEBHOOKS_" in started.output
 
 
-def test_without_redis_a_run_stops_with_nothing_sent(cluster: Cluster, desk: Desk) -> None:
-    [target] = cluster.miss(1)
+def test_without_redis_nothing_is_sent(cluster: Cluster, coordinator: CoordinatorHarness) -> None:
+    [target] = cluster.publish_missed(1)
     cluster.redis.stop()
     with pytest.raises(ConfigurationError, match="Redis cannot be reached, nothing was sent"):
-        desk.send(target)
+        coordinator.send(target)

@@ -1,4 +1,4 @@
-"""The example of replay with Celery: what travels as text, and the settings."""
+"""The Celery example: encoding of replies, and settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from celery_replay.replies import read_reply, write_reply
+from celery_replay.replies import decode_reply, encode_reply
 from celery_replay.settings import Settings
 from support.replays import HOOK, attempt, event_id
 
@@ -21,29 +21,27 @@ API_ERRORS = [
     for kind in (getattr(errors, name) for name in errors.__all__)
     if issubclass(kind, APIError)
 ]
-# What Celery's own JSON would read as a type.
-ODD: dict[str, Any] = {"later": {"__type__": "uuid", "__value__": "no"}, "löst": [1.5, None]}
+# Celery's own JSON decoder would interpret this as a type.
+EXTRA: dict[str, Any] = {"later": {"__type__": "uuid", "__value__": "no"}, "löst": [1.5, None]}
 
 
-def through_text(answer: Exception) -> Exception:
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - it is looked at by the test
-        read_reply(write_reply(answer), TARGET)
+def roundtrip(error: Exception) -> Exception:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - checked by the callers
+        decode_reply(encode_reply(error), TARGET)
     return raised.value
 
 
 @pytest.mark.parametrize("status", [200, 503, None])
-def test_an_event_comes_back_as_it_was(status: int | None) -> None:
-    event = attempt(1, status, redelivery=True, extra=ODD)
-    assert read_reply(write_reply(event), TARGET) == event
+def test_events_roundtrip(status: int | None) -> None:
+    event = attempt(1, status, redelivery=True, extra=EXTRA)
+    assert decode_reply(encode_reply(event), TARGET) == event
 
 
 @pytest.mark.parametrize("kind", API_ERRORS)
 @pytest.mark.parametrize(
     ("unknown", "wait"), [(True, None), (False, 1.5), (False, inf)], ids=["unknown", "wait", "inf"]
 )
-def test_an_error_comes_back_with_its_parts(
-    kind: type[APIError], unknown: bool, wait: float | None
-) -> None:
+def test_api_errors_roundtrip(kind: type[APIError], unknown: bool, wait: float | None) -> None:
     error = kind(
         "redeliver: it failed.",
         operation="redeliver",
@@ -51,53 +49,53 @@ def test_an_error_comes_back_with_its_parts(
         request_id=TARGET.request_id,
         status=None if unknown else 503,
         headers=Headers([("X-Request-Id", "r-1"), ("Via", "a"), ("via", "b")]),
-        body="it says why",
+        body="reason",
         attempts=1,
         outcome_unknown=unknown,
         retry_after=wait,
     )
-    twin = through_text(error)
-    assert type(twin) is kind
-    assert str(twin) == str(error)
-    assert all(getattr(twin, name) == value for name, value in vars(error).items())
+    decoded = roundtrip(error)
+    assert type(decoded) is kind
+    assert str(decoded) == str(error)
+    assert all(getattr(decoded, name) == value for name, value in vars(error).items())
 
 
-def test_the_code_of_the_token_endpoint_comes_back() -> None:
+def test_the_error_code_of_the_token_endpoint_roundtrips() -> None:
     error = AuthenticationError("no", operation="token", status=401)
-    error.error, error.error_description = "invalid_client", "who is that?"
-    twin = through_text(error)
-    assert isinstance(twin, AuthenticationError)
-    assert (twin.error, twin.error_description) == ("invalid_client", "who is that?")
+    error.error, error.error_description = "invalid_client", "unknown client"
+    decoded = roundtrip(error)
+    assert isinstance(decoded, AuthenticationError)
+    assert (decoded.error, decoded.error_description) == ("invalid_client", "unknown client")
 
 
 @pytest.mark.parametrize("kind", [errors.ConfigurationError, errors.ClientClosedError])
-def test_what_stops_a_run_comes_back(kind: type[Exception]) -> None:
-    twin = through_text(kind("what to do"))
-    assert type(twin) is kind
-    assert str(twin) == "what to do"
+def test_errors_that_stop_a_run_roundtrip(kind: type[Exception]) -> None:
+    decoded = roundtrip(kind("what to do"))
+    assert type(decoded) is kind
+    assert str(decoded) == "what to do"
 
 
-def test_of_a_foreign_error_only_the_name_travels() -> None:
+def test_only_the_name_of_a_foreign_error_is_sent() -> None:
     foreign = OSError("it holds a secret")
-    assert "secret" not in write_reply(foreign)
-    twin = through_text(foreign)
-    assert isinstance(twin, APIConnectionError)
-    assert twin.outcome_unknown
-    assert "OSError" in str(twin)
-    assert (twin.hook_id, twin.request_id) == (TARGET.hook_id, TARGET.request_id)
+    assert "secret" not in encode_reply(foreign)
+    decoded = roundtrip(foreign)
+    assert isinstance(decoded, APIConnectionError)
+    assert decoded.outcome_unknown
+    assert "OSError" in str(decoded)
+    assert (decoded.hook_id, decoded.request_id) == (TARGET.hook_id, TARGET.request_id)
 
 
 @pytest.mark.parametrize("reply", ["{}", '"text"', "[]", '{"error": {}}', '{"error": 1}', "no"])
-def test_what_is_no_reply_is_refused(reply: str) -> None:
-    with pytest.raises(ValueError, match=r"reply is none|Expecting value"):
-        read_reply(reply, TARGET)
+def test_an_invalid_reply_is_rejected(reply: str) -> None:
+    with pytest.raises(ValueError, match=r"not a valid reply|Expecting value"):
+        decode_reply(reply, TARGET)
 
 
 def test_a_reply_is_plain_json() -> None:
-    assert json.loads(write_reply(OSError())) == {"error": {"kind": "OSError"}}
+    assert json.loads(encode_reply(OSError())) == {"error": {"kind": "OSError"}}
 
 
-def test_settings_have_defaults_and_show_no_password() -> None:
+def test_settings_have_defaults_and_hide_the_password() -> None:
     settings = Settings.from_variables(
         {"REPLAY_REDIS_URL": "redis://:s3cret@redis.example/0", "REPLAY_QUEUE": ""}
     )
@@ -110,12 +108,12 @@ def test_settings_have_defaults_and_show_no_password() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
-def test_seconds_that_are_none_are_refused(seconds: str) -> None:
+def test_invalid_seconds_are_rejected(seconds: str) -> None:
     variables = {"REPLAY_REDIS_URL": "redis://127.0.0.1/0", "REPLAY_ANSWER_SECONDS": seconds}
     with pytest.raises(errors.ConfigurationError, match="REPLAY_ANSWER_SECONDS"):
         Settings.from_variables(variables)
 
 
-def test_without_redis_the_variable_is_named() -> None:
+def test_a_missing_redis_url_is_an_error() -> None:
     with pytest.raises(errors.ConfigurationError, match="REPLAY_REDIS_URL"):
         Settings.from_variables({})

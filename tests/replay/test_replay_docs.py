@@ -1,4 +1,4 @@
-"""The examples of docs/replay.md, run as they stand there, one after the other."""
+"""The examples of docs/replay.md, run in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 @pytest.fixture
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the page takes for given: a client, and events that a subscriber has missed."""
+    """The names that the page assumes: a client, and events that a subscriber missed."""
     monkeypatch.chdir(tmp_path)
     with Sandbox() as sandbox, Subscriber() as subscriber:
         credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
@@ -43,13 +43,13 @@ def run(block: str, names: dict[str, Any]) -> None:
     exec(compile(block, "replay.md", "exec"), names)  # noqa: S102 - our own page
 
 
-def test_the_page_runs(names: dict[str, Any]) -> None:
+def test_all_examples_run(names: dict[str, Any]) -> None:
     for block in BLOCKS:
         run(block, names)
     assert names["report"].finished
 
 
-def test_the_first_example_goes_on_where_it_was(names: dict[str, Any]) -> None:
+def test_the_first_example_can_be_resumed(names: dict[str, Any]) -> None:
     run(BLOCKS[0], names)
     assert names["replay"].report.counts["delivered"] == 3
     run(BLOCKS[0], names)

@@ -1,4 +1,4 @@
-"""Replay through `client.hooks`, against the sandbox: what an outage's end looks like to a user."""
+"""Replay through `client.hooks`, against the sandbox."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVENTS = 6
 
 
 class Outage:
-    """A subscription that missed events, after one that it got."""
+    """A subscription that received one event, and missed the following ones."""
 
     def __init__(self, sandbox: Sandbox, subscriber: Subscriber) -> None:
         self.credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
-        self.addresses: dict[str, Any] = {
+        self.urls: dict[str, Any] = {
             "base_url": sandbox.base_url,
             "token_url": sandbox.token_url,
         }
@@ -42,10 +42,10 @@ class Outage:
         self.since = sandbox.now - timedelta(hours=1)
 
     def client(self, **options: Any) -> Client:
-        return Client(self.credentials, **self.addresses, **options)
+        return Client(self.credentials, **self.urls, **options)
 
     def async_client(self, **options: Any) -> AsyncClient:
-        return AsyncClient(self.credentials, **self.addresses, **options)
+        return AsyncClient(self.credentials, **self.urls, **options)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def outage() -> Iterator[Outage]:
         yield Outage(sandbox, subscriber)
 
 
-def test_recover_sends_what_list_undelivered_lists(outage: Outage, tmp_path: Path) -> None:
+def test_recover_sends_the_events_of_list_undelivered(outage: Outage, tmp_path: Path) -> None:
     with outage.client() as client:
         found = client.hooks.list_undelivered(outage.hook_id, since=outage.since)
         assert [event.id for event in found] == outage.missed
@@ -68,7 +68,7 @@ def test_recover_sends_what_list_undelivered_lists(outage: Outage, tmp_path: Pat
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_recover_sends_what_list_undelivered_lists_async(
+def test_recover_sends_the_events_of_list_undelivered_async(
     outage: Outage, backend: Backend, tmp_path: Path
 ) -> None:
     async def main() -> None:
@@ -85,7 +85,7 @@ def test_recover_sends_what_list_undelivered_lists_async(
     anyio.run(main, backend=backend)
 
 
-def test_more_at_once_than_the_client_has_connections(outage: Outage) -> None:
+def test_more_requests_in_flight_than_connections(outage: Outage) -> None:
     with (
         outage.client(max_connections=1) as client,
         client.hooks.redeliver_many(outage.targets, concurrency=4) as replay,
@@ -94,9 +94,7 @@ def test_more_at_once_than_the_client_has_connections(outage: Outage) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_more_at_once_than_the_client_has_connections_async(
-    outage: Outage, backend: Backend
-) -> None:
+def test_more_requests_in_flight_than_connections_async(outage: Outage, backend: Backend) -> None:
     async def main() -> None:
         async with (
             outage.async_client(max_connections=1) as client,
@@ -107,7 +105,7 @@ def test_more_at_once_than_the_client_has_connections_async(
     anyio.run(main, backend=backend)
 
 
-def test_the_callers_http_client_is_used(outage: Outage) -> None:
+def test_a_custom_http_client_is_used(outage: Outage) -> None:
     seen: list[str] = []
 
     def note(request: httpx.Request) -> None:
@@ -122,7 +120,7 @@ def test_the_callers_http_client_is_used(outage: Outage) -> None:
     assert sum(path.endswith("/redeliver") for path in seen) == EVENTS
 
 
-def test_arguments_are_checked_before_anything_is_done(outage: Outage) -> None:
+def test_arguments_are_validated_on_the_call(outage: Outage) -> None:
     with outage.client() as client:
         with pytest.raises(InvalidArgumentError, match="hook_id"):
             client.hooks.recover("no id", since=outage.since)

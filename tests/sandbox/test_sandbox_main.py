@@ -132,7 +132,7 @@ def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
     [
         (("--fault", "explosion"), "kind must be one of latency"),
         (("--fault", "latency times"), "'times' in fault"),
-        (("--variant", "odd"), "There are no variants 'odd'"),
+        (("--variant", "odd"), "Unknown variants 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--answer-timeout", "0"), "above 0"),
         (("--connect-timeout", "soon"), "'soon' must be a number of seconds"),
@@ -154,14 +154,14 @@ def test_foreign_file_is_rejected_in_one_line(tmp_path: Path) -> None:
     completed = run("--port", "0", "--database", str(file))
     assert completed.returncode == 1
     assert len(completed.stderr.splitlines()) == 1
-    assert "no SQLite database" in completed.stderr
+    assert "not an SQLite database" in completed.stderr
 
 
 def test_missing_directory_is_rejected_in_one_line(tmp_path: Path) -> None:
     completed = run("--port", "0", "--database", str(tmp_path / "gone" / "f.sqlite"))
     assert completed.returncode == 1
     assert len(completed.stderr.splitlines()) == 1
-    assert "directory is not there" in completed.stderr
+    assert "directory does not exist" in completed.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")

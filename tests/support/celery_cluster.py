@@ -1,4 +1,4 @@
-"""Redis, Celery workers and a coordinator as processes, and a subscriber that holds deliveries."""
+"""Redis, Celery workers and a coordinator as processes, and a subscriber that can block."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 60.0
-"""Seconds after which what should have happened has not."""
+TIMEOUT = 60.0
+"""Seconds after which a wait fails."""
 
 
-def wait_until(what: str, holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE
+def wait_until(condition: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
-        assert time.monotonic() < ends, f"{what}: not within {PATIENCE:g} s"
+        assert time.monotonic() < deadline, f"{condition}: not within {TIMEOUT:g} s"
         time.sleep(0.02)
 
 
 class Process:
-    """A process in a group of its own, which ends with the block whatever happens.
+    """A process in its own process group, which is always killed when the block is exited.
 
     Args:
-        command: What to run.
-        log: The file for all that it says.
-        environment: Its variables, beside those that every process here has.
+        command: The command line.
+        log: The file for standard output and standard error.
+        environment: Environment variables to add to the inherited ones.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Process:
         }
         paths = [str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.log = log
-        with log.open("wb") as output:
-            self._popen = subprocess.Popen(  # noqa: S603 - commands of the tests
+        with log.open("wb") as log_file:
+            self._popen = subprocess.Popen(  # noqa: S603 - a command of the tests
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=log_file,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
                 start_new_session=True,
@@ -78,33 +78,33 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the whole group with SIGKILL, children included."""
+        """Kill the process and its children with SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
 
     def terminate(self) -> None:
-        """Ask it to end, with SIGTERM."""
+        """Send SIGTERM."""
         self._popen.terminate()
 
     def wait(self) -> int:
-        """Return the exit status, when it has ended."""
-        return self._popen.wait(PATIENCE)
+        """Wait for the process to end, and return its exit status."""
+        return self._popen.wait(TIMEOUT)
 
     @property
     def running(self) -> bool:
         return self._popen.poll() is None
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text("utf-8", "replace")
 
 
 class RedisServer:
-    """A real Redis on loopback, which writes down all that it is told to keep.
+    """A real Redis server on loopback, which logs every write to a file.
 
     Args:
-        folder: For its files.
+        folder: The directory for its files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -114,7 +114,9 @@ class RedisServer:
     def __enter__(self) -> Self:
         binary = shutil.which("redis-server")
         if binary is None:
-            missing = "redis-server is not installed: get it from the system's packages."
+            missing = (
+                "redis-server is not installed: install it with the package manager of the system."
+            )
             if os.environ.get("CI"):
                 pytest.fail(missing)
             pytest.skip(missing)
@@ -130,9 +132,9 @@ class RedisServer:
             self.url = f"redis://127.0.0.1:{port}/0"
             if self._is_up():
                 return self
-            # Somebody else was given the port in between.
+            # Another process has taken the port in the meantime.
             self._process.kill()
-        raise AssertionError(self._process.said)
+        raise AssertionError(self._process.output)
 
     def _is_up(self) -> bool:
         with Redis.from_url(self.url, retry=None) as redis:  # pyright: ignore[reportUnknownMemberType] - untyped kwargs
@@ -146,16 +148,16 @@ class RedisServer:
         self._process.__exit__()
 
     def kill(self) -> None:
-        """Kill it with SIGKILL."""
+        """Kill the server with SIGKILL."""
         self._process.kill()
 
     def stop(self) -> None:
-        """Stop it, so that everything is in its files."""
+        """Stop the server, so that all writes are in its files."""
         self._process.__exit__()
 
     @property
     def written(self) -> bytes:
-        """Every command that changed something, with all its values, in order."""
+        """All write commands with their values, in order."""
         return b"".join(file.read_bytes() for file in self._folder.glob("appendonlydir/*.aof"))
 
 
@@ -165,8 +167,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def worker(name: str, log: Path, environment: Mapping[str, str]) -> Process:
-    """Start a worker with one process for its tasks."""
+def start_worker(name: str, log: Path, environment: Mapping[str, str]) -> Process:
+    """Start a Celery worker with a single pool process."""
     command = [
         *(sys.executable, "-m", "celery", "-A", "celery_replay.tasks", "worker", "--pool=prefork"),
         *("--concurrency=1", f"--hostname={name}@test", "--loglevel=INFO"),
@@ -175,35 +177,35 @@ def worker(name: str, log: Path, environment: Mapping[str, str]) -> Process:
     return Process(command, log, environment)
 
 
-def wait_ready(*workers: Process) -> None:
-    """Wait until workers take tasks."""
+def wait_until_ready(*workers: Process) -> None:
+    """Wait until the workers accept tasks."""
     for one in workers:
 
         def is_ready(one: Process = one) -> bool:
-            return "ready." in one.said or not one.running
+            return "ready." in one.output or not one.running
 
         wait_until("a worker is ready", is_ready)
-        assert one.running, one.said
+        assert one.running, one.output
 
 
-def coordinator(log: Path, environment: Mapping[str, str], *arguments: str) -> Process:
+def start_coordinator(log: Path, environment: Mapping[str, str], *arguments: str) -> Process:
     return Process(
         [sys.executable, "-m", "celery_replay.coordinator", *arguments], log, environment
     )
 
 
-class Gate:
-    """A subscriber that answers as told, and can hold deliveries before it answers.
+class BlockingSubscriber:
+    """A subscriber that can block deliveries before it responds.
 
     Attributes:
-        status: The HTTP status that it answers with. Set it at any time.
+        status: The HTTP status of its responses. Can be set at any time.
     """
 
     def __init__(self) -> None:
         self.status = 200
-        self._passes: float = float("inf")
-        self._held = 0
-        self._news = Condition()
+        self._allowed: float = float("inf")
+        self._blocked = 0
+        self._changed = Condition()
         self._server = _Server(("127.0.0.1", 0), self)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -213,54 +215,54 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.open()
+        self.unblock()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    def close_after(self, passes: int) -> None:
-        """Let so many deliveries pass, and hold the others."""
-        with self._news:
-            self._passes = passes
+    def block_after(self, allowed: int) -> None:
+        """Respond to this many more deliveries, and block the others."""
+        with self._changed:
+            self._allowed = allowed
 
-    def open(self) -> None:
-        """Let everything pass."""
-        with self._news:
-            self._passes = float("inf")
-            self._news.notify_all()
+    def unblock(self) -> None:
+        """Respond to all deliveries, including the blocked ones."""
+        with self._changed:
+            self._allowed = float("inf")
+            self._changed.notify_all()
 
-    def wait_held(self, count: int) -> None:
-        """Wait until so many deliveries are held."""
-        with self._news:
-            held = self._news.wait_for(lambda: self._held == count, PATIENCE)
-            assert held, f"{self._held} of {count} are held"
+    def wait_blocked(self, count: int) -> None:
+        """Wait until exactly this many deliveries are blocked."""
+        with self._changed:
+            reached = self._changed.wait_for(lambda: self._blocked == count, TIMEOUT)
+            assert reached, f"{self._blocked} of {count} deliveries are blocked"
 
-    def pass_through(self) -> None:
-        with self._news:
-            if self._passes >= 1:
-                self._passes -= 1
+    def wait_until_allowed(self) -> None:
+        with self._changed:
+            if self._allowed >= 1:
+                self._allowed -= 1
                 return
-            self._held += 1
-            self._news.notify_all()
-            self._news.wait_for(lambda: self._passes >= 1)
-            self._held -= 1
+            self._blocked += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._allowed >= 1)
+            self._blocked -= 1
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False
 
-    def __init__(self, address: tuple[str, int], gate: Gate) -> None:
+    def __init__(self, address: tuple[str, int], subscriber: BlockingSubscriber) -> None:
         super().__init__(address, _Handler)
-        self.gate = gate
+        self.subscriber = subscriber
 
 
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, _Server)
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.gate.pass_through()
-        self.send_response(self.server.gate.status)
+        self.server.subscriber.wait_until_allowed()
+        self.send_response(self.server.subscriber.status)
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base
-        """Say nothing."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named so by the base class
+        """Log nothing."""

@@ -1,7 +1,7 @@
-"""A process that replays, to be killed: prints the id of each event whose request has ended.
+"""A process that runs a replay, to be killed. Prints the event id of each finished request.
 
-It is given the journal, the file of targets and `ReplayOptions` as JSON; the client comes from
-environment variables. With `"recover"` in the options it recovers that window instead.
+Arguments: the journal, the file of targets, and `ReplayOptions` as JSON. The client is configured
+by environment variables. With `"recover"` in the options, that window is recovered instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
         options |= {name: datetime.fromisoformat(window[name]) for name in ("since", "until")}
         options["hook_id"] = window["hook_id"]
     else:
-        options["targets"] = read(Path(file))
+        options["targets"] = read_targets(Path(file))
     options["journal"] = journal
     if is_async:
         asyncio.run(replay_async("recover" if window else "redeliver_many", options))
@@ -38,7 +38,7 @@ def main() -> None:
         replay("recover" if window else "redeliver_many", options)
 
 
-def read(file: Path) -> Iterator[tuple[str, str]]:
+def read_targets(file: Path) -> Iterator[tuple[str, str]]:
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             hook_id, request_id = line.split()
@@ -48,19 +48,19 @@ def read(file: Path) -> Iterator[tuple[str, str]]:
 def replay(method: str, options: dict[str, Any]) -> None:
     with Client.from_env(timeout=2) as client, getattr(client.hooks, method)(**options) as run:
         for outcome in run:
-            tell(outcome)
+            print_finished(outcome)
 
 
 async def replay_async(method: str, options: dict[str, Any]) -> None:
     client = AsyncClient.from_env(timeout=2)
     async with client, getattr(client.hooks, method)(**options) as run:
         async for outcome in run:
-            tell(outcome)
+            print_finished(outcome)
 
 
-def tell(outcome: Outcome) -> None:
+def print_finished(outcome: Outcome) -> None:
     if outcome.status != "skipped":
-        print(outcome.request_id, flush=True)  # noqa: T201 - what the parent waits for
+        print(outcome.request_id, flush=True)  # noqa: T201 - read by the parent process
 
 
 if __name__ == "__main__":

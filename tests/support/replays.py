@@ -1,4 +1,4 @@
-"""What the tests of replay share."""
+"""Shared by the tests of replay: events, an in-memory service, and a harness."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def event_id(name: str | int) -> UUID:
 def attempt(
     name: str | int, status: int | None = 200, *, at: float = 0.0, **fields: Any
 ) -> WebhookEvent:
-    """An attempt to deliver an event, made so many seconds after noon."""
+    """A delivery attempt made `at` seconds after noon."""
     moment = NOON + timedelta(seconds=at)
     given: dict[str, Any] = {
         "id": event_id(name),
@@ -51,48 +51,48 @@ def attempt(
 
 
 class Service:
-    """A service in memory that answers redeliveries as it is told, and remembers them.
+    """An in-memory service that records redeliveries and responds as scripted.
 
     Attributes:
-        sent: The events that it was asked to redeliver, in order.
-        ended_before: For each of them, how many had ended when it was sent.
-        most_at_once: How many requests were under way at once at most.
-        answers: What it answers for an event, one after the other, the last one for ever: an HTTP
-            status of the subscriber, None for none, or an exception. 200 if nothing is said.
-        listed: What it lists.
+        sent: The events of the redelivery requests, in order.
+        finished_before: For each of them, how many requests had finished when it was sent.
+        max_in_flight: Maximum number of requests in flight.
+        results: The results for each event, in order, the last one repeated: an HTTP status of the
+            subscriber, None for no status, or an exception. Without an entry, 200.
+        listed: The delivery attempts that the service lists.
     """
 
     def __init__(self) -> None:
         self.sent: list[UUID] = []
-        self.ended_before: list[int] = []
-        self.most_at_once = 0
-        self.answers: dict[UUID, list[int | Exception | None]] = {}
+        self.finished_before: list[int] = []
+        self.max_in_flight = 0
+        self.results: dict[UUID, list[int | Exception | None]] = {}
         self.listed: list[WebhookEvent] = []
-        self._under_way = 0
+        self._in_flight = 0
         self._lock = Lock()
 
-    def answer(self, name: str | int, *answers: int | Exception | None) -> None:
-        self.answers[event_id(name)] = list(answers)
+    def respond(self, name: str | int, *results: int | Exception | None) -> None:
+        self.results[event_id(name)] = list(results)
 
     def begin(self, target: Target) -> None:
         with self._lock:
-            self.ended_before.append(len(self.sent) - self._under_way)
+            self.finished_before.append(len(self.sent) - self._in_flight)
             self.sent.append(target.request_id)
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
 
     def end(self, target: Target) -> WebhookEvent:
         with self._lock:
-            self._under_way -= 1
-            answers = self.answers.get(target.request_id, [200])
-            answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return attempt("x", answer, id=target.request_id, hook_id=target.hook_id, redelivery=True)
+            self._in_flight -= 1
+            results = self.results.get(target.request_id, [200])
+            result = results.pop(0) if len(results) > 1 else results[0]
+        if isinstance(result, Exception):
+            raise result
+        return attempt("x", result, id=target.request_id, hook_id=target.hook_id, redelivery=True)
 
 
 class ReplayHarness:
-    """`Replay`, or `AsyncReplay` on asyncio or trio, driven alike."""
+    """Runs `Replay`, or `AsyncReplay` on asyncio or trio, through one interface."""
 
     def __init__(self, name: ClientKind) -> None:
         self.name: ClientKind = name
@@ -107,17 +107,17 @@ class ReplayHarness:
         recovery: Recovery | None = None,
         **options: Any,
     ) -> tuple[list[Outcome], Report]:
-        """Carry a replay out; return its outcomes and its report.
+        """Run a replay and return its outcomes and its report.
 
         Args:
-            service: Whom to send to.
-            targets: What to redeliver.
-            then: Called with the replay once the block is left.
-            each: Called with the replay and each outcome; what is true leaves the block.
-            recovery: Instead of targets.
-            **options: Those of `ReplayOptions`.
+            service: The service to send to.
+            targets: The events to redeliver.
+            then: Called with the replay after the block is exited.
+            each: Called with the replay and each outcome. A true result exits the block.
+            recovery: The window to recover, instead of targets.
+            **options: Fields of `ReplayOptions`.
         """
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "base_url": "https://service.test",
             "options": ReplayOptions(**options),
             "recovery": recovery,
@@ -125,22 +125,22 @@ class ReplayHarness:
         outcomes: list[Outcome] = []
         replay: Replay | AsyncReplay
         if self.name == "sync":
-            replay = self._sync(
-                service, cast("Iterable[TargetLike]", targets), given, outcomes, each
+            replay = self._run_sync(
+                service, cast("Iterable[TargetLike]", targets), arguments, outcomes, each
             )
         else:
             replay = anyio.run(
-                self._async, service, targets, given, outcomes, each, backend=self.name
+                self._run_async, service, targets, arguments, outcomes, each, backend=self.name
             )
         if then is not None:
             then(replay)
         return outcomes, replay.report
 
-    def _sync(
+    def _run_sync(
         self,
         service: Service,
         targets: Iterable[TargetLike],
-        given: dict[str, Any],
+        arguments: dict[str, Any],
         outcomes: list[Outcome],
         each: Callable[[Any, Outcome], object] | None,
     ) -> Replay:
@@ -149,18 +149,18 @@ class ReplayHarness:
             time.sleep(0)
             return service.end(target)
 
-        with Replay(send, targets, list_events=lambda _: service.listed, **given) as replay:
+        with Replay(send, targets, list_events=lambda _: service.listed, **arguments) as replay:
             for outcome in replay:
                 outcomes.append(outcome)
                 if each is not None and each(replay, outcome):
                     break
         return replay
 
-    async def _async(
+    async def _run_async(
         self,
         service: Service,
         targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
-        given: dict[str, Any],
+        arguments: dict[str, Any],
         outcomes: list[Outcome],
         each: Callable[[Any, Outcome], object] | None,
     ) -> AsyncReplay:
@@ -172,7 +172,7 @@ class ReplayHarness:
         async def list_events(_: UUID) -> list[WebhookEvent]:
             return service.listed
 
-        async with AsyncReplay(send, targets, list_events=list_events, **given) as replay:
+        async with AsyncReplay(send, targets, list_events=list_events, **arguments) as replay:
             async for outcome in replay:
                 outcomes.append(outcome)
                 if each is not None and each(replay, outcome):

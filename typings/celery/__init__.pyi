@@ -1,4 +1,4 @@
-# What examples/celery_replay and its tests use of Celery, which comes without types.
+# The parts of Celery used by examples/celery_replay and its tests. Celery has no type hints.
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec

@@ -1,7 +1,8 @@
-"""Many redeliveries that survive what goes wrong: journalled, resumable, gentle to both ends.
+"""Redeliver many events: journalled, resumable, and throttled to what both ends can take.
 
-`client.hooks.redeliver_many` and `client.hooks.recover` are the way in. Here are what they return,
-the journal to read, and `Replay` and `AsyncReplay` for who sends by other means than a client.
+Start with `client.hooks.redeliver_many` and `client.hooks.recover`. This package holds the types
+they return, `Journal` for reading a journal, and `Replay` and `AsyncReplay` for sending requests by
+other means than a client.
 """
 
 from webhooks_sdk._public import set_public_module

@@ -1,4 +1,4 @@
-"""What became of a target, and what one request for it means."""
+"""The outcome of a target, and the result of a single request."""
 
 from enum import StrEnum
 from http import HTTPStatus
@@ -19,35 +19,35 @@ from webhooks_sdk.replay._throttling.signals import is_deferred, is_resendable
 
 
 class OutcomeStatus(StrEnum):
-    """What became of a target. Every target of a run ends in exactly one."""
+    """How a target ended. Every target of a run has exactly one outcome."""
 
     DELIVERED = "delivered"
-    """The subscriber answered 2xx."""
+    """The subscriber responded with 2xx."""
     REJECTED = "rejected"
-    """The subscriber answered otherwise."""
+    """The subscriber responded with another status."""
     ACCEPTED = "accepted"
-    """The service took it, and does not say how the subscriber answered. Not sent again."""
+    """The service accepted the request without reporting the subscriber's response. Not resent."""
     FAILED = "failed"
-    """The API refused, or the request was proven unsent until attempts ran out."""
+    """The API refused the request, or provably processed none of the attempts."""
     UNKNOWN = "unknown"
-    """It may have been delivered: the request was sent, and no whole answer came."""
+    """Possibly delivered: the request was sent, but no complete response arrived."""
     SKIPPED = "skipped"
-    """Nothing was sent: a duplicate, or done in an earlier run of the journal."""
+    """Nothing was sent: a duplicate, or completed by an earlier run of the journal."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one target.
+    """The outcome of one target.
 
     Attributes:
         hook_id: The subscription.
         request_id: The event.
-        status: What became of it.
-        event: The attempt as the service answered it, None if it did not or nothing was sent.
-        error: Why the request failed, None if it did not. For `unknown` it can be None too: a run
-            that was killed leaves no error behind.
-        attempts: How many requests were sent for it, over all runs of the journal. One that the
-            service put off (429, or 503 with `Retry-After`) is not counted.
+        status: How the target ended.
+        event: The delivery attempt that the service returned, or None.
+        error: Why the request failed, None if it succeeded. Can be None for `unknown`: a run that
+            was killed records no error.
+        attempts: Number of requests sent for the target, over all runs of the journal. Requests
+            that the service deferred (429, or 503 with `Retry-After`) do not count.
     """
 
     hook_id: UUID
@@ -60,13 +60,13 @@ class Outcome:
 
 @frozen
 class Result:
-    """What came of one request.
+    """The result of one request.
 
     Attributes:
-        status: What it makes of the target if nothing is sent again.
-        event: The answer, if there was one.
-        error: Why there was none.
-        elapsed: Seconds that the request took.
+        status: The outcome of the target, unless the request is sent again.
+        event: The delivery attempt that the service returned, or None.
+        error: The error, None if the request succeeded.
+        elapsed: Duration of the request in seconds.
     """
 
     status: OutcomeStatus
@@ -76,41 +76,44 @@ class Result:
 
     @property
     def deferred(self) -> bool:
-        """Whether the service put the request off, and did nothing."""
+        """Whether the service did nothing and asked to try again later."""
         return isinstance(self.error, APIError) and is_deferred(self.error)
 
     @property
     def resendable(self) -> bool:
-        """Whether it is proven that nothing was done, for a reason that can pass."""
+        """Whether the service provably did nothing, for a reason that may be temporary."""
         return isinstance(self.error, APIError) and is_resendable(self.error)
 
     @property
-    def stops(self) -> bool:
-        """Whether every further request would fail for the same reason, nothing being done."""
-        return isinstance(self.error, _STOPS) and not getattr(self.error, "outcome_unknown", False)
+    def fatal(self) -> bool:
+        """Whether nothing was done and every further request would fail the same way."""
+        return isinstance(self.error, _FATAL_ERRORS) and not getattr(
+            self.error, "outcome_unknown", False
+        )
 
     @property
-    def not_attempted(self) -> bool:
-        """Whether the target is as it was before the request, which counts as no attempt."""
-        return self.deferred or self.stops
+    def counts_as_attempt(self) -> bool:
+        """Whether the request counts towards `max_attempts`."""
+        return not (self.deferred or self.fatal)
 
 
-_STOPS = (AuthenticationError, PermissionDeniedError, ClientClosedError, ConfigurationError)
+_FATAL_ERRORS = (AuthenticationError, PermissionDeniedError, ClientClosedError, ConfigurationError)
 
 
-def classify_result(answer: WebhookEvent | Exception, elapsed: float) -> Result:
-    """Say what came of one request.
+def classify_result(returned: WebhookEvent | Exception, elapsed: float) -> Result:
+    """Classify the result of one request.
 
     Args:
-        answer: What `send` returned, or raised.
-        elapsed: Seconds that it took.
+        returned: What `send` returned or raised.
+        elapsed: Duration of the request in seconds.
     """
-    if not isinstance(answer, Exception):
-        return Result(_status_of(answer), answer, None, elapsed)
-    known = isinstance(answer, APIError | ClientClosedError | ConfigurationError)
-    # What is not the SDK's own error says nothing about whether the request was sent.
-    lost = not known or getattr(answer, "outcome_unknown", False)
-    return Result(OutcomeStatus.UNKNOWN if lost else OutcomeStatus.FAILED, None, answer, elapsed)
+    if not isinstance(returned, Exception):
+        return Result(_status_of(returned), returned, None, elapsed)
+    known = isinstance(returned, APIError | ClientClosedError | ConfigurationError)
+    # An error from outside the SDK does not tell whether the request was sent.
+    ambiguous = not known or getattr(returned, "outcome_unknown", False)
+    status = OutcomeStatus.UNKNOWN if ambiguous else OutcomeStatus.FAILED
+    return Result(status, None, returned, elapsed)
 
 
 def _status_of(event: WebhookEvent) -> OutcomeStatus:
@@ -119,11 +122,11 @@ def _status_of(event: WebhookEvent) -> OutcomeStatus:
     return OutcomeStatus.DELIVERED if event.delivered else OutcomeStatus.REJECTED
 
 
-def is_gone(status: int | None) -> bool:
-    """Whether the API does not know the target, so that it is not to be sent again."""
+def is_not_found(status: int | None) -> bool:
+    """Return whether the API does not know the target, so that resending is pointless."""
     return status == HTTPStatus.NOT_FOUND
 
 
 def is_rate_limit(error: Exception | None) -> bool:
-    """Whether the API said that too much is asked of it."""
+    """Return whether the API refused the request because of its rate limit."""
     return isinstance(error, APIStatusError) and error.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -1,4 +1,4 @@
-"""What `recover` writes down before it sends, and how a resumed one is held to it."""
+"""The plan of a recovery: recorded before the first request, checked when resuming."""
 
 from __future__ import annotations
 
@@ -16,51 +16,56 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._journal.writer import JournalWriter
 
 
-def check_plan(journal: JournalWriter, recovery: Recovery | None) -> None:
-    """Check that a journal is one of this replay.
+def check_journal(journal: JournalWriter, recovery: Recovery | None) -> None:
+    """Raise an error if a journal belongs to another replay.
 
     Args:
         journal: The journal.
-        recovery: What is to be recovered; None if the targets come from the caller.
+        recovery: The recovery, None if the caller supplies the targets.
 
     Raises:
-        JournalError: It is one of another recovery, or of none.
+        JournalError: The journal belongs to another recovery, or is not a journal of a recovery.
     """
     plan = journal.plan
     if recovery is None:
         if plan is not None:
             raise JournalError(
-                f"{journal.path} is the journal of a recovery ({_words(plan)}): resume it with"
-                " recover, or give redeliver_many another file."
+                f"{journal.path} is the journal of a recovery ({_describe(plan)}): resume it with"
+                " recover, or pass a different journal to redeliver_many."
             )
         return
     if plan is None:
         if any(journal.counts().values()):
             raise JournalError(
-                f"{journal.path} is a journal of redeliver_many: give recover another file."
+                f"{journal.path} is a journal of redeliver_many: pass a different journal to"
+                " recover."
             )
         return
-    asked = (recovery.hook_id, recovery.since, recovery.until or plan.until)
-    if asked != (plan.hook_id, plan.since, plan.until):
+    requested = (recovery.hook_id, recovery.since, recovery.until or plan.until)
+    if requested != (plan.hook_id, plan.since, plan.until):
         raise JournalError(
-            f"{journal.path} is the journal of another recovery ({_words(plan)}): resume it with"
-            " the same hook_id, since and until, or give this one another file."
+            f"{journal.path} is the journal of another recovery ({_describe(plan)}): resume it"
+            " with the same hook_id, since and until, or pass a different journal."
         )
 
 
-def _words(plan: Plan) -> str:
-    return (
-        f"of subscription {plan.hook_id}, from {plan.since.isoformat()} to {plan.until.isoformat()}"
-    )
+def _describe(plan: Plan) -> str:
+    return f"subscription {plan.hook_id}, from {plan.since.isoformat()} to {plan.until.isoformat()}"
 
 
-def make_plan(
+def write_plan(
     journal: JournalWriter, recovery: Recovery, listed: Iterable[WebhookEvent], *, now: datetime
 ) -> None:
-    """Write the whole target set of a recovery to its journal.
+    """Write all targets of a recovery to its journal.
+
+    Args:
+        journal: The journal.
+        recovery: The recovery.
+        listed: The delivery attempts listed by the service.
+        now: When they were listed. The end of the window if `recovery.until` is None.
 
     Raises:
-        JournalError: It cannot be written.
+        JournalError: The journal cannot be written.
     """
     until = now if recovery.until is None else recovery.until
     found = recovery.find_in(listed, now=now)
@@ -77,7 +82,7 @@ def make_plan(
 
 
 def coverage_of(plan: Plan) -> Coverage:
-    """Return how far back the list reached from which a plan was made."""
+    """Return how far back the list reached that a plan is based on."""
     return Coverage(
         oldest_listed=plan.oldest_listed, covers_since=plan.covers_since, pending=plan.pending
     )

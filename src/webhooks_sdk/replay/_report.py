@@ -1,4 +1,4 @@
-"""What a run came to: counts, durations, problems; how far it is."""
+"""The report and the progress of a run."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus
 from webhooks_sdk.replay._undelivered import Coverage
 
 MAX_PROBLEMS = 100
-"""How many outcomes `Report.problems` holds at most; the journal has them all."""
+"""Maximum length of `Report.problems`. The journal has all of them."""
 
 BOUNDS_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
-"""The upper bounds of the histogram of durations, in milliseconds; a last bin has none."""
+"""Upper bounds of the duration histogram in milliseconds. The last bucket is unbounded."""
 
 PROBLEMS = frozenset({OutcomeStatus.REJECTED, OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN})
 
 
 @frozen(kw_only=True)
 class HistogramBucket:
-    """One bin of the histogram of how long the subscriber took to answer.
+    """One bucket of the histogram of the subscriber's response times.
 
     Attributes:
-        above_ms: The duration is more than this many milliseconds (or 0).
-        up_to_ms: And at most this many; None in the last bin.
-        count: How many answers took so long.
+        above_ms: Lower bound in milliseconds, exclusive (0 is included).
+        up_to_ms: Upper bound in milliseconds, inclusive. None in the last bucket.
+        count: Number of responses in this bucket.
     """
 
     above_ms: int
@@ -37,18 +37,18 @@ class HistogramBucket:
 
 @frozen(kw_only=True)
 class Report:
-    """What a run came to, or has come to so far.
+    """The results of a run, complete or so far.
 
     Attributes:
-        counts: How many outcomes there were of each status.
-        requests: How many requests were sent, resends included.
-        duration: How long the run has lasted.
-        durations: A histogram of how long the subscriber took to answer, of fixed size.
-        problems: The first 100 outcomes that are rejected, failed or unknown. All of them are in
-            the journal: `webhooks_sdk.replay.Journal`.
-        finished: Whether every target has its outcome.
-        stopped: Why the run ended before that, None if it did not.
-        coverage: For `recover`, how far back the service's list reached.
+        counts: Number of outcomes by status.
+        requests: Number of requests sent, resends included.
+        duration: Duration of the run.
+        durations: Histogram of the subscriber's response times, with fixed buckets.
+        problems: The first 100 rejected, failed or unknown outcomes. The journal has all of them:
+            see `webhooks_sdk.replay.Journal`.
+        finished: Whether every target has an outcome.
+        stopped: Why the run stopped before that, None if it did not.
+        coverage: How far back the service's list reached, for `recover` only.
     """
 
     counts: Mapping[str, int] = field(hash=False)
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many targets have an outcome."""
+        """Number of targets that have an outcome."""
         return sum(self.counts.values())
 
     def __str__(self) -> str:
@@ -76,15 +76,15 @@ class Report:
 
 @frozen(kw_only=True)
 class Progress:
-    """How far a run is, as `on_progress` is told.
+    """The progress of a run, as passed to `on_progress`.
 
     Attributes:
-        counts: How many outcomes there were so far of each status.
-        in_flight: How many requests are under way.
-        total: How many targets there are, None if that is not known.
-        rate: Targets a second that were sent and got their outcome, over the whole run. What needed
-            no request, such as what an earlier run has done, is not counted.
-        remaining: How long the rest will take at that rate, None if that is not known.
+        counts: Number of outcomes so far by status.
+        in_flight: Number of requests in flight.
+        total: Number of targets, None if unknown.
+        rate: Targets completed per second, averaged over the run. Targets that needed no request,
+            such as those completed by an earlier run, do not count.
+        remaining: Estimated time left at that rate, None if unknown.
     """
 
     counts: Mapping[str, int] = field(hash=False)
@@ -95,53 +95,58 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many targets have an outcome."""
+        """Number of targets that have an outcome."""
         return sum(self.counts.values())
 
 
-class Tally:
-    """Counts the outcomes of a run.
+class RunStats:
+    """Statistics of a run, updated with every outcome.
 
     Args:
-        total: The attribute's first value.
-        began: When the run began, in monotonic seconds.
+        total: Number of targets, None if unknown.
+        started_at: When the run started, in monotonic seconds.
 
     Attributes:
-        total: How many targets there are, None if that is not known.
-        requests: How many requests were sent.
-        done: How many outcomes there were.
+        total: Number of targets, None if unknown.
+        requests: Number of requests sent.
+        done: Number of outcomes.
     """
 
-    def __init__(self, *, total: int | None, began: float) -> None:
+    def __init__(self, *, total: int | None, started_at: float) -> None:
         self.total = total
         self.requests = 0
         self.done = 0
         self._sent = 0
-        self._began = began
-        self._ended: float | None = None
+        self._started_at = started_at
+        self._ended_at: float | None = None
         self._counts: dict[str, int] = dict.fromkeys(OutcomeStatus, 0)
-        self._bins = [0] * (len(BOUNDS_MS) + 1)
+        self._buckets = [0] * (len(BOUNDS_MS) + 1)
         self._problems: list[Outcome] = []
 
-    def count(self, outcome: Outcome, *, sent: bool) -> None:
-        """Count an outcome, for which this run has sent something or not."""
+    def add(self, outcome: Outcome, *, sent: bool) -> None:
+        """Count an outcome.
+
+        Args:
+            outcome: The outcome.
+            sent: Whether this run sent a request for it.
+        """
         self.done += 1
         self._sent += sent
         self._counts[outcome.status] += 1
         if outcome.status in PROBLEMS and len(self._problems) < MAX_PROBLEMS:
             self._problems.append(outcome)
         if outcome.event is not None and outcome.event.response_duration_ms is not None:
-            self._bins[bisect_left(BOUNDS_MS, outcome.event.response_duration_ms)] += 1
+            self._buckets[bisect_left(BOUNDS_MS, outcome.event.response_duration_ms)] += 1
 
     def end(self, now: float) -> None:
-        """Note when the run ended; from then on it lasts no longer."""
-        if self._ended is None:
-            self._ended = now
+        """Record when the run ended. Only the first call counts."""
+        if self._ended_at is None:
+            self._ended_at = now
 
     def report(
         self, now: float, *, finished: bool, stopped: str | None, coverage: Coverage | None
     ) -> Report:
-        """Return what the run has come to."""
+        """Return the report at a point in time."""
         return Report(
             counts=MappingProxyType(dict(self._counts)),
             requests=self.requests,
@@ -154,9 +159,9 @@ class Tally:
         )
 
     def progress(self, now: float, *, in_flight: int) -> Progress:
-        """Return how far the run is."""
+        """Return the progress at a point in time."""
         seconds = self._seconds(now)
-        # What is skipped passes at once, and says nothing of how long the rest will take.
+        # Skipped targets take no time, so they do not predict how long the rest will take.
         rate = self._sent / seconds if seconds > 0 else 0.0
         left = None if self.total is None else max(0, self.total - self.done)
         remaining = None
@@ -173,11 +178,11 @@ class Tally:
         )
 
     def _seconds(self, now: float) -> float:
-        return (now if self._ended is None else self._ended) - self._began
+        return (now if self._ended_at is None else self._ended_at) - self._started_at
 
     def _durations(self) -> tuple[HistogramBucket, ...]:
         bounds = pairwise((0, *BOUNDS_MS, None))
         return tuple(
             HistogramBucket(above_ms=above or 0, up_to_ms=up_to, count=count)
-            for (above, up_to), count in zip(bounds, self._bins, strict=True)
+            for (above, up_to), count in zip(bounds, self._buckets, strict=True)
         )

@@ -1,4 +1,4 @@
-"""What is to be redelivered: one event of one subscription."""
+"""The targets of a replay: each is one event of one subscription."""
 
 from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TargetLike: TypeAlias = tuple[UUID | str, UUID | str] | WebhookEvent
-"""A `(hook_id, request_id)` pair, or an event as it is listed."""
+"""A `(hook_id, request_id)` pair, or an event as listed by the service."""
 
-_PAIR = 2
+_PAIR_LENGTH = 2
 
 
 @frozen
 class Target:
-    """One event to be redelivered: what a replay hands to `send`.
+    """An event to redeliver, as passed to `send`.
 
     Attributes:
         hook_id: The subscription.
-        request_id: The event: the `id` of a `WebhookEvent`.
+        request_id: The event (the `id` of a `WebhookEvent`).
     """
 
     hook_id: UUID
     request_id: UUID
 
 
-def read_target(item: object, position: int) -> Target:
-    """Read what the caller's iterable yielded.
+def parse_target(item: object, position: int) -> Target:
+    """Convert an item of the caller's iterable to a target.
 
     Args:
-        item: What it was.
-        position: Its place in the iterable, counted from 0.
+        item: A target, an event, or a pair of ids.
+        position: Its index in the iterable, for the error message.
 
     Raises:
-        InvalidArgumentError: It names no event.
+        InvalidArgumentError: The item does not identify an event.
     """
     if isinstance(item, Target):
         return item
@@ -48,7 +48,7 @@ def read_target(item: object, position: int) -> Target:
     name, kind = f"targets[{position}]", type(item).__name__
     if isinstance(item, tuple | list):
         pair = cast("Sequence[UUID | str]", item)
-        if len(pair) == _PAIR:
+        if len(pair) == _PAIR_LENGTH:
             return Target(parse_id(pair[0], f"{name}[0]"), parse_id(pair[1], f"{name}[1]"))
     raise InvalidArgumentError(
         f"{name} must be a (hook_id, request_id) pair or a WebhookEvent, not {kind}."

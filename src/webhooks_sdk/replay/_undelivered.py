@@ -1,4 +1,4 @@
-"""Which events were not delivered, as far as a list of delivery attempts can tell."""
+"""Find undelivered events in a list of delivery attempts."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import InvalidArgumentError
 
 
-def _aware(_: object, attribute: "Attribute[Any]", moment: object) -> None:
+def _check_aware(_: object, attribute: "Attribute[Any]", moment: object) -> None:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidArgumentError(
             f"{attribute.name} must be an aware datetime, such as"
@@ -23,7 +23,7 @@ def _aware(_: object, attribute: "Attribute[Any]", moment: object) -> None:
         )
 
 
-def _seconds(_: object, attribute: "Attribute[Any]", value: object) -> None:
+def _check_seconds(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise InvalidArgumentError(
             f"{attribute.name} must be a number of seconds of at least 0, not {value!r}."
@@ -35,11 +35,11 @@ class Coverage:
     """How far back the service's list of recent events reached.
 
     Attributes:
-        oldest_listed: When the oldest record of the list was made, None if the list was empty.
-        covers_since: Whether that is no later than the beginning of the window, so that nothing in
-            the window can be missing. If it is False, events from before `oldest_listed` may be
-            missing: take their ids from your own records and pass them to `redeliver_many`.
-        pending: How many events were left alone because an attempt may still be under way.
+        oldest_listed: When the oldest listed record was created, None if the list was empty.
+        covers_since: Whether the list reaches back to the start of the window, so that it includes
+            every event in it. If False, events before `oldest_listed` may be missing: take their
+            ids from your own records and pass them to `redeliver_many`.
+        pending: Number of events left out because an attempt may still be in flight.
     """
 
     oldest_listed: datetime | None
@@ -49,13 +49,12 @@ class Coverage:
 
 @frozen(kw_only=True)
 class UndeliveredEvents:
-    """The events of a window that no attempt delivered: what `recover` would send.
+    """The undelivered events of a window: those that `recover` would redeliver.
 
-    It can be iterated, and has a length.
+    Supports iteration and `len()`.
 
     Attributes:
-        events: For each such event its latest attempt that is listed, in the order in which the
-            events happened.
+        events: The latest listed attempt of each event, in the order in which the events happened.
         coverage: How far back the list reached.
     """
 
@@ -71,22 +70,23 @@ class UndeliveredEvents:
 
 @frozen(kw_only=True)
 class Recovery:
-    """What is to be recovered: the undelivered events of one subscription in a window.
+    """The window of a recovery: the undelivered events of one subscription are redelivered.
 
     Attributes:
         hook_id: The subscription.
-        since: When the window begins.
-        until: When it ends, not included; None for now.
-        pending_grace: Seconds for which an attempt without a status may still be under way.
+        since: Start of the window, inclusive.
+        until: End of the window, exclusive. None for now.
+        pending_grace: Seconds for which an attempt without a status may still be in flight.
 
     Raises:
-        InvalidArgumentError: A datetime is naive, the window is empty, or the seconds are none.
+        InvalidArgumentError: A datetime is naive, the window is empty, or `pending_grace` is not a
+            non-negative number.
     """
 
     hook_id: UUID
-    since: datetime = field(validator=_aware)
-    until: datetime | None = field(default=None, validator=optional(_aware))
-    pending_grace: float = field(default=120.0, validator=_seconds)
+    since: datetime = field(validator=_check_aware)
+    until: datetime | None = field(default=None, validator=optional(_check_aware))
+    pending_grace: float = field(default=120.0, validator=_check_seconds)
 
     def __attrs_post_init__(self) -> None:
         if self.until is not None and self.since >= self.until:
@@ -95,14 +95,14 @@ class Recovery:
             )
 
     def find_in(self, listed: Iterable[WebhookEvent], *, now: datetime) -> UndeliveredEvents:
-        """Tell which events were not delivered.
+        """Return the undelivered events.
 
-        All attempts of an event are taken together, whatever their order: it counts if none was
-        answered 2xx. Then its earliest `enqueued_at` decides whether it lies in the window.
+        Attempts are grouped by event, in any order. An event is undelivered if none of its attempts
+        received a 2xx response, and it is in the window if its earliest `enqueued_at` is.
 
         Args:
-            listed: The attempts, as the service lists them.
-            now: The time, by the service's clock as well as it is known.
+            listed: The attempts listed by the service.
+            now: The current time, ideally by the service's clock.
         """
         attempts_of: defaultdict[UUID, list[WebhookEvent]] = defaultdict(list)
         for attempt in listed:
@@ -111,15 +111,14 @@ class Recovery:
         pending = 0
         for attempts in attempts_of.values():
             happened = min(attempt.enqueued_at for attempt in attempts)
-            if not self._covers(happened, now) or any(attempt.delivered for attempt in attempts):
+            if not self._in_window(happened, now) or any(attempt.delivered for attempt in attempts):
                 continue
             if any(self._is_pending(attempt, now) for attempt in attempts):
                 pending += 1
             else:
                 undelivered.append((happened, max(attempts, key=_last_change)))
         undelivered.sort(key=itemgetter(0))
-        # The record of an event's first attempt is no older than the event: what happened after
-        # the oldest record of all has one in the list.
+        # A record is never older than its event, so every event after the oldest record is listed.
         records = (one.created_at for attempts in attempts_of.values() for one in attempts)
         oldest = min(records, default=None)
         return UndeliveredEvents(
@@ -131,7 +130,7 @@ class Recovery:
             ),
         )
 
-    def _covers(self, moment: datetime, now: datetime) -> bool:
+    def _in_window(self, moment: datetime, now: datetime) -> bool:
         return self.since <= moment < (now if self.until is None else self.until)
 
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
@@ -140,17 +139,17 @@ class Recovery:
 
 
 def _last_change(attempt: WebhookEvent) -> datetime:
-    # Which of the two an attempt's record changes is undocumented.
+    # It is undocumented which of the two changes when a record is updated.
     return max(attempt.created_at, attempt.updated_at)
 
 
-def redelivered_since(attempt: WebhookEvent, intended_at: datetime) -> bool:
-    """Tell whether an attempt is a redelivery that was begun at a moment, and answered 2xx.
+def was_redelivered_since(attempt: WebhookEvent, intended_at: datetime) -> bool:
+    """Return whether an attempt is a successful redelivery that started at or after a time.
 
     Args:
-        attempt: As the service lists it.
-        intended_at: Just before the request for the redelivery was sent.
+        attempt: The attempt as listed by the service.
+        intended_at: When the request for the redelivery was about to be sent.
     """
-    # The service cuts its timestamps to milliseconds.
-    begun = intended_at.replace(microsecond=intended_at.microsecond // 1000 * 1000)
-    return attempt.redelivery and attempt.delivered and _last_change(attempt) >= begun
+    # The service truncates its timestamps to milliseconds.
+    earliest = intended_at.replace(microsecond=intended_at.microsecond // 1000 * 1000)
+    return attempt.redelivery and attempt.delivered and _last_change(attempt) >= earliest

@@ -1,4 +1,4 @@
-"""What becomes of the targets of a replay, on threads, asyncio and trio."""
+"""The outcomes of a replay, on threads, asyncio and trio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webhooks_sdk.errors import (
     ReplayStoppedError,
 )
 from webhooks_sdk.replay import Outcome, OutcomeStatus, Target
-from webhooks_sdk.replay._report import Tally
+from webhooks_sdk.replay._report import RunStats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,7 +38,7 @@ GONE = NotFoundError("no such event", operation="redeliver", status=404)
 BUSY = RateLimitError("later", operation="redeliver", status=429, retry_after=0.01)
 DOWN = InternalServerError("later", operation="redeliver", status=503, retry_after=0.01)
 
-ANSWERS: list[int | Exception] = [500, GONE, LOST]
+RESULTS: list[int | Exception] = [500, GONE, LOST]
 
 
 def targets(number: int) -> list[tuple[UUID, UUID]]:
@@ -49,11 +49,13 @@ def statuses(outcomes: list[Outcome]) -> dict[UUID, OutcomeStatus]:
     return {outcome.request_id: outcome.status for outcome in outcomes}
 
 
-def test_every_target_ends_in_one_outcome(replay_harness: ReplayHarness, service: Service) -> None:
-    service.answer(1, 500)
-    service.answer(2, None)
-    service.answer(3, GONE)
-    service.answer(4, LOST)
+def test_every_target_has_exactly_one_outcome(
+    replay_harness: ReplayHarness, service: Service
+) -> None:
+    service.respond(1, 500)
+    service.respond(2, None)
+    service.respond(3, GONE)
+    service.respond(4, LOST)
     outcomes, report = replay_harness.collect(service, [*targets(6), (HOOK, event_id(0))])
     assert len(outcomes) == 7
     assert sorted(outcome.status for outcome in outcomes) == [
@@ -77,26 +79,28 @@ def test_every_target_ends_in_one_outcome(replay_harness: ReplayHarness, service
     assert (report.requests, report.total, report.finished, report.stopped) == (6, 7, True, None)
 
 
-def test_an_outcome_says_all_that_is_known(replay_harness: ReplayHarness, service: Service) -> None:
-    service.answer(1, 500)
-    service.answer(2, GONE)
+def test_outcome_holds_event_error_and_attempts(
+    replay_harness: ReplayHarness, service: Service
+) -> None:
+    service.respond(1, 500)
+    service.respond(2, GONE)
     outcomes, report = replay_harness.collect(service, targets(3))
-    delivered, rejected, failed = sorted(outcomes, key=lambda one: one.status)
+    delivered, failed, rejected = sorted(outcomes, key=lambda one: one.status)
     assert (delivered.hook_id, delivered.request_id) == (HOOK, event_id(0))
     assert delivered.event is not None
     assert (delivered.event.response_status, delivered.error, delivered.attempts) == (200, None, 1)
-    assert rejected.status == "failed"
-    assert (rejected.event, rejected.error) == (None, GONE)
-    assert failed.event is not None
-    assert failed.event.response_status == 500
+    assert failed.status == "failed"
+    assert (failed.event, failed.error) == (None, GONE)
+    assert rejected.event is not None
+    assert rejected.event.response_status == 500
     assert set(report.problems) == {rejected, failed}
 
 
 def test_outcomes_can_be_pickled(service: Service) -> None:
-    service.answer(1, GONE)
+    service.respond(1, GONE)
     outcomes, _ = ReplayHarness("sync").collect(service, targets(2))
     for outcome in outcomes:
-        copy = pickle.loads(pickle.dumps(outcome))  # noqa: S301 - made just now
+        copy = pickle.loads(pickle.dumps(outcome))  # noqa: S301 - pickled by this test
         assert copy == outcome
         assert str(copy.error) == str(outcome.error)
         assert type(copy.error) is type(outcome.error)
@@ -112,7 +116,7 @@ def test_outcomes_can_be_pickled(service: Service) -> None:
     ],
     ids=["ids", "strings", "target", "event"],
 )
-def test_what_names_an_event_is_a_target(service: Service, target: Any) -> None:
+def test_targets_can_be_ids_or_events(service: Service, target: Any) -> None:
     outcomes, _ = ReplayHarness("sync").collect(service, iter([target]))
     assert statuses(outcomes) == {event_id(1): "delivered"}
 
@@ -121,20 +125,18 @@ def test_what_names_an_event_is_a_target(service: Service, target: Any) -> None:
     "bad",
     ["not a pair", (HOOK,), (HOOK, "no id"), ("", event_id(1)), None, 7, (HOOK, event_id(1), 3)],
 )
-def test_what_names_no_event_ends_the_run_and_says_which_it_was(
+def test_an_invalid_target_ends_the_run_with_an_error_that_names_it(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path, bad: Any
 ) -> None:
     journal = tmp_path / "journal.sqlite"
     with pytest.raises(InvalidArgumentError, match=r"targets\[2\]"):
         replay_harness.collect(service, [*targets(2), bad, *targets(5)], journal=journal)
-    # What had been taken was ended in order.
+    # The targets before it were completed.
     outcomes, _ = replay_harness.collect(service, targets(5), journal=journal)
     assert sorted(outcome.status for outcome in outcomes) == ["delivered"] * 3 + ["skipped"] * 2
 
 
-def test_targets_are_taken_as_they_are_needed(
-    replay_harness: ReplayHarness, service: Service
-) -> None:
+def test_targets_are_consumed_lazily(replay_harness: ReplayHarness, service: Service) -> None:
     taken = 0
 
     def endless() -> Iterator[tuple[UUID, UUID]]:
@@ -153,10 +155,10 @@ def test_targets_are_taken_as_they_are_needed(
     assert len(outcomes) == 100
     assert all(taken - n <= 2 * 4 for n, taken in enumerate(seen))
     assert taken == len(service.sent) == report.total
-    assert report.stopped == "the block was left early"
+    assert report.stopped == "the block was exited early"
 
 
-def test_async_iterables_are_targets_of_the_async_one(service: Service) -> None:
+def test_async_replay_accepts_async_iterables(service: Service) -> None:
     async def generate() -> AsyncIterator[tuple[UUID, UUID]]:
         for target in targets(5):
             yield target
@@ -166,54 +168,54 @@ def test_async_iterables_are_targets_of_the_async_one(service: Service) -> None:
         assert len(outcomes) == 5
 
 
-def test_it_begins_with_one_request_and_keeps_to_its_concurrency(
+def test_concurrency_starts_at_one_and_stays_within_its_limit(
     replay_harness: ReplayHarness, service: Service
 ) -> None:
     replay_harness.collect(service, targets(300), concurrency=5)
-    assert service.ended_before[:2] == [0, 1]
-    assert 1 < service.most_at_once <= 5
+    assert service.finished_before[:2] == [0, 1]
+    assert 1 < service.max_in_flight <= 5
 
 
-def test_no_targets_are_no_work(replay_harness: ReplayHarness, service: Service) -> None:
+def test_without_targets_nothing_is_sent(replay_harness: ReplayHarness, service: Service) -> None:
     outcomes, report = replay_harness.collect(service, ())
     assert (outcomes, report.finished, report.requests) == ([], True, 0)
     assert str(report).startswith("no targets; 0 requests in ")
 
 
 @pytest.mark.parametrize("error", [BUSY, DOWN], ids=["429", "503 with Retry-After"])
-def test_what_the_service_puts_off_is_sent_again_and_counts_as_no_attempt(
+def test_a_deferred_request_is_resent_and_does_not_count_as_an_attempt(
     replay_harness: ReplayHarness, service: Service, error: Any
 ) -> None:
-    service.answer(0, error, error, 200)
+    service.respond(0, error, error, 200)
     outcomes, report = replay_harness.collect(service, targets(2), max_attempts=1)
     assert statuses(outcomes) == {event_id(0): "delivered", event_id(1): "delivered"}
     assert [outcome.attempts for outcome in outcomes] == [1, 1]
     assert report.requests == 4
 
 
-def test_what_was_not_sent_is_sent_again_until_attempts_run_out(
+def test_an_unsent_request_is_resent_up_to_max_attempts(
     replay_harness: ReplayHarness, service: Service
 ) -> None:
-    service.answer(0, UNSENT, 200)
-    service.answer(1, UNSENT)
+    service.respond(0, UNSENT, 200)
+    service.respond(1, UNSENT)
     outcomes, _ = replay_harness.collect(service, targets(2), max_attempts=2)
     assert statuses(outcomes) == {event_id(0): "delivered", event_id(1): "failed"}
     assert [outcome.attempts for outcome in outcomes] == [2, 2]
     assert service.sent.count(event_id(1)) == 2
 
 
-@pytest.mark.parametrize("answer", [500, None, LOST, GONE, ValueError("not the SDK's own")])
-def test_nothing_else_is_sent_again(service: Service, answer: Any) -> None:
-    service.answer(0, answer)
+@pytest.mark.parametrize("result", [500, None, LOST, GONE, ValueError("not an error of the SDK")])
+def test_other_requests_are_not_resent(service: Service, result: Any) -> None:
+    service.respond(0, result)
     outcomes, _ = ReplayHarness("sync").collect(service, targets(1))
     assert len(service.sent) == 1
     assert outcomes[0].attempts == 1
 
 
-def test_an_error_that_is_none_of_the_sdk_leaves_the_target_unknown(
+def test_a_foreign_error_leaves_the_target_unknown(
     replay_harness: ReplayHarness, service: Service
 ) -> None:
-    service.answer(0, ValueError("a worker was lost"))
+    service.respond(0, ValueError("a worker was lost"))
     [outcome], _ = replay_harness.collect(service, targets(1))
     assert outcome.status == "unknown"
     assert repr(outcome.error) == "ValueError('a worker was lost')"
@@ -227,30 +229,30 @@ def test_an_error_that_is_none_of_the_sdk_leaves_the_target_unknown(
     ],
     ids=["401", "403"],
 )
-def test_refused_credentials_stop_the_run_which_can_be_resumed(
+def test_refused_credentials_stop_the_run_and_it_can_be_resumed(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path, error: APIError
 ) -> None:
     journal = tmp_path / "journal.sqlite"
-    service.answer(3, error, 200)
+    service.respond(3, error, 200)
     with pytest.raises(ReplayStoppedError) as caught:
         replay_harness.collect(service, targets(50), journal=journal, concurrency=1)
-    assert str(caught.value).startswith(f"The replay was stopped: {error} Nothing is lost: ")
+    assert str(caught.value).startswith(f"The replay was stopped: {error} Fix the cause ")
     assert f"journal={str(journal)!r}" in str(caught.value)
     assert caught.value.__cause__ is error
     assert len(service.sent) == 4
     outcomes, report = replay_harness.collect(service, targets(50), journal=journal)
     assert report.counts["delivered"] == 47
     assert report.counts["skipped"] == 3
-    # The refused request did nothing, and so was no attempt.
+    # The refused request does not count as an attempt.
     assert {outcome.attempts for outcome in outcomes} == {1}
 
 
-def test_a_run_in_which_nothing_works_is_stopped(
+def test_consecutive_failures_stop_the_run(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path
 ) -> None:
     for n in range(100):
-        service.answer(n, ANSWERS[n % 3])
-    with pytest.raises(ReplayStoppedError, match="again with journal=") as caught:
+        service.respond(n, RESULTS[n % 3])
+    with pytest.raises(ReplayStoppedError, match="run again with journal=") as caught:
         replay_harness.collect(
             service, targets(100), journal=tmp_path / "j", max_consecutive_failures=7
         )
@@ -258,31 +260,31 @@ def test_a_run_in_which_nothing_works_is_stopped(
     assert 7 <= len(service.sent) <= 7 + 16
 
 
-def test_a_run_without_a_journal_says_that_it_cannot_be_resumed(service: Service) -> None:
-    service.answer(0, AuthenticationError("no", operation="redeliver", status=401))
-    with pytest.raises(ReplayStoppedError, match="give it a journal= to be able to resume"):
+def test_the_error_of_a_run_without_a_journal_asks_for_one(service: Service) -> None:
+    service.respond(0, AuthenticationError("no", operation="redeliver", status=401))
+    with pytest.raises(ReplayStoppedError, match="pass journal= to be able to resume"):
         ReplayHarness("sync").collect(service, targets(1))
 
 
-def test_one_success_among_failures_keeps_a_run_going(service: Service) -> None:
+def test_a_success_resets_the_count_of_consecutive_failures(service: Service) -> None:
     for n in range(100):
-        service.answer(n, 200 if n % 5 == 0 else 500)
+        service.respond(n, 200 if n % 5 == 0 else 500)
     outcomes, _ = ReplayHarness("sync").collect(service, targets(100), max_consecutive_failures=7)
     assert len(outcomes) == 100
 
 
-def test_the_breaker_can_be_switched_off(service: Service) -> None:
+def test_the_circuit_breaker_can_be_disabled(service: Service) -> None:
     for n in range(100):
-        service.answer(n, GONE)
+        service.respond(n, GONE)
     outcomes, _ = ReplayHarness("sync").collect(
         service, targets(100), max_consecutive_failures=None
     )
     assert len(outcomes) == 100
 
 
-def test_the_report_keeps_the_first_hundred_problems(service: Service) -> None:
+def test_the_report_holds_the_first_hundred_problems(service: Service) -> None:
     for n in range(150):
-        service.answer(n, 500)
+        service.respond(n, 500)
     outcomes, report = ReplayHarness("sync").collect(
         service, targets(150), max_consecutive_failures=None
     )
@@ -291,43 +293,41 @@ def test_the_report_keeps_the_first_hundred_problems(service: Service) -> None:
 
 def test_the_report_has_a_histogram_of_durations(service: Service) -> None:
     _, report = ReplayHarness("sync").collect(service, targets(5))
-    bins = {(one.above_ms, one.up_to_ms): one.count for one in report.durations if one.count}
-    assert bins == {(10, 25): 5}
+    buckets = {(one.above_ms, one.up_to_ms): one.count for one in report.durations if one.count}
+    assert buckets == {(10, 25): 5}
     assert report.durations[0].above_ms == 0
     assert report.durations[-1].up_to_ms is None
 
 
-def test_progress_is_told_at_the_end(replay_harness: ReplayHarness, service: Service) -> None:
-    told: list[Any] = []
-    replay_harness.collect(service, targets(5), on_progress=told.append)
-    assert told[-1].done == told[-1].total == told[-1].counts["delivered"] == 5
-    assert told[-1].in_flight == 0
-    assert told[-1].remaining.total_seconds() == 0
+def test_progress_is_reported_at_the_end(replay_harness: ReplayHarness, service: Service) -> None:
+    reported: list[Any] = []
+    replay_harness.collect(service, targets(5), on_progress=reported.append)
+    assert reported[-1].done == reported[-1].total == reported[-1].counts["delivered"] == 5
+    assert reported[-1].in_flight == 0
+    assert reported[-1].remaining.total_seconds() == 0
 
 
-def test_what_is_skipped_says_nothing_of_the_time_that_is_left(
-    service: Service, tmp_path: Path
-) -> None:
-    harness, told = ReplayHarness("sync"), list[Any]()
+def test_skipped_targets_do_not_count_towards_the_rate(service: Service, tmp_path: Path) -> None:
+    harness, reported = ReplayHarness("sync"), list[Any]()
     harness.collect(service, targets(5), journal=tmp_path / "journal")
-    harness.collect(service, targets(5), journal=tmp_path / "journal", on_progress=told.append)
-    assert (told[-1].done, told[-1].rate) == (5, 0)
-    assert told[-1].remaining.total_seconds() == 0
+    harness.collect(service, targets(5), journal=tmp_path / "journal", on_progress=reported.append)
+    assert (reported[-1].done, reported[-1].rate) == (5, 0)
+    assert reported[-1].remaining.total_seconds() == 0
 
 
-def test_the_time_that_is_left_is_that_of_what_is_sent() -> None:
+def test_remaining_time_is_based_on_the_targets_sent() -> None:
     skipped = Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.SKIPPED)
-    tally = Tally(total=1_001, began=0.0)
+    stats = RunStats(total=1_001, started_at=0.0)
     for _ in range(900):
-        tally.count(skipped, sent=False)
-    assert tally.progress(10.0, in_flight=1).remaining is None
-    tally.count(evolve(skipped, status=OutcomeStatus.DELIVERED), sent=True)
-    progress = tally.progress(10.0, in_flight=0)
+        stats.add(skipped, sent=False)
+    assert stats.progress(10.0, in_flight=1).remaining is None
+    stats.add(evolve(skipped, status=OutcomeStatus.DELIVERED), sent=True)
+    progress = stats.progress(10.0, in_flight=0)
     assert (progress.done, progress.rate) == (901, 0.1)
     assert progress.remaining == timedelta(seconds=1_000)
 
 
-def test_the_total_of_a_generator_is_not_known(service: Service) -> None:
-    told: list[Any] = []
-    ReplayHarness("sync").collect(service, iter(targets(5)), on_progress=told.append)
-    assert (told[-1].total, told[-1].remaining) == (None, None)
+def test_the_total_of_a_generator_is_unknown(service: Service) -> None:
+    reported: list[Any] = []
+    ReplayHarness("sync").collect(service, iter(targets(5)), on_progress=reported.append)
+    assert (reported[-1].total, reported[-1].remaining) == (None, None)

@@ -1,6 +1,6 @@
-"""A process that replays is killed again and again: nothing is lost, and nothing goes twice unseen.
+"""A replay process is killed repeatedly: no event is lost, none is sent twice unless unknown.
 
-The sandbox is the witness: what it delivered is held against what the journal says.
+What the sandbox delivered is compared with the journal.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def subscriber() -> Iterator[Subscriber]:
 
 
 class Outage:
-    """So many events that a subscriber missed, and runs that replay them."""
+    """Events that a subscriber missed, and the runs that replay them."""
 
     def __init__(self, sandbox: Tenant, subscriber: Subscriber, folder: Path, events: int) -> None:
         self.sandbox = sandbox
         self.journal = folder / "outage.sqlite"
-        self.named: set[UUID] = set()
+        self.ever_unknown: set[UUID] = set()
         self.killed = 0
         self._file = folder / "targets"
         credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
@@ -64,22 +64,22 @@ class Outage:
         self._file.write_text("".join(lines), encoding="utf-8")
 
     def run(self, *, kill_after: int | None = None, **options: Any) -> int:
-        """Run a process; return how many requests of it had ended.
+        """Run a process, and return how many of its requests finished.
 
         Args:
-            kill_after: After how many of those it is killed; None for never.
-            **options: Those of the replay.
+            kill_after: Number of finished requests after which it is killed, None for never.
+            **options: Options of the replay.
         """
         options = {"concurrency": CONCURRENCY, "is_async": False} | options
         command = [sys.executable, replay_child.__file__, str(self.journal), str(self._file)]
-        ended = 0
+        finished = 0
         with subprocess.Popen(  # noqa: S603 - this interpreter
             [*command, json.dumps(options)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={
-                # The child runs what is tested here, wherever that is installed from.
+                # The child must import the package under test, wherever it is installed.
                 "PYTHONPATH": str(Path(webhooks_sdk.__file__).parents[1]),
                 "WEBHOOKS_BASE_URL": self.sandbox.base_url,
                 "WEBHOOKS_TOKEN_URL": self.sandbox.token_url,
@@ -89,32 +89,32 @@ class Outage:
         ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
-            while ended != kill_after and process.stdout.readline():
-                ended += 1
+            while finished != kill_after and process.stdout.readline():
+                finished += 1
             if kill_after is not None:
                 process.kill()
             errors = process.stderr.read()
         assert process.returncode in ((0,) if kill_after is None else (0, -signal.SIGKILL)), errors
         self.killed += process.returncode != 0
-        self.name_what_is_unknown()
-        return ended
+        self.collect_unknown()
+        return finished
 
-    def name_what_is_unknown(self) -> None:
+    def collect_unknown(self) -> None:
         with Journal(self.journal) as journal:
             entries = list(journal)
         in_flight = {entry.request_id for entry in entries if entry.in_flight}
-        assert len(in_flight) <= CONCURRENCY, "more than the last run had under way"
+        assert len(in_flight) <= CONCURRENCY, "more than the last run had in flight"
         unknown = {entry.request_id for entry in entries if entry.status == "unknown"}
-        self.named |= in_flight | unknown
+        self.ever_unknown |= in_flight | unknown
 
-    def audit(self) -> None:
-        """Hold what the sandbox delivered against what the journals said."""
+    def check(self) -> None:
+        """Compare what the sandbox delivered with what the journal recorded."""
         delivered = Counter(
             attempt.event_id for attempt in self.sandbox.attempts if attempt.delivered
         )
         assert set(delivered) == set(self.events)
         twice = {event_id for event_id, times in delivered.items() if times > 1}
-        assert twice <= self.named
+        assert twice <= self.ever_unknown
         with Journal(self.journal) as journal:
             assert {entry.status for entry in journal} <= {"delivered", "accepted"}
 
@@ -125,14 +125,14 @@ def test_killed_at_thirty_random_points(
 ) -> None:
     events, kills = (2000, 30) if is_async else (700, 10)
     outage = Outage(sandbox, subscriber, tmp_path, events)
-    draw = random.Random(f"kill {is_async}")  # noqa: S311 - no secret
+    draw = random.Random(f"kill {is_async}")  # noqa: S311 - not a secret
     for _ in range(kills):
         outage.run(kill_after=draw.randint(1, events // kills - CONCURRENCY), is_async=is_async)
     outage.run(is_async=is_async)
     outage.run(is_async=is_async, resend_unknown=True)
-    outage.audit()
-    assert outage.named
-    # A machine that stalls may read of the end when it is past.
+    outage.check()
+    assert outage.ever_unknown
+    # On a slow machine, the process may end before it is killed.
     assert outage.killed >= kills - 2
 
 
@@ -146,20 +146,20 @@ def test_a_recovery_killed_at_random_points(
         "since": (attempts[0].enqueued_at - timedelta(seconds=1)).isoformat(),
         "until": sandbox.now.isoformat(),
     }
-    # A subscriber that refuses leaves attempts without a status.
+    # A subscriber that refuses connections leaves attempts without a status.
     recovery: dict[str, Any] = {"recover": window, "pending_grace": 0, "rate": None}
-    # So few are listed that each redelivery pushes an older event out.
+    # The list is short, so that each redelivery pushes an older event out.
     sandbox.variants = Variants(listed=300)
-    draw = random.Random("recover")  # noqa: S311 - no secret
+    draw = random.Random("recover")  # noqa: S311 - not a secret
     for _ in range(5):
         outage.run(kill_after=draw.randint(1, 40), **recovery)
     assert outage.killed >= 3
     outage.run(**recovery)
     outage.run(**recovery, resend_unknown=True)
-    outage.audit()
+    outage.check()
 
 
-TROUBLES = {
+FAULTS = {
     "429 storms": [
         Fault("rate_limited", operation="redeliver", times=6, retry_after=0),
         Fault("rate_limited", operation="redeliver", probability=0.02, retry_after=0),
@@ -167,7 +167,7 @@ TROUBLES = {
     "resets before": [Fault("reset_before", operation="redeliver", probability=0.05)],
     "resets after": [Fault("reset_after", operation="redeliver", probability=0.05)],
     "hangs": [Fault("latency", operation="redeliver", seconds=3600, times=6)],
-    "broken answers": [
+    "broken responses": [
         Fault("truncated", operation="redeliver", probability=0.05),
         Fault("malformed_json", operation="redeliver", probability=0.05),
         Fault("server_error", operation="redeliver", probability=0.05, processed=True),
@@ -176,33 +176,33 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("fault_name", FAULTS)
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_killed_in_the_midst_of_trouble(
-    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, trouble: str, is_async: bool
+def test_killed_during_faults(
+    sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, fault_name: str, is_async: bool
 ) -> None:
     outage = Outage(sandbox, subscriber, tmp_path, 150)
-    draw = random.Random(f"{trouble} {is_async}")  # noqa: S311 - no secret
-    sandbox.inject(*TROUBLES[trouble])
+    draw = random.Random(f"{fault_name} {is_async}")  # noqa: S311 - not a secret
+    sandbox.inject(*FAULTS[fault_name])
     for _ in range(3):
         outage.run(kill_after=draw.randint(1, 30), is_async=is_async)
     outage.run(is_async=is_async)
     sandbox.clear_faults()
     outage.run(is_async=is_async, max_attempts=10, resend_unknown=True)
-    outage.audit()
+    outage.check()
 
 
 @pytest.mark.parametrize("name", Variants.names())
-def test_killed_where_the_service_answers_as_it_may(
+def test_killed_with_each_service_variant(
     sandbox: Sandbox, subscriber: Subscriber, tmp_path: Path, name: str
 ) -> None:
     outage = Outage(sandbox, subscriber, tmp_path, 120)
     sandbox.variants = Variants.named(name)
-    draw = random.Random(name)  # noqa: S311 - no secret
+    draw = random.Random(name)  # noqa: S311 - not a secret
     for _ in range(2):
         outage.run(kill_after=draw.randint(1, 30), is_async=True)
     outage.run(is_async=True)
     outage.run(is_async=True, resend_unknown=True)
-    # Where the answer does not wait for the delivery, that may still be under way.
+    # Some variants respond before the delivery has ended.
     subscriber.wait_for(len(outage.events))
-    outage.audit()
+    outage.check()

@@ -1,4 +1,4 @@
-"""What a second run of a journal does with what the first one left."""
+"""Resuming: what a second run does with the journal of the first one."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ def status_of(outcomes: list[Outcome], n: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"),
+    ("result", "status"),
     [(200, "skipped"), (None, "skipped"), (LOST, "unknown"), (GONE, "failed")],
     ids=["delivered", "accepted", "unknown", "404"],
 )
-def test_what_is_not_sent_again(
-    replay_harness: ReplayHarness, service: Service, path: Path, answer: Any, status: str
+def test_targets_that_are_not_resent(
+    replay_harness: ReplayHarness, service: Service, path: Path, result: Any, status: str
 ) -> None:
-    service.answer(0, answer)
+    service.respond(0, result)
     replay_harness.collect(service, targets(1), journal=path)
     outcomes, _ = replay_harness.collect(service, targets(1), journal=path)
     assert status_of(outcomes, 0) == status
     assert len(service.sent) == 1
 
 
-@pytest.mark.parametrize("answer", [500, REFUSED], ids=["rejected", "failed"])
-def test_what_is_sent_again_up_to_its_attempts(
-    replay_harness: ReplayHarness, service: Service, path: Path, answer: Any
+@pytest.mark.parametrize("result", [500, REFUSED], ids=["rejected", "failed"])
+def test_targets_that_are_resent_up_to_max_attempts(
+    replay_harness: ReplayHarness, service: Service, path: Path, result: Any
 ) -> None:
-    service.answer(0, answer)
+    service.respond(0, result)
     for sent in (1, 2, 3, 3):
         outcomes, _ = replay_harness.collect(service, targets(1), journal=path, max_attempts=3)
-        assert status_of(outcomes, 0) == ("rejected" if answer == 500 else "failed")
+        assert status_of(outcomes, 0) == ("rejected" if result == 500 else "failed")
         assert outcomes[0].attempts == len(service.sent) == sent
 
 
-def test_an_error_of_an_earlier_run_is_told_again(service: Service, path: Path) -> None:
-    service.answer(0, GONE)
+def test_the_error_of_an_earlier_run_is_restored(service: Service, path: Path) -> None:
+    service.respond(0, GONE)
     ReplayHarness("sync").collect(service, targets(1), journal=path)
     [outcome], _ = ReplayHarness("sync").collect(service, targets(1), journal=path)
     assert isinstance(outcome.error, NotFoundError)
@@ -81,10 +81,10 @@ def test_an_error_of_an_earlier_run_is_told_again(service: Service, path: Path) 
     assert (outcome.error.status, outcome.error.request_id) == (404, event_id(0))
 
 
-def test_what_is_unknown_is_sent_again_when_asked_for(
+def test_resend_unknown_resends_unknown_targets(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
-    service.answer(0, LOST, 200)
+    service.respond(0, LOST, 200)
     replay_harness.collect(service, targets(1), journal=path)
     outcomes, _ = replay_harness.collect(service, targets(1), journal=path, resend_unknown=True)
     assert status_of(outcomes, 0) == "delivered"
@@ -95,11 +95,11 @@ UNSENT = APIConnectionError("refused", operation="redeliver")
 DENIED = AuthenticationError("wrong token", operation="redeliver", status=401)
 
 
-@pytest.mark.parametrize("answer", [UNSENT, DENIED], ids=["proven unsent", "401"])
-def test_what_was_unknown_stays_so_if_it_could_not_be_sent_again(
-    replay_harness: ReplayHarness, service: Service, path: Path, answer: Any
+@pytest.mark.parametrize("result", [UNSENT, DENIED], ids=["proven unsent", "401"])
+def test_an_unknown_target_stays_unknown_if_the_resend_is_not_sent(
+    replay_harness: ReplayHarness, service: Service, path: Path, result: Any
 ) -> None:
-    service.answer(0, LOST, answer)
+    service.respond(0, LOST, result)
     replay_harness.collect(service, targets(1), journal=path)
     seen: list[str] = []
 
@@ -120,10 +120,10 @@ def test_what_was_unknown_stays_so_if_it_could_not_be_sent_again(
 
 
 @pytest.mark.parametrize("resend_unknown", [True, False])
-def test_what_is_unknown_is_looked_up_first(
+def test_unknown_targets_are_looked_up_before_sending(
     replay_harness: ReplayHarness, service: Service, path: Path, resend_unknown: bool
 ) -> None:
-    service.answer(0, LOST)
+    service.respond(0, LOST)
     replay_harness.collect(service, targets(1), journal=path)
     with Journal(path) as journal:
         [entry] = journal
@@ -142,32 +142,34 @@ def test_what_is_unknown_is_looked_up_first(
     assert (entry.status, entry.response_status) == ("delivered", 200)
 
 
-def test_each_subscription_is_looked_up_for_its_own(
+def test_each_subscription_is_looked_up_separately(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
     other = event_id("another subscription")
     mixed = [(hook, event_id(n)) for n in range(3) for hook in (HOOK, other)]
     for n in range(3):
-        service.answer(n, LOST)
+        service.respond(n, LOST)
     replay_harness.collect(service, mixed, journal=path)
     later = datetime.now(UTC) + timedelta(days=1)
-    # Listed for both, as what was not asked for would be.
+    # The same list is returned for both subscriptions.
     service.listed = [
         attempt(1, redelivery=True, updated_at=later),
-        attempt("of nobody", redelivery=True, updated_at=later),
+        attempt("not a target", redelivery=True, updated_at=later),
         attempt(1, 500, redelivery=True, updated_at=later),
     ]
     outcomes, _ = replay_harness.collect(service, mixed, journal=path)
-    told = {(outcome.hook_id, outcome.request_id): outcome.status for outcome in outcomes}
-    assert [target for target in mixed if told[target] == "skipped"] == [
+    statuses = {(outcome.hook_id, outcome.request_id): outcome.status for outcome in outcomes}
+    assert [target for target in mixed if statuses[target] == "skipped"] == [
         (HOOK, event_id(1)),
         (other, event_id(1)),
     ]
     assert len(service.sent) == len(mixed)
 
 
-def test_a_redelivery_before_the_intent_proves_nothing(service: Service, path: Path) -> None:
-    service.answer(0, LOST)
+def test_a_redelivery_before_the_intent_does_not_resolve_an_unknown_target(
+    service: Service, path: Path
+) -> None:
+    service.respond(0, LOST)
     service.listed = [attempt(0, redelivery=True)]
     harness = ReplayHarness("sync")
     harness.collect(service, targets(1), journal=path)
@@ -175,21 +177,19 @@ def test_a_redelivery_before_the_intent_proves_nothing(service: Service, path: P
     assert status_of(outcomes, 0) == "unknown"
 
 
-def test_no_targets_resume_from_the_journal_alone(
+def test_without_targets_the_journal_alone_is_resumed(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
-    service.answer(1, 500, 200)
+    service.respond(1, 500, 200)
     replay_harness.collect(service, targets(3), journal=path)
     outcomes, report = replay_harness.collect(service, (), journal=path)
     assert status_of(outcomes, 1) == "delivered"
     assert report.counts["skipped"] == 2
 
 
-def test_leftovers_of_the_journal_come_after_the_targets_and_once(
-    service: Service, path: Path
-) -> None:
-    service.answer(1, 500, 200)
-    service.answer(2, 500, 200)
+def test_targets_only_in_the_journal_are_sent_last_and_once(service: Service, path: Path) -> None:
+    service.respond(1, 500, 200)
+    service.respond(2, 500, 200)
     harness = ReplayHarness("sync")
     harness.collect(service, targets(3), journal=path)
     service.sent.clear()
@@ -198,7 +198,7 @@ def test_leftovers_of_the_journal_come_after_the_targets_and_once(
     assert len(outcomes) == 4
 
 
-def test_a_journal_is_bound_to_its_environment(service: Service, path: Path) -> None:
+def test_a_journal_is_bound_to_its_base_url(service: Service, path: Path) -> None:
     ReplayHarness("sync").collect(service, targets(1), journal=path)
     options = ReplayOptions(journal=path)
     with (
@@ -231,7 +231,7 @@ def outage() -> list[Any]:
     return [attempt(n, 200 if n % 3 == 0 else 500, at=n) for n in range(9)]
 
 
-def test_recover_sends_what_is_undelivered_and_nothing_else(
+def test_recover_sends_only_undelivered_events(
     replay_harness: ReplayHarness, service: Service
 ) -> None:
     service.listed = outage()
@@ -241,16 +241,16 @@ def test_recover_sends_what_is_undelivered_and_nothing_else(
     assert (report.coverage.covers_since, report.coverage.oldest_listed) == (True, NOON)
 
 
-def test_a_recovery_is_resumed_from_its_journal_alone(
+def test_a_resumed_recovery_takes_its_targets_from_the_journal(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
     service.listed = outage()
 
-    def leave(_: object, __: Outcome) -> bool:
+    def exit_early(_: object, __: Outcome) -> bool:
         return True
 
     replay_harness.collect(
-        service, (), recovery=recovery(), journal=path, each=leave, concurrency=1
+        service, (), recovery=recovery(), journal=path, each=exit_early, concurrency=1
     )
     # Each redelivery pushes older events out of the list.
     service.listed = [attempt("new", 500, at=3)]
@@ -261,7 +261,7 @@ def test_a_recovery_is_resumed_from_its_journal_alone(
     assert report.coverage.oldest_listed == NOON
 
 
-def test_all_of_a_recovery_is_written_down_before_the_first_request(
+def test_a_recovery_records_all_targets_before_the_first_request(
     service: Service, path: Path
 ) -> None:
     service.listed = outage()
@@ -282,19 +282,19 @@ def test_all_of_a_recovery_is_written_down_before_the_first_request(
 
 
 @pytest.mark.parametrize("other", [recovery(since=1), recovery(until=1800)], ids=["since", "until"])
-def test_a_recovery_of_another_window_is_refused(
+def test_a_journal_of_another_window_is_refused(
     service: Service, path: Path, other: Recovery
 ) -> None:
     harness = ReplayHarness("sync")
     service.listed = outage()
     harness.collect(service, (), recovery=recovery(), journal=path)
     service.sent.clear()
-    with pytest.raises(JournalError, match=r"another recovery \(of subscription .*, from 2026-03"):
+    with pytest.raises(JournalError, match=r"another recovery \(subscription .*, from 2026-03"):
         harness.collect(service, (), recovery=other, journal=path)
     assert service.sent == []
 
 
-def test_a_recovery_of_another_subscription_is_refused(service: Service, path: Path) -> None:
+def test_a_journal_of_another_subscription_is_refused(service: Service, path: Path) -> None:
     harness = ReplayHarness("sync")
     service.listed = outage()
     harness.collect(service, (), recovery=recovery(), journal=path)
@@ -303,7 +303,7 @@ def test_a_recovery_of_another_subscription_is_refused(service: Service, path: P
         harness.collect(service, (), recovery=other, journal=path)
 
 
-def test_without_until_the_window_ends_before_the_list_was_made(path: Path) -> None:
+def test_without_until_the_window_ends_before_events_are_listed(path: Path) -> None:
     listed_at: list[datetime] = []
 
     def list_events(_: UUID) -> list[Any]:
@@ -324,7 +324,7 @@ def test_without_until_the_window_ends_before_the_list_was_made(path: Path) -> N
         assert journal.plan.until <= listed_at[0]
 
 
-def test_without_until_a_resumed_recovery_keeps_its_window(service: Service, path: Path) -> None:
+def test_a_resumed_recovery_without_until_keeps_its_window(service: Service, path: Path) -> None:
     harness = ReplayHarness("sync")
     service.listed = outage()
     harness.collect(service, (), recovery=recovery(until=None), journal=path)
@@ -340,5 +340,5 @@ def test_recover_and_redeliver_many_do_not_share_a_journal(service: Service, pat
         harness.collect(service, targets(1), journal=path)
     other = path.with_name("other")
     harness.collect(service, targets(1), journal=other)
-    with pytest.raises(JournalError, match="give recover another file"):
+    with pytest.raises(JournalError, match="pass a different journal to recover"):
         harness.collect(service, (), recovery=recovery(), journal=other)

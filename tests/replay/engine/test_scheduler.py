@@ -1,4 +1,4 @@
-"""Which request is next, and when: the scheduler of a replay, on a clock that is a number."""
+"""The scheduler of a replay, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webhooks_sdk.errors import (
     NotFoundError,
     RateLimitError,
 )
-from webhooks_sdk.replay._engine.scheduler import MAX_PUT_OFF, Idle, Job, Scheduler, Wait
+from webhooks_sdk.replay._engine.scheduler import MAX_DEFERRAL, Action, Job, Scheduler, Wait
 from webhooks_sdk.replay._outcomes import classify_result
 from webhooks_sdk.replay._targets import Target
 from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
@@ -47,8 +47,8 @@ def unavailable(retry_after: float) -> InternalServerError:
     return InternalServerError("later", operation="redeliver", status=503, retry_after=retry_after)
 
 
-class Bench:
-    """A scheduler, and the rest of a run as far as it concerns it."""
+class SchedulerHarness:
+    """A scheduler, and the parts of a run that it depends on."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Bench:
         max_queued: int = 8,
     ) -> None:
         self.now = 1_000.0
-        self.window = ConcurrencyLimiter(concurrency)
+        self.concurrency_limiter = ConcurrencyLimiter(concurrency)
         self.scheduler = Scheduler(
-            window=self.window,
-            pace=RateLimiter(rate),
-            breaker=CircuitBreaker(failures),
+            concurrency_limiter=self.concurrency_limiter,
+            rate_limiter=RateLimiter(rate),
+            circuit_breaker=CircuitBreaker(failures),
             max_attempts=max_attempts,
             max_queued=max_queued,
             random=lambda: 1.0,
@@ -75,16 +75,16 @@ class Bench:
         return self.scheduler.step(self.now)
 
     def wait(self) -> float:
-        """Return the seconds that it says to wait."""
+        """Return the number of seconds that the scheduler asks to wait."""
         step = self.step()
         assert isinstance(step, Wait)
         assert step.seconds is not None
         return step.seconds
 
     def send(self, job: Job | None = None) -> Job:
-        """Send what is next: a new target, or this job that is to be sent again."""
+        """Send the next job, which must be `job` if that is given."""
         step = self.step()
-        if step is Idle.TAKE_TARGET:
+        if step is Action.TAKE_TARGET:
             self.taken += 1
             step = Job(Target(HOOK, event_id(self.taken)))
         assert isinstance(step, Job)
@@ -94,20 +94,22 @@ class Bench:
 
     def begin(self, job: Job) -> None:
         job.attempts += 1
-        self.scheduler.sent(job, self.now)
+        self.scheduler.started(job, self.now)
 
-    def end(self, job: Job, answer: WebhookEvent | Exception, after: float = 0.1) -> Outcome | None:
+    def end(
+        self, job: Job, returned: WebhookEvent | Exception, after: float = 0.1
+    ) -> Outcome | None:
         self.now += after
-        result = classify_result(answer, after)
-        if result.not_attempted:
+        result = classify_result(returned, after)
+        if not result.counts_as_attempt:
             job.attempts -= 1
-        return self.scheduler.ended(job, result, self.now)
+        return self.scheduler.finished(job, result, self.now)
 
-    def wide(self, size: int) -> Bench:
-        """Let it have this many in flight at once, by others that go well."""
-        while self.window.size < size:
+    def grow(self, size: int) -> SchedulerHarness:
+        """Raise the concurrency to `size` by sending requests that succeed."""
+        while self.concurrency_limiter.size < size:
             jobs = list[Job]()
-            while self.window.has_room:
+            while self.concurrency_limiter.has_room:
                 jobs.append(self.send())
                 self.now += 1
             for job in jobs:
@@ -115,104 +117,104 @@ class Bench:
         return self
 
 
-# What is next
+# Order
 
 
-def test_a_target_is_taken_when_it_can_be_sent_at_once() -> None:
-    bench = Bench(rate=2)
-    assert bench.step() is Idle.TAKE_TARGET
-    job = bench.send()
-    # There is no room, and so it does not matter when the pace would allow it.
-    assert bench.step() == Wait(None)
-    bench.end(job, FINE, after=0.1)
-    assert bench.wait() == pytest.approx(0.4)
-    bench.now += 0.4
-    assert bench.step() is Idle.TAKE_TARGET
+def test_a_target_is_taken_only_when_it_can_be_sent_at_once() -> None:
+    harness = SchedulerHarness(rate=2)
+    assert harness.step() is Action.TAKE_TARGET
+    job = harness.send()
+    # The concurrency limit is reached, so the rate does not matter.
+    assert harness.step() == Wait(None)
+    harness.end(job, FINE, after=0.1)
+    assert harness.wait() == pytest.approx(0.4)
+    harness.now += 0.4
+    assert harness.step() is Action.TAKE_TARGET
 
 
-def test_asking_changes_nothing() -> None:
-    bench = Bench(rate=2)
-    assert [bench.step() for _ in range(3)] == [Idle.TAKE_TARGET] * 3
-    bench.end(bench.send(), UNSENT, after=0)
-    assert bench.step() == bench.step() == Wait(0.5)
+def test_step_has_no_side_effects() -> None:
+    harness = SchedulerHarness(rate=2)
+    assert [harness.step() for _ in range(3)] == [Action.TAKE_TARGET] * 3
+    harness.end(harness.send(), UNSENT, after=0)
+    assert harness.step() == harness.step() == Wait(0.5)
 
 
-def test_what_is_due_again_comes_before_new_targets() -> None:
-    bench = Bench().wide(4)
-    first, second = bench.send(), bench.send()
-    bench.end(first, UNSENT)
-    bench.end(second, UNSENT)
-    # They wait half a second: till then new ones are taken.
-    third = bench.send()
+def test_due_resends_come_before_new_targets() -> None:
+    harness = SchedulerHarness().grow(4)
+    first, second = harness.send(), harness.send()
+    harness.end(first, UNSENT)
+    harness.end(second, UNSENT)
+    # Their backoff is half a second. Until then, new targets are taken.
+    third = harness.send()
     assert third not in (first, second)
-    bench.now += 0.6
-    bench.send(first)
+    harness.now += 0.6
+    harness.send(first)
 
 
-def test_what_is_due_first_is_sent_first() -> None:
-    bench = Bench().wide(4)
-    slow, quick = bench.send(), bench.send()
-    bench.end(slow, UNSENT)
-    bench.now += 1
-    bench.send(slow)
-    # The second wait is twice as long.
-    bench.end(slow, UNSENT, after=0)
-    bench.end(quick, UNSENT, after=0.2)
-    bench.now += 5
-    bench.send(quick)
+def test_resends_are_sent_in_order_of_due_time() -> None:
+    harness = SchedulerHarness().grow(4)
+    slow, quick = harness.send(), harness.send()
+    harness.end(slow, UNSENT)
+    harness.now += 1
+    harness.send(slow)
+    # The second backoff is twice as long.
+    harness.end(slow, UNSENT, after=0)
+    harness.end(quick, UNSENT, after=0.2)
+    harness.now += 5
+    harness.send(quick)
 
 
-def test_those_put_off_keep_their_order() -> None:
-    bench = Bench().wide(4)
-    jobs = [bench.send() for _ in range(4)]
+def test_deferred_requests_keep_their_order() -> None:
+    harness = SchedulerHarness().grow(4)
+    jobs = [harness.send() for _ in range(4)]
     for job in jobs:
-        bench.end(job, unavailable(3), after=0)
-    bench.now += 3
-    # Distress halved how many there may be at once.
-    bench.send(jobs[0])
-    bench.send(jobs[1])
-    assert bench.step() == Wait(None)
+        harness.end(job, unavailable(3), after=0)
+    harness.now += 3
+    # The overload signal halved the concurrency.
+    harness.send(jobs[0])
+    harness.send(jobs[1])
+    assert harness.step() == Wait(None)
 
 
-def test_resends_wait_longer_each_time() -> None:
-    bench = Bench(max_attempts=9)
-    job = bench.send()
-    bench.scheduler.end_of_targets()
+def test_backoff_grows_with_each_resend() -> None:
+    harness = SchedulerHarness(max_attempts=9)
+    job = harness.send()
+    harness.scheduler.mark_exhausted()
     waits = list[float]()
     for _ in range(7):
-        bench.end(job, UNSENT)
-        waits.append(bench.wait())
-        bench.now += waits[-1]
-        bench.send(job)
+        harness.end(job, UNSENT)
+        waits.append(harness.wait())
+        harness.now += waits[-1]
+        harness.send(job)
     assert waits == [pytest.approx(seconds) for seconds in (0.5, 1, 2, 4, 8, 8, 8)]
 
 
-def test_no_target_is_taken_while_too_many_wait_to_be_sent_again() -> None:
-    bench = Bench(max_queued=2).wide(4)
-    for job in [bench.send(), bench.send()]:
-        bench.end(job, UNSENT, after=0)
-    assert bench.step() == Wait(0.5)
+def test_no_target_is_taken_while_the_queue_is_full() -> None:
+    harness = SchedulerHarness(max_queued=2).grow(4)
+    for job in [harness.send(), harness.send()]:
+        harness.end(job, UNSENT, after=0)
+    assert harness.step() == Wait(0.5)
 
 
-def test_the_end_of_the_targets_is_not_that_of_the_run() -> None:
-    bench = Bench().wide(2)
-    first, second = bench.send(), bench.send()
-    bench.scheduler.end_of_targets()
-    assert bench.step() == Wait(None)
-    assert bench.end(first, UNSENT) is None
-    assert bench.end(second, FINE) is not None
-    assert bench.wait() == pytest.approx(0.4)
-    bench.now += 0.5
-    bench.send(first)
-    bench.end(first, FINE)
-    assert bench.step() is Idle.FINISHED
+def test_the_run_continues_after_the_targets_are_exhausted() -> None:
+    harness = SchedulerHarness().grow(2)
+    first, second = harness.send(), harness.send()
+    harness.scheduler.mark_exhausted()
+    assert harness.step() == Wait(None)
+    assert harness.end(first, UNSENT) is None
+    assert harness.end(second, FINE) is not None
+    assert harness.wait() == pytest.approx(0.4)
+    harness.now += 0.5
+    harness.send(first)
+    harness.end(first, FINE)
+    assert harness.step() is Action.FINISH
 
 
-# What an answer leads to
+# Results
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "attempts"),
+    ("returned", "status", "attempts"),
     [
         (FINE, "delivered", 1),
         (attempt(0, None), "accepted", 1),
@@ -221,167 +223,170 @@ def test_the_end_of_the_targets_is_not_that_of_the_run() -> None:
         (LOST, "unknown", 1),
         (GONE, "failed", 1),
         (REFUSED, "failed", 0),
-        (ValueError("of somebody else"), "unknown", 1),
+        (ValueError("not an error of the SDK"), "unknown", 1),
     ],
 )
-def test_an_answer_that_ends_a_target(answer: Any, status: str, attempts: int) -> None:
-    bench = Bench()
-    outcome = bench.end(bench.send(), answer)
+def test_results_that_end_a_target(returned: Any, status: str, attempts: int) -> None:
+    harness = SchedulerHarness()
+    outcome = harness.end(harness.send(), returned)
     assert outcome is not None
     assert (outcome.status, outcome.attempts) == (status, attempts)
-    assert answer in (outcome.event, outcome.error)
-    assert bench.scheduler.in_flight == bench.window.in_flight == 0
+    assert returned in (outcome.event, outcome.error)
+    assert harness.scheduler.in_flight == harness.concurrency_limiter.in_flight == 0
 
 
-def test_what_was_not_sent_is_tried_until_attempts_run_out() -> None:
-    bench = Bench(max_attempts=3)
-    job = bench.send()
+def test_an_unsent_request_is_resent_up_to_max_attempts() -> None:
+    harness = SchedulerHarness(max_attempts=3)
+    job = harness.send()
     for _ in range(2):
-        assert bench.end(job, UNSENT) is None
-        bench.now += 1
-        bench.send(job)
-    outcome = bench.end(job, UNSENT)
+        assert harness.end(job, UNSENT) is None
+        harness.now += 1
+        harness.send(job)
+    outcome = harness.end(job, UNSENT)
     assert outcome is not None
     assert (outcome.status, outcome.attempts, outcome.error) == ("failed", 3, UNSENT)
 
 
-@pytest.mark.parametrize("answer", [busy(None), busy(0), busy(3), unavailable(0), unavailable(3)])
-def test_a_run_that_is_put_off_for_an_hour_is_stopped(answer: RateLimitError) -> None:
-    bench = Bench(max_attempts=1)
-    job = bench.send()
-    began = bench.now
-    while bench.now - began <= MAX_PUT_OFF:
-        assert bench.end(job, answer) is None
-        bench.now += 61
-        bench.send(job)
-    outcome = bench.end(job, answer)
+@pytest.mark.parametrize("error", [busy(None), busy(0), busy(3), unavailable(0), unavailable(3)])
+def test_an_hour_of_deferrals_aborts_the_run(error: RateLimitError) -> None:
+    harness = SchedulerHarness(max_attempts=1)
+    job = harness.send()
+    started_at = harness.now
+    while harness.now - started_at <= MAX_DEFERRAL:
+        assert harness.end(job, error) is None
+        harness.now += 61
+        harness.send(job)
+    outcome = harness.end(job, error)
     assert outcome is not None
-    assert (outcome.status, outcome.attempts, outcome.error) == ("failed", 0, answer)
-    assert bench.scheduler.gave_up
-    assert bench.scheduler.stopped == "for an hour the service has put off every request."
-    assert bench.scheduler.cause is answer
+    assert (outcome.status, outcome.attempts, outcome.error) == ("failed", 0, error)
+    assert harness.scheduler.aborted
+    assert harness.scheduler.stop_reason == "the service has deferred every request for an hour."
+    assert harness.scheduler.cause is error
 
 
-def test_any_other_answer_begins_the_hour_anew() -> None:
-    bench = Bench(max_attempts=3)
-    job = bench.send()
-    for answer in [busy(0), UNSENT, busy(0)]:
-        assert bench.end(job, answer) is None
-        bench.now += MAX_PUT_OFF
-        bench.send(job)
-    assert not bench.scheduler.gave_up
+def test_any_other_result_restarts_the_hour() -> None:
+    harness = SchedulerHarness(max_attempts=3)
+    job = harness.send()
+    for error in [busy(0), UNSENT, busy(0)]:
+        assert harness.end(job, error) is None
+        harness.now += MAX_DEFERRAL
+        harness.send(job)
+    assert not harness.scheduler.aborted
 
 
-@pytest.mark.parametrize("answer", [busy(30), unavailable(30)])
-def test_all_wait_for_as_long_as_the_service_asks(answer: RateLimitError) -> None:
-    bench = Bench().wide(4)
-    job = bench.send()
-    bench.end(job, answer)
-    assert bench.step() == Wait(30)
-    bench.now += 30
-    bench.send(job)
+@pytest.mark.parametrize("error", [busy(30), unavailable(30)])
+def test_retry_after_pauses_all_requests(error: RateLimitError) -> None:
+    harness = SchedulerHarness().grow(4)
+    job = harness.send()
+    harness.end(job, error)
+    assert harness.step() == Wait(30)
+    harness.now += 30
+    harness.send(job)
 
 
-def test_a_429_lowers_the_pace_and_not_how_many_are_under_way() -> None:
-    bench = Bench(rate=50).wide(4)
-    job = bench.send()
-    bench.end(job, busy(0), after=0)
-    assert bench.window.size == 4
-    # 70 % of 50 a second, since little was observed.
-    assert bench.wait() == pytest.approx(1 / 35)
+def test_a_429_lowers_the_rate_but_not_the_concurrency() -> None:
+    harness = SchedulerHarness(rate=50).grow(4)
+    job = harness.send()
+    harness.end(job, busy(0), after=0)
+    assert harness.concurrency_limiter.size == 4
+    # 70 % of 50 per second, since little throughput was observed.
+    assert harness.wait() == pytest.approx(1 / 35)
 
 
-@pytest.mark.parametrize("answer", [DOWN, LOST, unavailable(1), ValueError("lost")])
-def test_distress_halves_how_many_are_under_way(answer: Any) -> None:
-    bench = Bench().wide(8)
-    bench.end(bench.send(), answer)
-    assert bench.window.size == 4
+@pytest.mark.parametrize("returned", [DOWN, LOST, unavailable(1), ValueError("lost")])
+def test_overload_halves_the_concurrency(returned: Any) -> None:
+    harness = SchedulerHarness().grow(8)
+    harness.end(harness.send(), returned)
+    assert harness.concurrency_limiter.size == 4
 
 
-def test_the_window_does_not_grow_while_the_pace_is_what_binds() -> None:
-    bench = Bench(rate=1)
+def test_concurrency_does_not_grow_while_the_rate_is_the_bottleneck() -> None:
+    harness = SchedulerHarness(rate=1)
     for _ in range(5):
-        bench.end(bench.send(), FINE)
-        bench.now += 1
-    assert bench.window.size == 1
-    bench.end(bench.send(), FINE, after=2)
-    assert bench.window.size == 2
+        harness.end(harness.send(), FINE)
+        harness.now += 1
+    assert harness.concurrency_limiter.size == 1
+    harness.end(harness.send(), FINE, after=2)
+    assert harness.concurrency_limiter.size == 2
 
 
 # Stopping
 
 
-def test_nothing_is_sent_after_a_stop_and_the_first_reason_counts() -> None:
-    bench = Bench().wide(2)
-    again, last = bench.send(), bench.send()
-    bench.end(again, UNSENT)
-    bench.scheduler.stop("enough")
-    bench.scheduler.stop("more than enough")
-    bench.now += 60
-    assert bench.step() == Wait(None)
-    assert bench.end(last, UNSENT) is None
-    assert bench.step() is Idle.FINISHED
-    assert bench.scheduler.stopped == "enough"
-    assert not bench.scheduler.gave_up
-    # Both have failed: they are not sent again.
-    assert [job.outcome().status for job in bench.scheduler.queued()] == ["failed", "failed"]
-    assert list(bench.scheduler.queued()) == []
+def test_nothing_is_sent_after_a_stop_and_the_first_reason_is_kept() -> None:
+    harness = SchedulerHarness().grow(2)
+    again, last = harness.send(), harness.send()
+    harness.end(again, UNSENT)
+    harness.scheduler.stop("enough")
+    harness.scheduler.stop("more than enough")
+    harness.now += 60
+    assert harness.step() == Wait(None)
+    assert harness.end(last, UNSENT) is None
+    assert harness.step() is Action.FINISH
+    assert harness.scheduler.stop_reason == "enough"
+    assert not harness.scheduler.aborted
+    # Both have failed and are not sent again.
+    assert [job.outcome().status for job in harness.scheduler.drain_resends()] == [
+        "failed",
+        "failed",
+    ]
+    assert list(harness.scheduler.drain_resends()) == []
 
 
-def test_refused_credentials_stop_it() -> None:
-    bench = Bench().wide(2)
-    refused, other = bench.send(), bench.send()
-    assert bench.end(refused, REFUSED) is not None
-    assert (bench.scheduler.stopped, bench.scheduler.cause) == (str(REFUSED), REFUSED)
-    assert bench.scheduler.gave_up
-    assert bench.step() == Wait(None)
-    bench.end(other, FINE)
-    assert bench.step() is Idle.FINISHED
+def test_refused_credentials_abort_the_run() -> None:
+    harness = SchedulerHarness().grow(2)
+    refused, other = harness.send(), harness.send()
+    assert harness.end(refused, REFUSED) is not None
+    assert (harness.scheduler.stop_reason, harness.scheduler.cause) == (str(REFUSED), REFUSED)
+    assert harness.scheduler.aborted
+    assert harness.step() == Wait(None)
+    harness.end(other, FINE)
+    assert harness.step() is Action.FINISH
 
 
-def test_the_breaker_counts_outcomes_in_order_of_completion() -> None:
-    bench = Bench(failures=3, max_attempts=2).wide(8)
-    jobs = [bench.send() for _ in range(8)]
-    bench.end(jobs[7], GONE)
-    bench.end(jobs[6], REJECTED)
-    # Not an outcome yet, and so not counted.
-    bench.end(jobs[5], UNSENT)
-    bench.end(jobs[4], busy(0))
-    assert not bench.scheduler.gave_up
-    bench.end(jobs[3], LOST)
-    assert bench.scheduler.gave_up
+def test_the_circuit_breaker_counts_outcomes_in_order_of_completion() -> None:
+    harness = SchedulerHarness(failures=3, max_attempts=2).grow(8)
+    jobs = [harness.send() for _ in range(8)]
+    harness.end(jobs[7], GONE)
+    harness.end(jobs[6], REJECTED)
+    # Requeued, so not an outcome yet.
+    harness.end(jobs[5], UNSENT)
+    harness.end(jobs[4], busy(0))
+    assert not harness.scheduler.aborted
+    harness.end(jobs[3], LOST)
+    assert harness.scheduler.aborted
     reason = "the last 3 outcomes were unsuccessful: 1 rejected, 1 failed, 1 unknown."
-    assert bench.scheduler.stopped == reason
-    assert bench.scheduler.cause is LOST
-    # What ends later changes nothing.
-    bench.end(jobs[0], FINE)
-    assert bench.scheduler.stopped == reason
+    assert harness.scheduler.stop_reason == reason
+    assert harness.scheduler.cause is LOST
+    # Later results change nothing.
+    harness.end(jobs[0], FINE)
+    assert harness.scheduler.stop_reason == reason
 
 
-def test_what_is_abandoned_is_handed_out_once() -> None:
-    bench = Bench().wide(4)
-    jobs = [bench.send() for _ in range(4)]
-    bench.scheduler.stop("enough")
-    # Whoever takes them may fail half-way.
-    first = next(bench.scheduler.abandon())
-    rest = list(bench.scheduler.abandon())
+def test_each_abandoned_job_is_yielded_once() -> None:
+    harness = SchedulerHarness().grow(4)
+    jobs = [harness.send() for _ in range(4)]
+    harness.scheduler.stop("enough")
+    # The caller may fail halfway.
+    first = next(harness.scheduler.abandon())
+    rest = list(harness.scheduler.abandon())
     assert [first, *rest] == jobs
     assert all(job.abandoned for job in jobs)
-    assert bench.step() is Idle.FINISHED
+    assert harness.step() is Action.FINISH
 
 
-def test_what_is_forgotten_leaves_its_room_to_others() -> None:
-    bench = Bench()
-    bench.scheduler.forget(bench.send())
-    assert bench.scheduler.in_flight == bench.window.in_flight == 0
-    assert bench.step() is Idle.TAKE_TARGET
-    assert bench.window.size == 1
+def test_a_discarded_job_frees_its_place() -> None:
+    harness = SchedulerHarness()
+    harness.scheduler.discard(harness.send())
+    assert harness.scheduler.in_flight == harness.concurrency_limiter.in_flight == 0
+    assert harness.step() is Action.TAKE_TARGET
+    assert harness.concurrency_limiter.size == 1
 
 
-# What holds whatever happens
+# Invariants
 
 
-ANSWERS: list[WebhookEvent | Exception] = [
+RESULTS: list[WebhookEvent | Exception] = [
     FINE,
     attempt(0, None),
     REJECTED,
@@ -394,44 +399,44 @@ ANSWERS: list[WebhookEvent | Exception] = [
     busy(40),
     unavailable(0),
     unavailable(7),
-    ValueError("of somebody else"),
+    ValueError("not an error of the SDK"),
 ]
 
 
-class AnyRun(RuleBasedStateMachine):
-    """A run to which anything may happen, in any order."""
+class SchedulerMachine(RuleBasedStateMachine):
+    """A run with arbitrary results in arbitrary order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.bench = Bench(concurrency=4, rate=20, failures=5, max_queued=4)
+        self.harness = SchedulerHarness(concurrency=4, rate=20, failures=5, max_queued=4)
         self.left = 30
         self.jobs: list[Job] = []
-        self.flying: list[Job] = []
+        self.in_flight: list[Job] = []
         self.outcomes: dict[Job, list[Outcome]] = {}
         self.finished = False
 
     @rule()
     def go(self) -> None:
-        """Do what it says, or wait a little."""
-        step = self.bench.step()
-        if step is Idle.TAKE_TARGET:
+        """Perform the next action, or advance the clock."""
+        step = self.harness.step()
+        if step is Action.TAKE_TARGET:
             self.pull()
         elif isinstance(step, Job):
-            assert step not in self.flying
+            assert step not in self.in_flight
             assert not self.outcomes[step]
             self.dispatch(step)
         elif isinstance(step, Wait):
-            # Something must come that ends the wait.
-            assert self.flying or step.seconds is not None
+            # Something must end the wait.
+            assert self.in_flight or step.seconds is not None
             assert step.seconds is None or 0 < step.seconds <= 900
-            self.bench.now += min(step.seconds or 0.0, 1.0)
+            self.harness.now += min(step.seconds or 0.0, 1.0)
         else:
-            assert not self.flying
+            assert not self.in_flight
             self.finish()
 
     def pull(self) -> None:
         if not self.left:
-            self.bench.scheduler.end_of_targets()
+            self.harness.scheduler.mark_exhausted()
             return
         self.left -= 1
         job = Job(Target(HOOK, event_id(self.left)))
@@ -440,30 +445,32 @@ class AnyRun(RuleBasedStateMachine):
         self.dispatch(job)
 
     def dispatch(self, job: Job) -> None:
-        assert self.bench.scheduler.stopped is None
-        assert self.bench.window.in_flight < self.bench.window.size <= 4
-        self.bench.begin(job)
+        assert self.harness.scheduler.stop_reason is None
+        assert (
+            self.harness.concurrency_limiter.in_flight < self.harness.concurrency_limiter.size <= 4
+        )
+        self.harness.begin(job)
         assert job.attempts <= 3
-        self.flying.append(job)
+        self.in_flight.append(job)
 
     def finish(self) -> None:
-        for job in self.bench.scheduler.queued():
+        for job in self.harness.scheduler.drain_resends():
             self.outcomes[job].append(job.outcome())
         self.finished = True
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(
         which=st.integers(0, 3),
-        answer=st.sampled_from(ANSWERS),
+        returned=st.sampled_from(RESULTS),
         after=st.sampled_from([0.0, 0.05, 1.0, 20.0]),
     )
-    def end(self, which: int, answer: WebhookEvent | Exception, after: float) -> None:
-        job = self.flying.pop(which % len(self.flying))
-        outcome = self.bench.end(job, answer, after)
+    def end(self, which: int, returned: WebhookEvent | Exception, after: float) -> None:
+        job = self.in_flight.pop(which % len(self.in_flight))
+        outcome = self.harness.end(job, returned, after)
         if outcome is not None:
             self.outcomes[job].append(outcome)
 
-    @precondition(lambda self: self.flying and len(self.jobs) > 5)
+    @precondition(lambda self: self.in_flight and len(self.jobs) > 5)
     @rule(error=st.just(REFUSED))
     def refuse(self, error: Exception) -> None:
         self.end(0, error, 0.0)
@@ -471,32 +478,34 @@ class AnyRun(RuleBasedStateMachine):
     @precondition(lambda self: len(self.jobs) > 5)
     @rule()
     def stop(self) -> None:
-        self.bench.scheduler.stop("enough")
+        self.harness.scheduler.stop("enough")
 
-    @precondition(lambda self: self.bench.scheduler.stopped is not None)
+    @precondition(lambda self: self.harness.scheduler.stop_reason is not None)
     @rule()
     def abandon(self) -> None:
-        for job in self.bench.scheduler.abandon():
-            self.flying.remove(job)
+        for job in self.harness.scheduler.abandon():
+            self.in_flight.remove(job)
             self.outcomes[job].append(job.outcome())
 
     @invariant()
-    def nothing_is_lost_and_nothing_comes_twice(self) -> None:
-        assert self.bench.scheduler.in_flight == len(self.flying)
+    def every_job_is_accounted_for_once(self) -> None:
+        assert self.harness.scheduler.in_flight == len(self.in_flight)
         assert all(len(outcomes) <= 1 for outcomes in self.outcomes.values())
 
     def teardown(self) -> None:
-        """From now on all goes well: it has to come to an end."""
+        """Let all requests succeed from now on: the run must finish."""
         for _ in range(5_000):
             if self.finished:
                 break
-            if self.flying:
+            if self.in_flight:
                 self.end(0, FINE, 0.1)
             self.go()
         assert self.finished
         assert all(len(self.outcomes[job]) == 1 for job in self.jobs)
-        assert self.bench.scheduler.stopped is not None or not self.left
+        assert self.harness.scheduler.stop_reason is not None or not self.left
 
 
-AnyRun.TestCase.settings = settings(max_examples=60, stateful_step_count=80, deadline=None)
-TestAnyRun = AnyRun.TestCase
+SchedulerMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=80, deadline=None
+)
+TestScheduler = SchedulerMachine.TestCase

@@ -1,4 +1,4 @@
-"""How a replay ends before its targets do, and what it leaves behind."""
+"""Replays that end early, and what they leave in the journal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def endless() -> Iterator[tuple[UUID, UUID]]:
     return ((HOOK, event_id(n)) for n in count())
 
 
-def test_stop_takes_no_more_and_lets_those_under_way_end(
+def test_stop_lets_requests_in_flight_finish(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal"
@@ -52,7 +52,7 @@ def test_stop_takes_no_more_and_lets_those_under_way_end(
         assert {entry.status for entry in journal} == {"delivered"}
 
 
-def test_leaving_the_block_early_does_the_same(
+def test_exiting_the_block_early_lets_requests_in_flight_finish(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal"
@@ -66,19 +66,19 @@ def test_leaving_the_block_early_does_the_same(
         assert {entry.status for entry in journal} == {"delivered"}
 
 
-def test_an_exception_in_the_block_is_not_hidden(
+def test_an_exception_in_the_block_is_propagated(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path
 ) -> None:
     def each(_: Any, __: Outcome) -> None:
-        raise KeyError("the body's own")
+        raise KeyError("raised in the block")
 
-    with pytest.raises(KeyError, match="the body's own"):
+    with pytest.raises(KeyError, match="raised in the block"):
         replay_harness.collect(service, endless(), each=each, journal=tmp_path / "journal")
     with Journal(tmp_path / "journal") as journal:
         assert {entry.status for entry in journal} == {"delivered"}
 
 
-def test_an_exception_of_the_targets_comes_through(
+def test_an_exception_of_the_targets_is_propagated(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path
 ) -> None:
     def broken() -> Iterator[tuple[UUID, UUID]]:
@@ -91,7 +91,7 @@ def test_an_exception_of_the_targets_comes_through(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_one_end_that_cannot_be_recorded_does_not_take_the_others(
+def test_a_result_that_cannot_be_recorded_does_not_affect_the_others(
     backend: Backend, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal"
@@ -116,13 +116,13 @@ def test_one_end_that_cannot_be_recorded_does_not_take_the_others(
 
     with pytest.raises(AttributeError) as caught:
         anyio.run(main, backend=backend)
-    assert "could not end in order" in caught.value.__notes__[0]
+    assert "could not shut down cleanly" in caught.value.__notes__[0]
     with Journal(path) as journal:
         states = {entry.request_id: entry.status for entry in journal}
     assert states == {event_id(n): "delivered" if n < 5 else None for n in range(7)}
 
 
-def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
+def test_a_run_whose_targets_raised_is_not_finished(service: Service) -> None:
     def broken() -> Iterator[tuple[UUID, UUID]]:
         yield HOOK, event_id(0)
         raise LookupError
@@ -132,11 +132,11 @@ def test_targets_that_broke_off_do_not_pass_for_all(service: Service) -> None:
             list(replay)
         list(replay)
     assert not replay.report.finished
-    assert "the targets broke off" in str(replay.report)
+    assert "interrupted the targets" in str(replay.report)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_nor_do_targets_that_were_cancelled(backend: Backend) -> None:
+def test_a_run_whose_targets_were_cancelled_is_not_finished(backend: Backend) -> None:
     async def slow() -> AsyncIterator[tuple[UUID, UUID]]:
         yield HOOK, event_id(0)
         await anyio.sleep_forever()
@@ -155,37 +155,37 @@ def test_nor_do_targets_that_were_cancelled(backend: Backend) -> None:
 
     report = anyio.run(main, backend=backend).report
     assert (report.total, report.finished) == (1, False)
-    assert "the targets broke off" in str(report)
+    assert "interrupted the targets" in str(report)
 
 
-def test_a_replay_needs_its_block(service: Service) -> None:
+def test_a_replay_must_be_entered_exactly_once(service: Service) -> None:
     replay = Replay(service.end, (), base_url=BASE_URL)
     with pytest.raises(RuntimeError, match=r"use it as `with \.\.\. as replay:`"):
         next(replay)
-    with replay, pytest.raises(RuntimeError, match="can be entered once"), replay:
+    with replay, pytest.raises(RuntimeError, match="can be entered only once"), replay:
         pass
 
 
-class Gate:
-    """A subscriber that answers when it is let."""
+class BlockingService:
+    """A service whose requests block until `unblocked` is set."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
+        self.unblocked = threading.Event()
         self.entered = threading.Semaphore(0)
 
     def send(self, target: Target) -> WebhookEvent:
         self.entered.release()
-        self.open.wait()
+        self.unblocked.wait()
         return attempt("x", id=target.request_id, redelivery=True)
 
 
-def test_after_its_grace_a_stopped_run_leaves_the_rest_unknown(tmp_path: Path) -> None:
-    gate = Gate()
+def test_requests_in_flight_after_the_grace_are_unknown(tmp_path: Path) -> None:
+    service = BlockingService()
     options = ReplayOptions(journal=tmp_path / "journal")
-    with Replay(gate.send, endless(), base_url=BASE_URL, options=options) as replay:
+    with Replay(service.send, endless(), base_url=BASE_URL, options=options) as replay:
 
         def stop() -> None:
-            gate.entered.acquire()
+            service.entered.acquire()
             replay.stop(grace=0)
 
         stopper = threading.Thread(target=stop)
@@ -194,45 +194,45 @@ def test_after_its_grace_a_stopped_run_leaves_the_rest_unknown(tmp_path: Path) -
         stopper.join()
         assert (outcome.request_id, outcome.status) == (event_id(0), "unknown")
         assert replay.report.counts["unknown"] == 1
-    gate.open.set()
+    service.unblocked.set()
     with Journal(tmp_path / "journal") as journal:
         [entry] = journal
         assert entry.in_flight
 
 
-def test_ctrl_c_ends_at_once_and_leaves_what_is_under_way_unknown(tmp_path: Path) -> None:
-    gate = Gate()
+def test_ctrl_c_ends_the_run_at_once(tmp_path: Path) -> None:
+    service = BlockingService()
     options = ReplayOptions(journal=tmp_path / "journal")
 
     def targets() -> Iterator[tuple[UUID, UUID]]:
         yield HOOK, event_id(0)
         raise KeyboardInterrupt
 
-    gate.open.set()
+    service.unblocked.set()
     with (
         pytest.raises(KeyboardInterrupt),
-        Replay(gate.send, targets(), base_url=BASE_URL, options=options) as replay,
+        Replay(service.send, targets(), base_url=BASE_URL, options=options) as replay,
     ):
         list(replay)
-    gate.open.set()
+    service.unblocked.set()
 
     resumed = Replay(
-        gate.send, (), base_url=BASE_URL, options=ReplayOptions(journal=tmp_path / "journal")
+        service.send, (), base_url=BASE_URL, options=ReplayOptions(journal=tmp_path / "journal")
     )
     with resumed:
         assert [outcome.status for outcome in resumed] == ["skipped"]
 
 
-def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Path) -> None:
-    gate = Gate()
+def test_ctrl_c_caught_inside_the_block_ends_the_run_at_once(tmp_path: Path) -> None:
+    service = BlockingService()
 
     def send(target: Target) -> WebhookEvent:
-        return attempt("x") if target.request_id == event_id(0) else gate.send(target)
+        return attempt("x") if target.request_id == event_id(0) else service.send(target)
 
     def targets() -> Iterator[tuple[UUID, UUID]]:
         yield HOOK, event_id(0)
         yield HOOK, event_id(1)
-        gate.entered.acquire()
+        service.entered.acquire()
         raise KeyboardInterrupt
 
     options = ReplayOptions(journal=tmp_path / "journal")
@@ -240,19 +240,21 @@ def test_ctrl_c_that_is_caught_inside_the_block_ends_it_at_once_too(tmp_path: Pa
         with pytest.raises(KeyboardInterrupt):
             list(replay)
         statuses = {outcome.request_id: outcome.status for outcome in replay}
-    gate.open.set()
+    service.unblocked.set()
     assert statuses[event_id(1)] == "unknown"
-    assert replay.report.stopped == "it was interrupted"
+    assert replay.report.stopped == "the run was interrupted"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("by", ["thread", "signal"])
-def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str) -> None:
+def test_async_replay_can_be_stopped_from_a_thread_or_a_signal_handler(
+    backend: Backend, by: str
+) -> None:
     async def send(target: Target) -> WebhookEvent:
         return attempt("x", id=target.request_id)
 
     async def main() -> AsyncReplay:
-        # The second request would be sent in eleven days.
+        # At this rate, the second request is sent after eleven days.
         options = ReplayOptions(rate=1e-6)
         async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
             await anext(replay)
@@ -283,7 +285,7 @@ def test_an_async_one_is_stopped_from_wherever_that_is(backend: Backend, by: str
     replay.stop()
 
 
-def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
+def test_cancelling_anext_loses_no_outcome(tmp_path: Path) -> None:
     targets = [(HOOK, event_id(n)) for n in range(200)]
     outcomes: list[Outcome] = []
 
@@ -297,7 +299,7 @@ def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
                 waiting = asyncio.ensure_future(anext(replay, None))
                 for _ in range(len(outcomes) % 7):
                     await asyncio.sleep(0)
-                # Its own cancellation, which no cancel scope of anyio's shields from.
+                # A native asyncio cancellation, from which a cancel scope of anyio does not shield.
                 waiting.cancel()
                 with suppress(asyncio.CancelledError):
                     outcome = await waiting
@@ -309,7 +311,7 @@ def test_who_stops_waiting_for_an_outcome_gets_it_later(tmp_path: Path) -> None:
     assert Counter(one.request_id for one in outcomes) == Counter(target[1] for target in targets)
 
 
-def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:
+def test_system_exit_in_a_worker_thread_ends_the_run(tmp_path: Path) -> None:
     def send(_: Target) -> WebhookEvent:
         raise SystemExit(3)
 
@@ -325,7 +327,7 @@ def test_what_ends_a_thread_ends_the_run(tmp_path: Path) -> None:
         assert entry.in_flight
 
 
-def test_a_system_that_has_no_more_threads_is_worked_with(
+def test_a_run_copes_with_a_limit_on_threads(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -346,7 +348,7 @@ def test_a_system_that_has_no_more_threads_is_worked_with(
     assert len(started) == 2
 
 
-def test_no_exception_of_on_progress_passes_for_the_end(
+def test_stop_iteration_raised_by_on_progress_does_not_end_the_iteration(
     replay_harness: ReplayHarness, service: Service
 ) -> None:
     def on_progress(_: object) -> None:
@@ -357,9 +359,7 @@ def test_no_exception_of_on_progress_passes_for_the_end(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
-    backend: Backend, tmp_path: Path
-) -> None:
+def test_cancellation_ends_the_run_at_once(backend: Backend, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     cancelled: list[UUID] = []
 
@@ -393,9 +393,7 @@ def test_cancellation_ends_at_once_and_leaves_what_is_under_way_unknown(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_journal_that_fails_altogether_ends_the_run_and_hangs_nothing(
-    backend: Backend, tmp_path: Path
-) -> None:
+def test_a_failing_journal_ends_the_run_without_hanging(backend: Backend, tmp_path: Path) -> None:
     async def main() -> None:
         async def send(target: Target) -> WebhookEvent:
             await anyio.lowlevel.checkpoint()
@@ -405,8 +403,8 @@ def test_a_journal_that_fails_altogether_ends_the_run_and_hangs_nothing(
         with anyio.fail_after(20):
             async with AsyncReplay(send, endless(), base_url=BASE_URL, options=options) as replay:
                 await anext(replay)
-                assert replay._run is not None  # pyright: ignore[reportPrivateUsage] - to fail it
-                replay._run._journal.close()  # pyright: ignore[reportPrivateUsage] - likewise
+                assert replay._run is not None  # pyright: ignore[reportPrivateUsage] - closed by the test
+                replay._run._journal.close()  # pyright: ignore[reportPrivateUsage] - closed by the test
                 await replay.run()
 
     with pytest.raises(JournalError, match="is closed"):

@@ -1,1 +1,1 @@
-"""Running a replay: one pure scheduler, one run, and the sync and async engines."""
+"""The replay engine: a pure scheduler, the state of a run, and the sync and async drivers."""

@@ -1,4 +1,4 @@
-"""Carries out a replay with tasks. The same shape, line by line, as `_sync_replay`."""
+"""The replay driver for asyncio and trio tasks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from anyio.lowlevel import checkpoint, current_token
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import JournalError, NotFoundError
-from webhooks_sdk.replay._engine.run import Run, not_entered
-from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
+from webhooks_sdk.replay._engine.run import Run, not_entered_error
+from webhooks_sdk.replay._engine.scheduler import Action, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
@@ -34,25 +34,26 @@ from webhooks_sdk.replay._undelivered import Recovery
 
 
 class AsyncReplay:
-    """Many redeliveries: an async context manager, and an async iterator of outcomes as they come.
+    """An async context manager that redelivers events, and an async iterator of their outcomes.
 
-    `client.hooks.redeliver_many` and `client.hooks.recover` make one. Requests are begun while the
-    next outcome is waited for, and those under way go on meanwhile: a slow body slows the run down,
-    and nothing piles up. The targets are iterated in the task that iterates the replay.
+    Usually created by `client.hooks.redeliver_many` or `client.hooks.recover`. Requests are started
+    while the next outcome is awaited, and continue while the loop body runs: a slow body slows the
+    run down, and results do not pile up. The targets are iterated in the task that iterates the
+    replay.
 
-    Leaving the `async with` block early takes no more targets and waits for what is under way.
-    Cancellation, or another exception that is no `Exception`, does not wait: what was under way is
-    cancelled, and unknown when the journal is resumed.
+    Exiting the `async with` block early takes no more targets and waits for the requests in flight.
+    Cancellation and other exceptions that are not an `Exception` do not wait: requests in flight
+    are cancelled, and unknown when the journal is resumed.
 
     Args:
-        send: Redelivers one event, and returns the attempt or raises. It must not try again by
-            itself, and return in finite time.
-        targets: What is to be redelivered, an iterable or async iterable, consumed as it is needed.
-        base_url: The environment, to which a journal is bound.
-        list_events: Lists the recent events of a subscription: needed to find out what became of
-            requests that an earlier run left unknown. None leaves them unknown.
-        options: How the replay is carried out.
-        recovery: Instead of targets, what is to be recovered.
+        send: Redelivers one event, and returns the delivery attempt or raises. It must not retry,
+            and must return eventually.
+        targets: The events to redeliver, an iterable or async iterable, consumed lazily.
+        base_url: The API, to which a journal is bound.
+        list_events: Lists the recent events of a subscription, which is needed to resolve requests
+            that an earlier run left unknown. None leaves them unknown.
+        options: The options of the replay.
+        recovery: The window to recover, instead of targets.
         on_close: Called and awaited when the replay has ended.
     """
 
@@ -68,25 +69,26 @@ class AsyncReplay:
         on_close: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._send = send
-        self._targets: AsyncIterator[TargetLike] | None = _iterate(targets)
+        self._targets: AsyncIterator[TargetLike] | None = _as_async_iterator(targets)
         self._total = len(targets) if isinstance(targets, Sized) else None
         self._base_url = base_url
         self._list_events = list_events
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
-        # Whether the targets raised when they were last asked: a generator then looks exhausted.
-        self._broken_off = False
+        # Whether the last call of `anext(targets)` raised: a generator is exhausted after that.
+        self._targets_failed = False
         self._run: Run | None = None
-        # With each whether the journal has it.
-        self._ended: deque[tuple[Job, Result | Exception, bool]] = deque()
-        self._starting: list[Job] = []
-        self._idle: list[_Place] = []
+        # The flag tells whether the journal has the result.
+        self._results: deque[tuple[Job, Result | Exception, bool]] = deque()
+        # Jobs that are sent once the batch with their intents is written.
+        self._batched_jobs: list[Job] = []
+        self._idle_workers: list[_JobSlot] = []
         self._is_waiting = False
 
     async def __aenter__(self) -> Self:
         if self._run is not None:
-            raise RuntimeError("A replay can be entered once: make a new one.")
+            raise RuntimeError("A replay can be entered only once: create a new one.")
         run = self._run = Run(
             self._options,
             base_url=self._base_url,
@@ -94,30 +96,30 @@ class AsyncReplay:
             total=self._total,
             clock=SYSTEM_CLOCK,
         )
-        self._news = anyio.Event()
-        self._begun: anyio.Event | None = None
-        self._call_soon = _call_soon()
-        self._group = anyio.create_task_group()
+        self._wakeup = anyio.Event()
+        self._durable_start: anyio.Event | None = None
+        self._call_soon = _threadsafe_call_soon()
+        self._task_group = anyio.create_task_group()
         try:
             await self._prepare(run)
-            await self._group.__aenter__()
+            await self._task_group.__aenter__()
         except BaseException:
             await self._close(run)
             raise
         return self
 
     async def _prepare(self, run: Run) -> None:
-        hook_to_plan = run.to_plan()
+        hook_to_plan = run.hook_to_plan()
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(await self._list_events(hook_to_plan))
-        for hook_id in run.to_look_up():
+        for hook_id in run.hooks_to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(hook_id, await self._list_events(hook_id))
+                run.resolve_unknown(hook_id, await self._list_events(hook_id))
             except NotFoundError:
-                # The subscription is gone: nobody can tell any more.
+                # The subscription was deleted, so its requests stay unknown.
                 continue
         run.begin()
 
@@ -127,31 +129,31 @@ class AsyncReplay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        run = self._entered()
+        run = self._entered_run()
         try:
             if exc is None or isinstance(exc, Exception):
                 await self._drain(run, exc)
         finally:
             try:
-                self._group.cancel_scope.cancel()
-                await self._group.__aexit__(None, None, None)
+                self._task_group.cancel_scope.cancel()
+                await self._task_group.__aexit__(None, None, None)
             finally:
                 await self._close(run)
 
-    async def _drain(self, run: Run, during: Exception | None) -> None:
-        run.leave()
+    async def _drain(self, run: Run, body_error: Exception | None) -> None:
+        run.stop_early()
         failure: Exception | None = None
         while not run.ended:
             try:
-                # Nobody wants the outcome any more; the report counts it.
+                # The outcome is dropped, but counted in the report.
                 await self._next(run)
-            except Exception as error:  # noqa: BLE001 - the others under way are to end all the same
+            except Exception as error:  # noqa: BLE001 - the other requests must end all the same
                 failure = failure or error
         if failure is None:
             return
-        if during is None:
+        if body_error is None:
             raise failure
-        during.add_note(f"The replay could not end in order: {failure}")
+        body_error.add_note(f"The replay could not shut down cleanly: {failure}")
 
     async def _close(self, run: Run) -> None:
         try:
@@ -165,236 +167,236 @@ class AsyncReplay:
         return self
 
     async def __anext__(self) -> Outcome:
-        run = self._entered()
+        run = self._entered_run()
         outcome = await self._next(run)
         if outcome is None:
-            run.check_stopped()
+            run.raise_if_aborted()
             raise StopAsyncIteration
         return outcome
 
     async def run(self) -> Report:
-        """Carry the whole replay out.
+        """Run the replay to its end.
 
         Returns:
-            The report at its end.
+            The final report.
 
         Raises:
-            ReplayStoppedError: Nothing worked, or the credentials were refused.
+            ReplayStoppedError: Nothing succeeded, or the credentials were refused.
             JournalError: The journal cannot be written.
         """
         async for _ in self:
-            """The report counts it."""
+            """The report counts the outcome."""
         return self.report
 
     @property
     def report(self) -> Report:
-        """What the run has come to, at any time."""
-        return self._entered().report()
+        """The report of the run so far."""
+        return self._entered_run().report()
 
     def stop(self, grace: float | None = None) -> None:
-        """Take no more targets, and let what is under way end. It can be called from any thread.
+        """Take no more targets, and let the requests in flight finish. Thread-safe.
 
-        It does not wait: the iteration ends when the last outcome is there.
+        Returns at once: the iteration ends with the last outcome.
 
         Args:
-            grace: Seconds to wait for what is under way, after which it is unknown; None to wait
-                until it has ended.
+            grace: Maximum number of seconds to wait for the requests in flight, which are unknown
+                after that. None to wait until they finish.
         """
-        self._entered().stop(grace)
-        # When the event loop has ended, so has the replay.
+        self._entered_run().stop(grace)
+        # If the event loop is closed, the replay has ended too.
         with suppress(RuntimeError):
             self._call_soon(self._wake)
 
     def _wake(self) -> None:
-        self._news.set()
+        self._wakeup.set()
 
-    def _entered(self) -> Run:
+    def _entered_run(self) -> Run:
         if self._run is None:
-            raise not_entered("async with")
+            raise not_entered_error("async with")
         return self._run
 
     async def _next(self, run: Run) -> Outcome | None:
         try:
             while not run.ended:
-                if self._begun is not None:
-                    await self._begun.wait()
-                self._take_ended(run)
+                if self._durable_start is not None:
+                    await self._durable_start.wait()
+                self._process_results(run)
                 if run.outcomes_full:
-                    # Other tasks must get their turn while many targets are skipped.
-                    self._launch(run)
+                    # Yield to other tasks while many targets are skipped.
+                    self._flush_and_send(run)
                     await checkpoint()
                 step = None if run.outcomes_full else run.step()
-                if step is Idle.TAKE_TARGET:
-                    await self._pull(run)
+                if step is Action.TAKE_TARGET:
+                    await self._take_target(run)
                 elif isinstance(step, Job):
-                    await self._begin(run, step)
+                    await self._start(run, step)
                 elif run.outcomes:
                     return run.outcomes.popleft()
                 elif isinstance(step, Wait):
-                    self._launch(run)
+                    self._flush_and_send(run)
                     await self._wait(run, step)
                 else:
                     run.finish()
         finally:
-            self._launch(run)
+            self._flush_and_send(run)
         return None
 
-    async def _pull(self, run: Run) -> None:
+    async def _take_target(self, run: Run) -> None:
         if self._targets is None:
-            self._hold(run)
-            job = run.take_leftover()
+            self._begin_batch(run)
+            job = run.take_from_journal()
         else:
-            job = await self._take(run, self._targets)
+            job = await self._take_from(run, self._targets)
         if job is not None:
-            await self._begin(run, job)
+            await self._start(run, job)
 
-    async def _take(self, run: Run, targets: AsyncIterator[TargetLike]) -> Job | None:
-        if not isinstance(targets, _Plain):
-            self._launch(run)
-        broken_off, self._broken_off = self._broken_off, True
+    async def _take_from(self, run: Run, targets: AsyncIterator[TargetLike]) -> Job | None:
+        if not isinstance(targets, _SyncIteratorAdapter):
+            self._flush_and_send(run)
+        failed_before, self._targets_failed = self._targets_failed, True
         try:
             target = await anext(targets)
         except StopAsyncIteration:
             self._targets = None
-            if broken_off:
-                run.targets_failed()
+            if failed_before:
+                run.stop_after_target_error()
             return None
-        self._broken_off = False
-        self._hold(run)
-        return run.take(target)
+        self._targets_failed = False
+        self._begin_batch(run)
+        return run.accept_target(target)
 
-    async def _begin(self, run: Run, job: Job) -> None:
+    async def _start(self, run: Run, job: Job) -> None:
         if not self._options.durable:
-            self._hold(run)
-            run.dispatch(job)
-            self._starting.append(job)
+            self._begin_batch(run)
+            run.start(job)
+            self._batched_jobs.append(job)
             return
-        # In a task of its own, since who iterates may be cancelled meanwhile, and go on after it.
-        self._begun = anyio.Event()
-        self._group.start_soon(self._begin_durably, run, job, self._begun)
-        await self._begun.wait()
+        # In a separate task, since the iterating task may be cancelled here and iterate again.
+        self._durable_start = anyio.Event()
+        self._task_group.start_soon(self._start_durably, run, job, self._durable_start)
+        await self._durable_start.wait()
 
-    async def _begin_durably(self, run: Run, job: Job, begun: anyio.Event) -> None:
+    async def _start_durably(self, run: Run, job: Job, started: anyio.Event) -> None:
         try:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(run.dispatch, job)
+                await to_thread.run_sync(run.start, job)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
-            self._ended.append((job, error, True))
+            self._results.append((job, error, True))
             return
         finally:
-            begun.set()
+            started.set()
         await self._work(run, job)
 
-    def _hold(self, run: Run) -> None:
-        """Gather what is written until `_launch`: one write for all costs little more than one."""
+    def _begin_batch(self, run: Run) -> None:
+        """Batch journal writes until `_flush_and_send`, unless each must be durable at once."""
         if not self._options.durable:
-            run.hold()
+            run.begin_batch()
 
-    def _launch(self, run: Run) -> None:
-        """Write down what was gathered, then send what was begun. No other task runs before it."""
-        starting, self._starting = self._starting, []
+    def _flush_and_send(self, run: Run) -> None:
+        """Write the batch, then send its jobs. No other task may run between the two calls."""
+        jobs, self._batched_jobs = self._batched_jobs, []
         try:
             run.flush()
         except BaseException:
-            for job in starting:
-                run.forget(job)
+            for job in jobs:
+                run.discard(job)
             raise
-        for job in starting:
-            if self._idle:
-                self._idle.pop().take(job)
+        for job in jobs:
+            if self._idle_workers:
+                self._idle_workers.pop().put(job)
             else:
-                self._group.start_soon(self._work, run, job)
+                self._task_group.start_soon(self._work, run, job)
 
     async def _work(self, run: Run, job: Job) -> None:
         while True:
-            result = await self._carry_out(job)
-            # Who waits for it is about to write it down, together with what it leads to.
+            result = await self._execute(job)
+            # A waiting iteration records the result itself, in one batch with what follows from it.
             is_recorded = not self._is_waiting or self._options.durable
             if is_recorded and isinstance(result, Result):
-                result = await self._recorded(run, job, result)
-            self._ended.append((job, result, is_recorded))
+                result = await self._record(run, job, result)
+            self._results.append((job, result, is_recorded))
             self._wake()
-            place = _Place()
-            self._idle.append(place)
-            job = await place.wait()
+            slot = _JobSlot()
+            self._idle_workers.append(slot)
+            job = await slot.get()
 
-    async def _carry_out(self, job: Job) -> Result | Exception:
-        began = SYSTEM_CLOCK.monotonic()
-        answer: WebhookEvent | Exception
+    async def _execute(self, job: Job) -> Result | Exception:
+        started_at = SYSTEM_CLOCK.monotonic()
+        returned: WebhookEvent | Exception
         try:
-            answer = await self._send(job.target)
-        except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
-            answer = error
+            returned = await self._send(job.target)
+        except Exception as error:  # noqa: BLE001 - classified below
+            returned = error
         try:
-            return classify_result(answer, SYSTEM_CLOCK.monotonic() - began)
+            return classify_result(returned, SYSTEM_CLOCK.monotonic() - started_at)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
 
-    def _gathered(self, run: Run, job: Job, result: Result) -> Result | Exception:
+    def _record_in_batch(self, run: Run, job: Job, result: Result) -> Result | Exception:
         try:
-            self._hold(run)
+            self._begin_batch(run)
         except JournalError as error:
             return error
-        return self._written(run, job, result)
+        return self._record_sync(run, job, result)
 
-    def _written(self, run: Run, job: Job, result: Result) -> Result | Exception:
+    def _record_sync(self, run: Run, job: Job, result: Result) -> Result | Exception:
         try:
-            run.record(job, result)
+            run.record_result(job, result)
         except Exception as error:  # noqa: BLE001 - raised where the replay is iterated
             return error
         return result
 
-    async def _recorded(self, run: Run, job: Job, result: Result) -> Result | Exception:
+    async def _record(self, run: Run, job: Job, result: Result) -> Result | Exception:
         recorded: Result | Exception = result
         if not self._options.durable:
-            recorded = self._written(run, job, result)
+            recorded = self._record_sync(run, job, result)
         else:
-            # It waits for the disk: not in the event loop, and not half of it.
+            # A durable write waits for the disk, so it must not block the event loop.
             with anyio.CancelScope(shield=True):
-                recorded = await to_thread.run_sync(self._written, run, job, result)
+                recorded = await to_thread.run_sync(self._record_sync, run, job, result)
         return recorded
 
     async def _wait(self, run: Run, wait: Wait) -> None:
         self._is_waiting = True
         try:
             if wait.seconds is None:
-                await self._news.wait()
+                await self._wakeup.wait()
             else:
                 with anyio.move_on_after(wait.seconds):
-                    await self._news.wait()
+                    await self._wakeup.wait()
         except BaseException:
-            # A journal that fails must not hide a cancellation; what it lacks stays an intent.
+            # A journal error must not hide a cancellation; unrecorded results remain intents.
             with suppress(JournalError):
-                self._record_ended(run)
+                self._record_results(run)
             raise
         finally:
             self._is_waiting = False
-        self._take_ended(run)
+        self._process_results(run)
 
-    def _record_ended(self, run: Run) -> None:
-        """Write down what has ended, and draw no conclusions: who iterates is cancelled."""
-        self._hold(run)
-        for position, (job, result, is_recorded) in enumerate(self._ended):
+    def _record_results(self, run: Run) -> None:
+        """Record the results without processing them, as the iterating task is cancelled."""
+        self._begin_batch(run)
+        for position, (job, result, is_recorded) in enumerate(self._results):
             if not is_recorded and isinstance(result, Result):
-                run.record(job, result)
-                self._ended[position] = (job, result, True)
+                run.record_result(job, result)
+                self._results[position] = (job, result, True)
         run.flush()
 
-    def _take_ended(self, run: Run) -> None:
-        if self._news.is_set():
-            self._news = anyio.Event()
-        while self._ended:
-            job, result, is_recorded = self._ended.popleft()
+    def _process_results(self, run: Run) -> None:
+        if self._wakeup.is_set():
+            self._wakeup = anyio.Event()
+        while self._results:
+            job, result, is_recorded = self._results.popleft()
             if not is_recorded and isinstance(result, Result):
-                result = self._gathered(run, job, result)
+                result = self._record_in_batch(run, job, result)
             if isinstance(result, Exception):
-                run.forget(job)
+                run.discard(job)
                 raise result
             run.complete(job, result)
 
 
-def _call_soon() -> Callable[[Callable[[], object]], object]:
-    """Return what has the event loop call something, from any thread or signal handler."""
+def _threadsafe_call_soon() -> Callable[[Callable[[], object]], object]:
+    """Return a function that schedules a call in the event loop. Safe in threads and signals."""
     token: Any = current_token().native_token
     in_trio = hasattr(token, "run_sync_soon")
     call_soon: Callable[[Callable[[], object]], object]
@@ -402,31 +404,33 @@ def _call_soon() -> Callable[[Callable[[], object]], object]:
     return call_soon
 
 
-def _iterate(
+def _as_async_iterator(
     targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
 ) -> AsyncIterator[TargetLike]:
-    return aiter(targets) if isinstance(targets, AsyncIterable) else _Plain(iter(targets))
+    if isinstance(targets, AsyncIterable):
+        return aiter(targets)
+    return _SyncIteratorAdapter(iter(targets))
 
 
-class _Place:
-    """Where a task waits for its next job: a new task for each would cost more than the engine."""
+class _JobSlot:
+    """Hands the next job to an idle task, since starting a task per job is expensive."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
         self._job: Job | None = None
 
-    def take(self, job: Job) -> None:
+    def put(self, job: Job) -> None:
         self._job = job
         self._event.set()
 
-    async def wait(self) -> Job:
+    async def get(self) -> Job:
         await self._event.wait()
         assert self._job is not None
         return self._job
 
 
-class _Plain:
-    """A plain iterator as an async one; no generator, which would have to be closed."""
+class _SyncIteratorAdapter:
+    """A sync iterator as an async one. Unlike an async generator, it need not be closed."""
 
     def __init__(self, items: Iterator[TargetLike]) -> None:
         self._items = items

@@ -1,4 +1,4 @@
-"""What the journal of earlier runs says is to be done with a target. Pure."""
+"""Decide from the journal of earlier runs whether a target is sent again. Pure."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.replay._journal.errors import rebuild_error
 from webhooks_sdk.replay._journal.rows import RowState
-from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, is_gone
+from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, is_not_found
 
 if TYPE_CHECKING:
     from webhooks_sdk.replay._journal.rows import Row
 
-_DONE = frozenset({RowState.DELIVERED, RowState.ACCEPTED})
-_TO_REPEAT = frozenset({RowState.REJECTED, RowState.FAILED})
+_SUCCEEDED = frozenset({RowState.DELIVERED, RowState.ACCEPTED})
+_RETRYABLE = frozenset({RowState.REJECTED, RowState.FAILED})
 _UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
 def outcome_without_sending(
     row: Row, *, run: int, max_attempts: int, resend_unknown: bool
 ) -> Outcome | None:
-    """Return the outcome of a target for which nothing is to be sent; None if it is to be sent.
+    """Return the outcome of a target that must not be sent, or None if it must be sent.
 
     Args:
-        row: What the journal says of it.
-        run: The number of this run.
-        max_attempts: How many requests a target may take, over all runs.
-        resend_unknown: Whether what may have been delivered is to be sent again.
+        row: The target's row in the journal.
+        run: Number of this run.
+        max_attempts: Maximum number of requests for a target, over all runs.
+        resend_unknown: Whether to send targets again that may have been delivered.
     """
-    if row.run == run or row.state in _DONE:
+    if row.run == run or row.state in _SUCCEEDED:
         return _outcome(row, OutcomeStatus.SKIPPED)
-    if row.state in _TO_REPEAT:
-        gone = row.error is not None and is_gone(row.error.status)
-        if gone or row.attempts >= max_attempts:
+    if row.state in _RETRYABLE:
+        not_found = row.error is not None and is_not_found(row.error.status)
+        if not_found or row.attempts >= max_attempts:
             return _outcome(row, OutcomeStatus(row.state))
     if row.state in _UNRESOLVED and not resend_unknown:
         return _outcome(row, OutcomeStatus.UNKNOWN)

@@ -1,6 +1,6 @@
-"""One run of a replay: targets in, outcomes out. It never waits; the two drivers do.
+"""The state of a run: takes targets and results, returns jobs and outcomes. Never blocks.
 
-One thread or task calls it, the one that iterates; but `record` is called by those that send.
+Calls must not overlap, except for `record_result` and `stop`, which are thread-safe.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.errors import ReplayStoppedError
 from webhooks_sdk.replay._engine.resuming import outcome_without_sending
-from webhooks_sdk.replay._engine.scheduler import Idle, Job, Scheduler, Wait
+from webhooks_sdk.replay._engine.scheduler import Action, Job, Scheduler, Wait
 from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
 from webhooks_sdk.replay._journal.writer import JournalWriter
 from webhooks_sdk.replay._outcomes import OutcomeStatus
-from webhooks_sdk.replay._recovery import check_plan, coverage_of, make_plan
-from webhooks_sdk.replay._report import Tally
-from webhooks_sdk.replay._targets import Target, read_target
+from webhooks_sdk.replay._recovery import check_journal, coverage_of, write_plan
+from webhooks_sdk.replay._report import RunStats
+from webhooks_sdk.replay._targets import Target, parse_target
 from webhooks_sdk.replay._throttling.breaker import CircuitBreaker
 from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
 from webhooks_sdk.replay._throttling.rate import RateLimiter
-from webhooks_sdk.replay._undelivered import redelivered_since
+from webhooks_sdk.replay._undelivered import was_redelivered_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
 _PROGRESS_INTERVAL = 1.0
 
 
-def not_entered(statement: str) -> RuntimeError:
-    """Say that a replay was used without its block."""
+def not_entered_error(statement: str) -> RuntimeError:
+    """Build the error for a replay that is used without having been entered."""
     return RuntimeError(f"The replay has not been entered: use it as `{statement} ... as replay:`.")
 
 
 class Run:
-    """The state of a run, whose journal is open until `close`.
+    """The state of a run. Its journal is open until `close`.
 
     Args:
-        options: How it is carried out.
-        base_url: The environment, to which the journal is bound.
-        recovery: What is to be recovered; None if the targets come from the caller.
-        total: How many targets the caller has, None if that is not known.
-        clock: Where the time comes from.
+        options: The options of the replay.
+        base_url: The API, to which the journal is bound.
+        recovery: The recovery, None if the caller supplies the targets.
+        total: Number of the caller's targets, None if unknown.
+        clock: The source of time.
 
     Attributes:
-        outcomes: Those that nobody has taken yet, in order of completion.
-        gave_up_on_some: Whether requests may be under way for which nobody waits any more.
+        outcomes: Outcomes that have not been consumed, in order of completion.
+        has_abandoned: Whether requests may be in flight whose results will be ignored.
 
     Raises:
-        JournalError: The journal cannot be used, or is one of another replay.
+        JournalError: The journal cannot be used, or belongs to another replay.
     """
 
     def __init__(
@@ -75,75 +75,84 @@ class Run:
         clock: Clock,
     ) -> None:
         self.outcomes: deque[Outcome] = deque()
+        self.has_abandoned = False
         self._options = options
         self._clock = clock
         self._recovery = recovery
         self._scheduler = Scheduler(
-            window=ConcurrencyLimiter(options.concurrency),
-            pace=RateLimiter(options.rate),
-            breaker=CircuitBreaker(options.max_consecutive_failures),
+            concurrency_limiter=ConcurrencyLimiter(options.concurrency),
+            rate_limiter=RateLimiter(options.rate),
+            circuit_breaker=CircuitBreaker(options.max_consecutive_failures),
             max_attempts=options.max_attempts,
             max_queued=options.concurrency,
             random=random,
         )
-        began = clock.monotonic()
-        self._tally = Tally(total=total, began=began)
-        self._next_progress = began + _PROGRESS_INTERVAL
+        started_at = clock.monotonic()
+        self._stats = RunStats(total=total, started_at=started_at)
+        self._next_progress = started_at + _PROGRESS_INTERVAL
         self._position = 0
-        self._asked_at = self._now()
-        self._leftovers: Iterator[Row] | None = None
-        self._grace_ends = inf
+        self._listed_at = self._now()
+        self._unseen: Iterator[Row] | None = None
+        self._grace_deadline = inf
         self._finished = False
-        self.gave_up_on_some = False
         self._journal = JournalWriter.open(
             options.journal, base_url=base_url, durable=options.durable
         )
         try:
-            check_plan(self._journal, recovery)
+            check_journal(self._journal, recovery)
         except BaseException:
             self._journal.close()
             raise
 
     def close(self) -> None:
-        """Close the journal; what is under way stays an intent in it."""
-        self._tally.end(self._clock.monotonic())
+        """Close the journal. Requests in flight remain in it as intents."""
+        self._stats.end(self._clock.monotonic())
         self._journal.close()
 
-    def to_plan(self) -> UUID | None:
-        """Return the subscription whose events `plan` needs listed; None if it needs none."""
+    def hook_to_plan(self) -> UUID | None:
+        """Return the subscription whose events `plan` needs, None if the plan exists already."""
         if self._recovery is None or self._journal.plan is not None:
             return None
-        # The list says nothing of what happens after this.
-        self._asked_at = self._now()
+        # Taken before the list is requested, which omits later events.
+        self._listed_at = self._now()
         return self._recovery.hook_id
 
     def plan(self, listed: Iterable[WebhookEvent]) -> None:
-        """Write down, before the first request, which events are to be redelivered."""
-        assert self._recovery is not None
-        make_plan(self._journal, self._recovery, listed, now=self._asked_at)
+        """Record which events will be redelivered, before the first request.
 
-    def to_look_up(self) -> Iterable[UUID]:
-        """Return the subscriptions that are to be listed, as earlier runs left some unknown."""
+        Args:
+            listed: The delivery attempts of the subscription, as listed by the service.
+        """
+        assert self._recovery is not None
+        write_plan(self._journal, self._recovery, listed, now=self._listed_at)
+
+    def hooks_to_look_up(self) -> Iterable[UUID]:
+        """Return the subscriptions with targets that earlier runs left in flight or unknown."""
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
             hooks[row.hook_id] = None
             if row.state is RowState.IN_FLIGHT:
-                # Its run is over: it is under way no more.
-                self._settle(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
+                # The run that sent it is over, so no outcome will follow.
+                self._record_outcome(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
         return hooks
 
-    def look_up(self, hook_id: UUID, listed: Iterable[WebhookEvent]) -> None:
-        """Note which of the unknown ones the list shows to be delivered after all."""
-        # By what is listed, which is less than what can be unknown.
+    def resolve_unknown(self, hook_id: UUID, listed: Iterable[WebhookEvent]) -> None:
+        """Record unknown targets as delivered if the service lists their redelivery.
+
+        Args:
+            hook_id: The subscription.
+            listed: Its delivery attempts, as listed by the service.
+        """
+        # Iterate over the list, as it is shorter than the unknown targets may be.
         for attempt in listed:
             row = self._journal.find(hook_id, attempt.id)
             if row is None or row.state is not RowState.UNKNOWN:
                 continue
             assert row.open_since is not None
-            if redelivered_since(attempt, row.open_since):
-                self._settle(Target(hook_id, attempt.id), OutcomeStatus.DELIVERED, attempt)
+            if was_redelivered_since(attempt, row.open_since):
+                self._record_outcome(Target(hook_id, attempt.id), OutcomeStatus.DELIVERED, attempt)
 
-    def _settle(
+    def _record_outcome(
         self,
         target: Target,
         status: OutcomeStatus,
@@ -162,65 +171,65 @@ class Run:
         )
 
     def begin(self) -> None:
-        """Note that targets are taken from now on."""
+        """Mark the preparations as done: from here on, targets are taken."""
         plan = self._journal.plan
         if plan is not None:
-            self._tally.total = plan.total
+            self._stats.total = plan.total
 
     def step(self) -> Step:
-        """Say what to do next: send a job, or wait, or take a target, or end."""
+        """Return the next action: send a job, wait, take a target, or finish."""
         now = self._clock.monotonic()
         step = self._scheduler.step(now)
-        if self._scheduler.stopped is None or not isinstance(step, Wait):
+        if self._scheduler.stop_reason is None or not isinstance(step, Wait):
             return step
-        if now >= self._grace_ends:
-            self._give_up()
-            return Idle.FINISHED
-        left = self._grace_ends - now
+        if now >= self._grace_deadline:
+            self._abandon_in_flight()
+            return Action.FINISH
+        left = self._grace_deadline - now
         return step if left == inf else Wait(left)
 
     @property
     def outcomes_full(self) -> bool:
-        """Whether so many outcomes are there that they are to be taken first."""
+        """Whether outcomes must be consumed before more requests are sent."""
         return len(self.outcomes) >= self._options.concurrency
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """Number of requests in flight."""
         return self._scheduler.in_flight
 
-    def take(self, item: object) -> Job | None:
-        """Take a target of the caller's.
+    def accept_target(self, item: object) -> Job | None:
+        """Accept a target from the caller.
 
         Returns:
-            What is to be sent for it at once; None if that is nothing.
+            The job to start at once, or None if nothing needs to be sent.
 
         Raises:
-            InvalidArgumentError: It names no event.
+            InvalidArgumentError: The item does not identify an event.
         """
-        target = read_target(item, self._position)
+        target = parse_target(item, self._position)
         self._position += 1
         ids = (target.hook_id, target.request_id)
-        # A new target needs no look at the journal; what waits for the disk is left to `dispatch`.
+        # A new target needs no lookup. A durable write waits for the disk: `start` does that.
         if not self._options.durable and self._journal.add(*ids, self._now()):
-            return Job(target, attempts=1, intended=True)
-        return self._consider(target, self._journal.find(*ids))
+            return Job(target, attempts=1, intent_recorded=True)
+        return self._make_job(target, self._journal.find(*ids))
 
-    def take_leftover(self) -> Job | None:
-        """Take a target that is only in the journal, when the caller has no more.
+    def take_from_journal(self) -> Job | None:
+        """Take a target that is only in the journal, after the caller's targets.
 
         Returns:
-            As `take`.
+            The job to start at once, or None if nothing needs to be sent.
         """
-        if self._leftovers is None:
-            self._leftovers = self._journal.unseen()
-        row = next(self._leftovers, None)
+        if self._unseen is None:
+            self._unseen = self._journal.unseen()
+        row = next(self._unseen, None)
         if row is None:
-            self._scheduler.end_of_targets()
+            self._scheduler.mark_exhausted()
             return None
-        return self._consider(Target(row.hook_id, row.request_id), row)
+        return self._make_job(Target(row.hook_id, row.request_id), row)
 
-    def _consider(self, target: Target, row: Row | None) -> Job | None:
+    def _make_job(self, target: Target, row: Row | None) -> Job | None:
         outcome = None
         if row is not None:
             outcome = outcome_without_sending(
@@ -230,124 +239,129 @@ class Run:
                 resend_unknown=self._options.resend_unknown,
             )
         if outcome is None:
-            return Job(target, is_unknown=row is not None and row.state is RowState.UNKNOWN)
+            return Job(target, was_unknown=row is not None and row.state is RowState.UNKNOWN)
         self._journal.mark_seen(target.hook_id, target.request_id)
         self._emit(outcome, sent=False)
         return None
 
-    def dispatch(self, job: Job) -> None:
-        """Write down that a request is about to be sent; after that, send it."""
-        if not job.intended:
-            ids = (job.target.hook_id, job.target.request_id)
-            job.attempts = self._journal.record_intent(*ids, self._now())
-        job.intended = False
-        self._tally.requests += 1
-        self._scheduler.sent(job, self._clock.monotonic())
-
-    def record(self, job: Job, result: Result) -> None:
-        """Write down what came of a request. Whoever sent it calls this, from any thread.
+    def start(self, job: Job) -> None:
+        """Record the intent of a job's request. The caller sends it afterwards.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: The journal cannot be written.
+        """
+        if not job.intent_recorded:
+            ids = (job.target.hook_id, job.target.request_id)
+            job.attempts = self._journal.record_intent(*ids, self._now())
+        job.intent_recorded = False
+        self._stats.requests += 1
+        self._scheduler.started(job, self._clock.monotonic())
+
+    def record_result(self, job: Job, result: Result) -> None:
+        """Record the result of a request in the journal. Thread-safe.
+
+        Raises:
+            JournalError: The journal cannot be written.
         """
         if job.abandoned:
             return
-        if result.not_attempted:
-            self._journal.cancel_intent(job.target.hook_id, job.target.request_id)
+        if result.counts_as_attempt:
+            self._record_outcome(job.target, job.status_after(result), result.event, result.error)
         else:
-            self._settle(job.target, job.status_after(result), result.event, result.error)
+            self._journal.cancel_intent(job.target.hook_id, job.target.request_id)
 
-    def hold(self) -> None:
-        """Gather what is written from now on until `flush`."""
+    def begin_batch(self) -> None:
+        """Batch all writes to the journal until `flush`."""
         self._journal.begin_batch()
 
     def flush(self) -> None:
-        """Write down what was gathered.
+        """Write the batch to the journal.
 
         Raises:
-            JournalError: It cannot be written, and none of it is.
+            JournalError: The journal cannot be written. Nothing of the batch was.
         """
         self._journal.flush()
 
     def complete(self, job: Job, result: Result) -> None:
-        """Decide what comes of a request that was recorded."""
+        """Process a result that has been recorded."""
         if job.abandoned:
             return
-        if result.not_attempted:
+        if not result.counts_as_attempt:
             job.attempts -= 1
-        outcome = self._scheduler.ended(job, result, self._clock.monotonic())
+        outcome = self._scheduler.finished(job, result, self._clock.monotonic())
         if outcome is not None:
             self._emit(outcome)
 
-    def forget(self, job: Job) -> None:
-        """Wait no more for a request whose end could not be recorded."""
-        self._scheduler.forget(job)
+    def discard(self, job: Job) -> None:
+        """Drop a job whose result could not be recorded."""
+        self._scheduler.discard(job)
 
     def stop(self, grace: float | None) -> None:
-        """Take no more targets, and wait at most so many seconds for what is under way."""
+        """Take no more targets.
+
+        Args:
+            grace: Maximum number of seconds to wait for the requests in flight, None for no limit.
+        """
         self._scheduler.stop("stop() was called")
         if grace is not None:
-            self._grace_ends = min(self._grace_ends, self._clock.monotonic() + grace)
+            self._grace_deadline = min(self._grace_deadline, self._clock.monotonic() + grace)
 
-    def targets_failed(self) -> None:
-        """Take no more targets, as there may be some that cannot be had any more."""
-        self._scheduler.stop("the targets broke off: an exception or a cancellation ended them")
+    def stop_after_target_error(self) -> None:
+        """Take no more targets, since iterating them failed and some may be missing."""
+        self._scheduler.stop("an exception or a cancellation interrupted the targets")
 
     def interrupt(self) -> None:
-        """Wait for nothing any more: what was just being done may have been left half-way."""
-        self._scheduler.stop("it was interrupted")
-        self._grace_ends = -inf
+        """Stop without waiting for the requests in flight."""
+        self._scheduler.stop("the run was interrupted")
+        self._grace_deadline = -inf
 
-    def leave(self) -> None:
-        """Take no more targets, as the caller has left the block."""
+    def stop_early(self) -> None:
+        """Take no more targets, since the caller has exited the block. No-op once finished."""
         if not self._finished:
-            self._scheduler.stop("the block was left early")
+            self._scheduler.stop("the block was exited early")
 
-    def _give_up(self) -> None:
-        self.gave_up_on_some = True
+    def _abandon_in_flight(self) -> None:
+        self.has_abandoned = True
         for job in self._scheduler.abandon():
             self._emit(job.outcome(OutcomeStatus.UNKNOWN))
 
     def finish(self) -> None:
-        """Note that nothing is left to be done, and end what was queued again in vain."""
+        """End the run, with an outcome for every target that was still queued. Idempotent."""
         if self._finished:
             return
-        for job in self._scheduler.queued():
+        for job in self._scheduler.drain_resends():
             self._emit(job.outcome())
         self._finished = True
         now = self._clock.monotonic()
-        self._tally.end(now)
-        self._tell_progress(now)
+        self._stats.end(now)
+        self._report_progress(now)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to be done, and every outcome has been taken."""
+        """Whether the run is finished and all outcomes are consumed."""
         return self._finished and not self.outcomes
 
-    def check_stopped(self) -> None:
-        """Check whether the run ended as the caller wished.
+    def raise_if_aborted(self) -> None:
+        """Raise an error if the run was aborted.
 
         Raises:
-            ReplayStoppedError: It was stopped because nothing worked.
+            ReplayStoppedError: The run was aborted because nothing succeeded.
         """
-        if self._scheduler.gave_up:
+        if self._scheduler.aborted:
             raise ReplayStoppedError(
-                f"The replay was stopped: {self._scheduler.stopped} {self._how_to_resume()}"
+                f"The replay was stopped: {self._scheduler.stop_reason} {self._resume_hint()}"
             ) from self._scheduler.cause
 
-    def _how_to_resume(self) -> str:
+    def _resume_hint(self) -> str:
         if self._journal.temporary:
-            return "What is left was not kept: give it a journal= to be able to resume."
-        return (
-            "Nothing is lost: mend the cause, then do the same again with"
-            f" journal={str(self._journal.path)!r} to resume."
-        )
+            return "The remaining targets were not saved: pass journal= to be able to resume."
+        return f"Fix the cause and run again with journal={str(self._journal.path)!r} to resume."
 
     def report(self) -> Report:
-        """Return what the run has come to."""
+        """Return the report of the run so far."""
         plan = self._journal.plan
-        stopped = self._scheduler.stopped
-        return self._tally.report(
+        stopped = self._scheduler.stop_reason
+        return self._stats.report(
             self._clock.monotonic(),
             finished=self._finished and stopped is None,
             stopped=stopped,
@@ -355,21 +369,21 @@ class Run:
         )
 
     def _emit(self, outcome: Outcome, *, sent: bool = True) -> None:
-        self._tally.count(outcome, sent=sent)
+        self._stats.add(outcome, sent=sent)
         self.outcomes.append(outcome)
         now = self._clock.monotonic()
         if now >= self._next_progress:
-            self._tell_progress(now)
+            self._report_progress(now)
 
-    def _tell_progress(self, now: float) -> None:
+    def _report_progress(self, now: float) -> None:
         self._next_progress = now + _PROGRESS_INTERVAL
         if self._options.on_progress is None:
             return
-        progress = self._tally.progress(now, in_flight=self._scheduler.in_flight)
+        progress = self._stats.progress(now, in_flight=self._scheduler.in_flight)
         try:
             self._options.on_progress(progress)
         except StopIteration as error:
-            # It would end the iteration as if all were done.
+            # It would end the iteration as if the replay were complete.
             raise RuntimeError("on_progress raised StopIteration.") from error
 
     def _now(self) -> datetime:

@@ -1,6 +1,7 @@
-"""Which request is next, when it may be sent, and what its answer leads to. Pure.
+"""Decide which request is sent next, when, and what its result leads to. Pure.
 
-Time is passed in, in monotonic seconds. A driver does what `step` says, and tells what came of it.
+Times are passed in, in monotonic seconds. A driver performs the action that `step` returns and
+reports the result.
 """
 
 from __future__ import annotations
@@ -24,49 +25,54 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._throttling.concurrency import ConcurrencyLimiter
     from webhooks_sdk.replay._throttling.rate import RateLimiter
 
-MAX_PUT_OFF = 3600.0
-"""Seconds for which the service may put off whatever it is sent, before the run is stopped."""
+MAX_DEFERRAL = 3600.0
+"""Seconds for which the service may defer every request before the run is aborted."""
 
-_NEVER = "for an hour the service has put off every request."
+_DEFERRED_TOO_LONG = "the service has deferred every request for an hour."
 
 
 @define(eq=False)
 class Job:
-    """A target on its way to an outcome.
+    """A target and the state of its requests in this run.
 
     Attributes:
-        target: What is to be redelivered.
-        attempts: How many requests were sent for it, over all runs; not those put off.
-        resends: How many times it was queued again in this run, for another reason.
-        is_unknown: Whether an earlier run left it unknown, so that it may have been delivered.
-        intended: Whether the journal has the intent of its next request already.
-        ticket: What the window gave for the request under way.
-        sent_at: When that was sent.
-        last: What came of its last request in this run.
-        abandoned: Whether nobody waits for the request under way any more.
+        target: The event to redeliver.
+        attempts: Number of requests sent for it over all runs, deferred ones excluded.
+        resends: Number of times it was queued again in this run, deferrals excluded.
+        was_unknown: Whether an earlier run left it unknown, so that it may have been delivered.
+        intent_recorded: Whether the journal already has the intent of its next request.
+        ticket: Ticket of the concurrency limiter for the request in flight.
+        sent_at: When the request in flight was sent.
+        last_result: Result of its last request in this run.
+        abandoned: Whether the result of the request in flight is to be ignored.
     """
 
     target: Target
     attempts: int = 0
     resends: int = 0
-    is_unknown: bool = False
-    intended: bool = False
+    was_unknown: bool = False
+    intent_recorded: bool = False
     ticket: int = 0
     sent_at: float = 0.0
-    last: Result | None = None
+    last_result: Result | None = None
     abandoned: bool = False
 
     def status_after(self, result: Result) -> OutcomeStatus:
-        """Return what a request makes of it, if nothing is sent again.
+        """Return the status of the target after a request, unless it is sent again.
 
-        What is proven unsent says nothing of the request before, of which nobody knows.
+        A request without effect does not resolve an earlier request whose result is unknown.
         """
-        nothing_was_done = result.not_attempted or result.resendable
-        return OutcomeStatus.UNKNOWN if self.is_unknown and nothing_was_done else result.status
+        had_no_effect = not result.counts_as_attempt or result.resendable
+        return OutcomeStatus.UNKNOWN if self.was_unknown and had_no_effect else result.status
 
     def outcome(self, status: OutcomeStatus | None = None) -> Outcome:
-        """Return the outcome that its last request makes, or one of another status."""
-        last = self.last
+        """Return the outcome after the last request.
+
+        Args:
+            status: The status of an outcome without event or error; None to derive all three from
+                the last request.
+        """
+        last = self.last_result
         return Outcome(
             hook_id=self.target.hook_id,
             request_id=self.target.request_id,
@@ -77,147 +83,152 @@ class Job:
         )
 
 
-class Idle(Enum):
-    """What there is to be done when nothing can be sent."""
+class Action(Enum):
+    """An action other than sending a job or waiting."""
 
-    TAKE_TARGET = "take a target, and send it"
-    FINISHED = "nothing is left"
+    TAKE_TARGET = "take the next target and send it"
+    FINISH = "end the run"
 
 
 @frozen
 class Wait:
-    """Wait until a request under way has ended, at most so many seconds; None: until one has."""
+    """Wait until a request in flight ends.
+
+    Attributes:
+        seconds: Maximum time to wait, None for no limit.
+    """
 
     seconds: float | None
 
 
-Step: TypeAlias = Job | Idle | Wait
+Step: TypeAlias = Job | Action | Wait
 
 
 class Scheduler:
     """The queue of a run.
 
     Args:
-        window: How many requests may be under way.
-        pace: When the next request may be sent.
-        breaker: Whether anything works.
-        max_attempts: How many requests a target may take, over all runs.
-        max_queued: How many targets may wait to be sent again before no new one is taken.
-        random: Returns a number from 0 to 1, for the jitter of waits.
+        concurrency_limiter: Limits the requests in flight.
+        rate_limiter: Limits the requests per second.
+        circuit_breaker: Aborts the run when nothing succeeds.
+        max_attempts: Maximum number of requests for a target, over all runs.
+        max_queued: Number of targets waiting to be sent again at which no new target is taken.
+        random: Returns a number from 0 to 1, used as jitter.
     """
 
     def __init__(
         self,
         *,
-        window: ConcurrencyLimiter,
-        pace: RateLimiter,
-        breaker: CircuitBreaker,
+        concurrency_limiter: ConcurrencyLimiter,
+        rate_limiter: RateLimiter,
+        circuit_breaker: CircuitBreaker,
         max_attempts: int,
         max_queued: int,
         random: Callable[[], float],
     ) -> None:
-        self._concurrency_limiter = window
-        self._rate_limiter = pace
-        self._circuit_breaker = breaker
+        self._concurrency_limiter = concurrency_limiter
+        self._rate_limiter = rate_limiter
+        self._circuit_breaker = circuit_breaker
         self._max_attempts = max_attempts
         self._max_queued = max_queued
         self._random = random
-        self._later: list[tuple[float, int, Job]] = []
-        self._queued = 0
-        self._under_way: dict[Job, None] = {}
+        # A heap of due time, sequence number and job.
+        self._resends: list[tuple[float, int, Job]] = []
+        self._sequence = 0
+        self._in_flight: dict[Job, None] = {}
         self._exhausted = False
-        self._stopped: str | None = None
+        self._stop_reason: str | None = None
         self._cause: Exception | None = None
-        self._gave_up = False
-        self._put_off_since: float | None = None
+        self._aborted = False
+        self._deferred_since: float | None = None
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
-        return len(self._under_way)
+        """Number of requests in flight."""
+        return len(self._in_flight)
 
     @property
-    def stopped(self) -> str | None:
-        """Why no more targets are taken although there may be some; None if they are."""
-        return self._stopped
+    def stop_reason(self) -> str | None:
+        """Why the run sends nothing more although targets may be left, None while it does."""
+        return self._stop_reason
 
     @property
     def cause(self) -> Exception | None:
-        """The error for which the run was stopped, if there was one."""
+        """The error for which the run was aborted, if any."""
         return self._cause
 
     @property
-    def gave_up(self) -> bool:
-        """Whether the run stopped by itself, because nothing worked."""
-        return self._gave_up
+    def aborted(self) -> bool:
+        """Whether the scheduler stopped the run because nothing succeeded."""
+        return self._aborted
 
     def stop(self, reason: str) -> None:
-        """Send nothing more, as the caller wishes. The first reason counts."""
-        if self._stopped is None:
-            self._stopped = reason
+        """Send nothing more, at the caller's request. The first reason is kept."""
+        if self._stop_reason is None:
+            self._stop_reason = reason
 
-    def _give_up(self, reason: str, cause: Exception | None) -> None:
-        if self._stopped is None:
-            self._stopped, self._cause, self._gave_up = reason, cause, True
+    def _abort(self, reason: str, cause: Exception | None) -> None:
+        if self._stop_reason is None:
+            self._stop_reason, self._cause, self._aborted = reason, cause, True
 
     def step(self, now: float) -> Step:
-        """Say what to do next: send a job, or wait, or take a target, or end.
+        """Return the next action: send a job, wait, take a target, or finish.
 
-        A target is asked for when it can be sent at once, so that none waits where a sudden end
-        would forget it.
+        A target is taken only when it can be sent at once, so that a crash cannot lose one that has
+        been taken but not sent.
         """
-        if self._stopped is None:
+        if self._stop_reason is None:
             if not self._concurrency_limiter.has_room:
                 return Wait(None)
-            due = bool(self._later) and self._later[0][0] <= now
-            if due or (not self._exhausted and len(self._later) < self._max_queued):
-                at = self._rate_limiter.ready_at(now)
-                if at > now:
-                    return Wait(at - now)
-                return heappop(self._later)[2] if due else Idle.TAKE_TARGET
-            if self._later:
-                return Wait(self._later[0][0] - now)
-        return Wait(None) if self._under_way else Idle.FINISHED
+            due = bool(self._resends) and self._resends[0][0] <= now
+            if due or (not self._exhausted and len(self._resends) < self._max_queued):
+                ready_at = self._rate_limiter.ready_at(now)
+                if ready_at > now:
+                    return Wait(ready_at - now)
+                return heappop(self._resends)[2] if due else Action.TAKE_TARGET
+            if self._resends:
+                return Wait(self._resends[0][0] - now)
+        return Wait(None) if self._in_flight else Action.FINISH
 
-    def end_of_targets(self) -> None:
-        """Note that there are no more targets."""
+    def mark_exhausted(self) -> None:
+        """Record that there are no more targets."""
         self._exhausted = True
 
-    def sent(self, job: Job, now: float) -> None:
-        """Note that a job is under way: one that `step` returned, or that of a new target."""
+    def started(self, job: Job, now: float) -> None:
+        """Record that a request is sent, for a job returned by `step` or for a new target."""
         self._rate_limiter.record_request(now)
         job.ticket = self._concurrency_limiter.acquire()
         job.sent_at = now
-        self._under_way[job] = None
+        self._in_flight[job] = None
 
-    def ended(self, job: Job, result: Result, now: float) -> Outcome | None:
-        """Decide what comes of a request that has ended.
+    def finished(self, job: Job, result: Result, now: float) -> Outcome | None:
+        """Process the result of a request.
 
         Returns:
-            The outcome of its target; None if it is queued again.
+            The outcome of the target, or None if it is queued again.
         """
-        self._under_way.pop(job, None)
-        job.last = result
-        self._learn(job, result, now)
-        if result.stops:
-            self._give_up(str(result.error), result.error)
-        elif self._put_off_for_too_long(result, now):
-            self._give_up(_NEVER, result.error)
-        elif self._queue_again(job, result, now):
+        self._in_flight.pop(job, None)
+        job.last_result = result
+        self._update_limiters(job, result, now)
+        if result.fatal:
+            self._abort(str(result.error), result.error)
+        elif self._is_deferred_too_long(result, now):
+            self._abort(_DEFERRED_TOO_LONG, result.error)
+        elif self._requeue(job, result, now):
             return None
         outcome = job.outcome()
         self._circuit_breaker.record(outcome.status)
         if self._circuit_breaker.is_open:
-            self._give_up(f"{self._circuit_breaker.reason}.", result.error)
+            self._abort(f"{self._circuit_breaker.reason}.", result.error)
         return outcome
 
-    def _learn(self, job: Job, result: Result, now: float) -> None:
+    def _update_limiters(self, job: Job, result: Result, now: float) -> None:
         event, error = result.event, result.error
-        said = event if event is not None else error
-        # What is no error of the service's says only that it did not go well.
+        returned = event if event is not None else error
+        # An error from outside the SDK tells no more than that the request failed.
         signal = Signal.OVERLOAD
-        if isinstance(said, WebhookEvent | APIError):
-            signal = classify_signal(said, result.elapsed)
+        if isinstance(returned, WebhookEvent | APIError):
+            signal = classify_signal(returned, result.elapsed)
         self._concurrency_limiter.release(
             job.ticket,
             signal,
@@ -231,43 +242,43 @@ class Scheduler:
         elif result.deferred:
             self._rate_limiter.pause(now, error.retry_after or 0.0)
 
-    def _put_off_for_too_long(self, result: Result, now: float) -> bool:
+    def _is_deferred_too_long(self, result: Result, now: float) -> bool:
         if not result.deferred:
-            self._put_off_since = None
+            self._deferred_since = None
             return False
-        if self._put_off_since is None:
-            self._put_off_since = now
-        return now - self._put_off_since > MAX_PUT_OFF
+        if self._deferred_since is None:
+            self._deferred_since = now
+        return now - self._deferred_since > MAX_DEFERRAL
 
-    def _queue_again(self, job: Job, result: Result, now: float) -> bool:
+    def _requeue(self, job: Job, result: Result, now: float) -> bool:
         if result.deferred:
-            # The pace waits for all of them.
+            # The rate limiter already pauses all requests.
             wait = 0.0
         elif result.resendable and job.attempts < self._max_attempts:
             job.resends += 1
             wait = backoff(job.resends, self._random())
         else:
             return False
-        self._queued += 1
-        heappush(self._later, (now + wait, self._queued, job))
+        self._sequence += 1
+        heappush(self._resends, (now + wait, self._sequence, job))
         return True
 
-    def forget(self, job: Job) -> None:
-        """Take a job out that nobody will say more of."""
-        if job in self._under_way:
-            del self._under_way[job]
+    def discard(self, job: Job) -> None:
+        """Remove a job in flight whose result is lost."""
+        if job in self._in_flight:
+            del self._in_flight[job]
             self._concurrency_limiter.release(job.ticket, Signal.NEUTRAL, rate_limited=False)
 
     def abandon(self) -> Iterator[Job]:
-        """Take out what is under way, when nobody waits for it any more; it may take effect."""
-        # One by one, since whoever takes them may fail half-way.
-        while self._under_way:
-            job = next(iter(self._under_way))
-            del self._under_way[job]
+        """Remove and yield the jobs in flight, whose requests may still take effect."""
+        # One at a time, so that none is lost if the caller fails halfway.
+        while self._in_flight:
+            job = next(iter(self._in_flight))
+            del self._in_flight[job]
             job.abandoned = True
             yield job
 
-    def queued(self) -> Iterator[Job]:
-        """Take out what was to be sent again, and is not, since the run was stopped."""
-        while self._later:
-            yield heappop(self._later)[2]
+    def drain_resends(self) -> Iterator[Job]:
+        """Remove and yield the jobs that were queued to be sent again."""
+        while self._resends:
+            yield heappop(self._resends)[2]

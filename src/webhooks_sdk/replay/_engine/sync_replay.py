@@ -1,4 +1,4 @@
-"""Carries out a replay with threads. The same shape, line by line, as `_async_replay`."""
+"""The replay driver for threads."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from uuid import UUID
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import NotFoundError
-from webhooks_sdk.replay._engine.run import Run, not_entered
-from webhooks_sdk.replay._engine.scheduler import Idle, Job, Wait
+from webhooks_sdk.replay._engine.run import Run, not_entered_error
+from webhooks_sdk.replay._engine.scheduler import Action, Job, Wait
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Recovery
 
-_LONGEST_WAIT = 1.0
+_MAX_WAIT = 1.0
 
 
 class Replay:
-    """Many redeliveries: a context manager, and an iterator of outcomes as they come.
+    """A context manager that redelivers events, and an iterator of their outcomes.
 
-    `client.hooks.redeliver_many` and `client.hooks.recover` make one. Requests are begun while the
-    next outcome is waited for, and those under way go on meanwhile: a slow body slows the run down,
-    and nothing piles up. The targets are iterated in the thread that iterates the replay.
+    Usually created by `client.hooks.redeliver_many` or `client.hooks.recover`. Requests are started
+    while the next outcome is awaited, and continue while the loop body runs: a slow body slows the
+    run down, and results do not pile up. The targets are iterated in the thread that iterates the
+    replay.
 
-    Leaving the `with` block early takes no more targets and waits for what is under way.
-    KeyboardInterrupt, or another exception that is no `Exception`, does not wait, also where it is
-    caught inside the block: what was under way is unknown when the journal is resumed.
+    Exiting the `with` block early takes no more targets and waits for the requests in flight.
+    KeyboardInterrupt and other exceptions that are not an `Exception` do not wait, even if caught
+    inside the block: requests in flight are unknown when the journal is resumed.
 
     Args:
-        send: Redelivers one event, and returns the attempt or raises. Called in threads. It must
-            not try again by itself, and return in finite time.
-        targets: What is to be redelivered, consumed as it is needed.
-        base_url: The environment, to which a journal is bound.
-        list_events: Lists the recent events of a subscription: needed to find out what became of
-            requests that an earlier run left unknown. None leaves them unknown.
-        options: How the replay is carried out.
-        recovery: Instead of targets, what is to be recovered.
+        send: Redelivers one event, and returns the delivery attempt or raises. Called in threads.
+            It must not retry, and must return eventually.
+        targets: The events to redeliver, consumed lazily.
+        base_url: The API, to which a journal is bound.
+        list_events: Lists the recent events of a subscription, which is needed to resolve requests
+            that an earlier run left unknown. None leaves them unknown.
+        options: The options of the replay.
+        recovery: The window to recover, instead of targets.
         on_close: Called when the replay has ended.
     """
 
@@ -66,16 +67,16 @@ class Replay:
         self._options = ReplayOptions() if options is None else options
         self._recovery = recovery
         self._on_close = on_close
-        # Whether the targets raised when they were last asked: a generator then looks exhausted.
-        self._broken_off = False
+        # Whether the last call of `next(targets)` raised: a generator is exhausted after that.
+        self._targets_failed = False
         self._run: Run | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[Job, Result | BaseException] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Job, Result | BaseException] | None] = SimpleQueue()
         self._workers: list[Thread] = []
 
     def __enter__(self) -> Self:
         if self._run is not None:
-            raise RuntimeError("A replay can be entered once: make a new one.")
+            raise RuntimeError("A replay can be entered only once: create a new one.")
         run = self._run = Run(
             self._options,
             base_url=self._base_url,
@@ -91,17 +92,17 @@ class Replay:
         return self
 
     def _prepare(self, run: Run) -> None:
-        hook_to_plan = run.to_plan()
+        hook_to_plan = run.hook_to_plan()
         if hook_to_plan is not None:
             assert self._list_events is not None
             run.plan(self._list_events(hook_to_plan))
-        for hook_id in run.to_look_up():
+        for hook_id in run.hooks_to_look_up():
             if self._list_events is None:
                 break
             try:
-                run.look_up(hook_id, self._list_events(hook_id))
+                run.resolve_unknown(hook_id, self._list_events(hook_id))
             except NotFoundError:
-                # The subscription is gone: nobody can tell any more.
+                # The subscription was deleted, so its requests stay unknown.
                 continue
         run.begin()
 
@@ -111,46 +112,46 @@ class Replay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        run = self._entered()
+        run = self._entered_run()
         try:
             if exc is None or isinstance(exc, Exception):
                 self._drain(run, exc)
         finally:
             self._close(run)
 
-    def _drain(self, run: Run, during: Exception | None) -> None:
-        run.leave()
+    def _drain(self, run: Run, body_error: Exception | None) -> None:
+        run.stop_early()
         failure: Exception | None = None
         while not run.ended:
             try:
-                # Nobody wants the outcome any more; the report counts it.
+                # The outcome is dropped, but counted in the report.
                 self._next(run)
-            except Exception as error:  # noqa: BLE001 - the others under way are to end all the same
+            except Exception as error:  # noqa: BLE001 - the other requests must end all the same
                 failure = failure or error
         if failure is None:
             return
-        if during is None:
+        if body_error is None:
             raise failure
-        during.add_note(f"The replay could not end in order: {failure}")
+        body_error.add_note(f"The replay could not shut down cleanly: {failure}")
 
     def _close(self, run: Run) -> None:
         try:
             run.close()
         finally:
             try:
-                self._dismiss(run)
+                self._stop_workers(run)
             finally:
                 if self._on_close is not None:
                     self._on_close()
 
-    def _dismiss(self, run: Run) -> None:
+    def _stop_workers(self, run: Run) -> None:
         with suppress(Empty):
             while True:
-                # Nothing more is sent after an interruption.
+                # After an interruption, queued jobs must not be sent.
                 self._jobs.get_nowait()
         for _ in self._workers:
             self._jobs.put(None)
-        if not run.in_flight and not run.gave_up_on_some:
+        if not run.in_flight and not run.has_abandoned:
             for worker in self._workers:
                 worker.join()
 
@@ -158,7 +159,7 @@ class Replay:
         return self
 
     def __next__(self) -> Outcome:
-        run = self._entered()
+        run = self._entered_run()
         try:
             outcome = self._next(run)
         except Exception:
@@ -167,54 +168,54 @@ class Replay:
             run.interrupt()
             raise
         if outcome is None:
-            run.check_stopped()
+            run.raise_if_aborted()
             raise StopIteration
         return outcome
 
     def run(self) -> Report:
-        """Carry the whole replay out.
+        """Run the replay to its end.
 
         Returns:
-            The report at its end.
+            The final report.
 
         Raises:
-            ReplayStoppedError: Nothing worked, or the credentials were refused.
+            ReplayStoppedError: Nothing succeeded, or the credentials were refused.
             JournalError: The journal cannot be written.
         """
         for _ in self:
-            """The report counts it."""
+            """The report counts the outcome."""
         return self.report
 
     @property
     def report(self) -> Report:
-        """What the run has come to, at any time."""
-        return self._entered().report()
+        """The report of the run so far."""
+        return self._entered_run().report()
 
     def stop(self, grace: float | None = None) -> None:
-        """Take no more targets, and let what is under way end. It can be called from any thread.
+        """Take no more targets, and let the requests in flight finish. Thread-safe.
 
-        It does not wait: the iteration ends when the last outcome is there.
+        Returns at once: the iteration ends with the last outcome.
 
         Args:
-            grace: Seconds to wait for what is under way, after which it is unknown; None to wait
-                until it has ended.
+            grace: Maximum number of seconds to wait for the requests in flight, which are unknown
+                after that. None to wait until they finish.
         """
-        self._entered().stop(grace)
-        self._ended.put(None)
+        self._entered_run().stop(grace)
+        self._results.put(None)
 
-    def _entered(self) -> Run:
+    def _entered_run(self) -> Run:
         if self._run is None:
-            raise not_entered("with")
+            raise not_entered_error("with")
         return self._run
 
     def _next(self, run: Run) -> Outcome | None:
         while not run.ended:
-            self._take_ended(run)
+            self._process_results(run)
             step = None if run.outcomes_full else run.step()
-            if step is Idle.TAKE_TARGET:
-                self._pull(run)
+            if step is Action.TAKE_TARGET:
+                self._take_target(run)
             elif isinstance(step, Job):
-                self._begin(run, step)
+                self._start(run, step)
             elif run.outcomes:
                 return run.outcomes.popleft()
             elif isinstance(step, Wait):
@@ -223,27 +224,30 @@ class Replay:
                 run.finish()
         return None
 
-    def _pull(self, run: Run) -> None:
-        job = run.take_leftover() if self._targets is None else self._take(run, self._targets)
+    def _take_target(self, run: Run) -> None:
+        if self._targets is None:
+            job = run.take_from_journal()
+        else:
+            job = self._take_from(run, self._targets)
         if job is not None:
-            self._begin(run, job)
+            self._start(run, job)
 
-    def _take(self, run: Run, targets: Iterator[TargetLike]) -> Job | None:
-        broken_off, self._broken_off = self._broken_off, True
+    def _take_from(self, run: Run, targets: Iterator[TargetLike]) -> Job | None:
+        failed_before, self._targets_failed = self._targets_failed, True
         try:
             target = next(targets)
         except StopIteration:
             self._targets = None
-            if broken_off:
-                run.targets_failed()
+            if failed_before:
+                run.stop_after_target_error()
             return None
-        self._broken_off = False
-        return run.take(target)
+        self._targets_failed = False
+        return run.accept_target(target)
 
-    def _begin(self, run: Run, job: Job) -> None:
+    def _start(self, run: Run, job: Job) -> None:
         if len(self._workers) <= run.in_flight:
             self._add_worker(run)
-        run.dispatch(job)
+        run.start(job)
         self._jobs.put(job)
 
     def _add_worker(self, run: Run) -> None:
@@ -251,7 +255,7 @@ class Replay:
         try:
             worker.start()
         except RuntimeError:
-            # The system has no more threads to give: those that there are do the work.
+            # The system cannot start more threads: make do with those that exist.
             if not self._workers:
                 raise
         else:
@@ -261,38 +265,37 @@ class Replay:
         while (job := self._jobs.get()) is not None:
             result: Result | BaseException
             try:
-                result = self._carry_out(run, job)
+                result = self._execute(job)
+                run.record_result(job, result)
             except BaseException as error:  # noqa: BLE001 - raised where the replay is iterated
                 result = error
-            self._ended.put((job, result))
+            self._results.put((job, result))
 
-    def _carry_out(self, run: Run, job: Job) -> Result:
-        began = SYSTEM_CLOCK.monotonic()
-        answer: WebhookEvent | Exception
+    def _execute(self, job: Job) -> Result:
+        started_at = SYSTEM_CLOCK.monotonic()
+        returned: WebhookEvent | Exception
         try:
-            answer = self._send(job.target)
-        except Exception as error:  # noqa: BLE001 - what it means is decided elsewhere
-            answer = error
-        result = classify_result(answer, SYSTEM_CLOCK.monotonic() - began)
-        run.record(job, result)
-        return result
+            returned = self._send(job.target)
+        except Exception as error:  # noqa: BLE001 - classified below
+            returned = error
+        return classify_result(returned, SYSTEM_CLOCK.monotonic() - started_at)
 
     def _wait(self, run: Run, wait: Wait) -> None:
-        # In pieces, since Ctrl-C does not get through a long wait on Windows.
-        seconds = _LONGEST_WAIT if wait.seconds is None else min(wait.seconds, _LONGEST_WAIT)
+        # In slices, since Ctrl-C does not interrupt a long wait on Windows.
+        seconds = _MAX_WAIT if wait.seconds is None else min(wait.seconds, _MAX_WAIT)
         with suppress(Empty):
-            self._note(run, self._ended.get(timeout=seconds))
+            self._process(run, self._results.get(timeout=seconds))
 
-    def _take_ended(self, run: Run) -> None:
+    def _process_results(self, run: Run) -> None:
         with suppress(Empty):
             while True:
-                self._note(run, self._ended.get_nowait())
+                self._process(run, self._results.get_nowait())
 
-    def _note(self, run: Run, ended: tuple[Job, Result | BaseException] | None) -> None:
-        if ended is None:
+    def _process(self, run: Run, item: tuple[Job, Result | BaseException] | None) -> None:
+        if item is None:
             return
-        job, result = ended
+        job, result = item
         if isinstance(result, BaseException):
-            run.forget(job)
+            run.discard(job)
             raise result
         run.complete(job, result)

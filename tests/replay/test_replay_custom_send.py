@@ -1,4 +1,4 @@
-"""What docs/replay.md says of a `send` of one's own, done as a reader would do it."""
+"""The example of a custom `send` function in docs/replay.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text("utf-8")
 
 
-def test_the_example_of_a_send_runs(
+def test_the_example_of_a_custom_send_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     section = PAGE.partition("## More than one machine")[2]
