@@ -89,13 +89,13 @@ class _OnePiece:
 def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
     """Raise what it means that sending or reading raised."""
     own = _is_of(request, error)
-    raise call.connection_lost(
+    raise call.connection_error(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
         transport_fault=own and isinstance(error, _TRANSPORT_FAULTS),
         # Transports raise httpx's errors: any other may be of an event hook's own doing.
-        provable=own and isinstance(error, httpx.RequestError),
-    ) from call.clean_cause(error)
+        can_prove_unsent=own and isinstance(error, httpx.RequestError),
+    ) from call.redact_cause(error)
 
 
 def _is_of(request: httpx.Request, error: Exception) -> bool:
