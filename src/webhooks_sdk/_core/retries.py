@@ -55,7 +55,9 @@ def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> No
 
 def _validate_count(_: object, attribute: "Attribute[int]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a positive integer, got {value!r}.")
+        raise ConfigurationError(
+            f"{attribute.name} must be an integer of at least 1, got {value!r}."
+        )
 
 
 @frozen(kw_only=True)
