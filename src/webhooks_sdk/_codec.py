@@ -1,6 +1,6 @@
-"""JSON to models and back, strictly: the one place where values of the wire are converted.
+"""Strict conversion between JSON and models.
 
-Nothing is coerced, unknown fields are kept, and what is wrong is named by its path.
+Nothing is coerced, unknown fields are kept, and errors name the path of each invalid field.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ T = TypeVar("T")
 JSONObject: TypeAlias = dict[str, Any]
 
 _MAX_PROBLEMS = 5
-_DIGITS = "[0-9a-fA-F]"
-_WIRE_UUID = re.compile(f"{_DIGITS}{{8}}(?:-{_DIGITS}{{4}}){{3}}-{_DIGITS}{{12}}").fullmatch
-_BARE_UUID = re.compile(f"{_DIGITS}{{32}}").fullmatch
-_RFC3339 = re.compile(
+_HEX = "[0-9a-fA-F]"
+_match_uuid = re.compile(f"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}").fullmatch
+_match_hex_uuid = re.compile(f"{_HEX}{{32}}").fullmatch
+_match_timestamp = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
     r"(?:\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 ).fullmatch
@@ -39,50 +39,52 @@ _RFC3339 = re.compile(
 def parse_id(value: UUID | str, name: str) -> UUID:
     """Return the argument `name` of an operation as a UUID.
 
-    Takes a `UUID`, or its 36 characters with hyphens or 32 without, in any case.
+    Accepts a `UUID`, or a string of 36 characters with hyphens or 32 without, in any case.
 
     Raises:
-        InvalidArgumentError: It is no UUID.
+        InvalidArgumentError: The value is not a UUID.
     """
     if isinstance(value, UUID):
         return value
-    # Whoever has no type checker may pass anything, and uuid.UUID takes much that is no UUID.
-    if isinstance(cast("object", value), str) and (_WIRE_UUID(value) or _BARE_UUID(value)):
+    # uuid.UUID is too lenient: it also accepts braces, a URN prefix and misplaced hyphens.
+    if isinstance(cast("object", value), str) and (_match_uuid(value) or _match_hex_uuid(value)):
         return UUID(value)
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:60]}…"  # noqa: PLR2004
     raise InvalidArgumentError(
-        f"{name} must be a UUID (xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx), not {shown}."
+        f"{name} must be a UUID (xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx), got {shown}."
     )
 
 
 def parse_timestamp(value: str) -> datetime:
-    """Read an RFC 3339 timestamp, and nothing looser, as an aware datetime in UTC.
+    """Parse an RFC 3339 timestamp, strictly, into an aware datetime in UTC.
 
-    No zone means UTC. What is finer than a microsecond is cut. A leap second, which Python cannot
-    express, is the second that follows.
+    A missing offset means UTC. Fractions are truncated to microseconds. A leap second, which Python
+    cannot represent, becomes the following second.
 
     Raises:
-        ValueError: It is no such timestamp, or no day of the calendar.
+        ValueError: The value is not an RFC 3339 timestamp, or the date does not exist.
     """
-    match = _RFC3339(value)
+    match = _match_timestamp(value)
     if match is None:
         raise ValueError("expected an RFC 3339 timestamp")
     if match[1] == "60":
-        at = match.start(1)
-        return _leap_second(parse_timestamp(f"{value[:at]}59{value[at + 2 :]}"))
+        start, end = match.span(1)
+        return _resolve_leap_second(parse_timestamp(f"{value[:start]}59{value[end:]}"))
     try:
         moment = datetime.fromisoformat(value.upper())
         if moment.tzinfo is UTC:
             return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("expected an RFC 3339 timestamp of a day that exists") from None
+        raise ValueError("expected an RFC 3339 timestamp with a valid date") from None
 
 
-def _leap_second(second_before: datetime) -> datetime:
+def _resolve_leap_second(second_before: datetime) -> datetime:
     if (second_before.hour, second_before.minute) != (23, 59):
-        raise ValueError("expected an RFC 3339 timestamp, a leap second only at the end of a day")
+        raise ValueError(
+            "expected an RFC 3339 timestamp with a leap second only at the end of a day"
+        )
     try:
         return second_before + timedelta(seconds=1)
     except OverflowError:
@@ -90,9 +92,9 @@ def _leap_second(second_before: datetime) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Write a datetime as the service does: UTC, milliseconds (more if it has more), `Z`.
+    """Format a datetime as the service does: in UTC, with milliseconds and `Z`.
 
-    No zone means UTC, as in `parse_timestamp`.
+    Microseconds are added if needed. A naive datetime is in UTC, as in `parse_timestamp`.
     """
     moment = moment.astimezone(UTC) if moment.tzinfo else moment
     timespec = "microseconds" if moment.microsecond % 1000 else "milliseconds"
@@ -100,101 +102,101 @@ def format_timestamp(moment: datetime) -> str:
 
 
 def parse_json(body: bytes) -> object:
-    """Read JSON (RFC 8259): NaN and Infinity are no JSON.
+    """Parse JSON (RFC 8259), which excludes NaN and Infinity.
 
     Raises:
-        DecodeError: It is no JSON, or nested too deeply to read.
+        DecodeError: The body is not valid JSON, or is nested too deeply.
     """
-    # Raised outside of the except blocks: what those catch holds the whole text.
+    # Raised outside the except blocks, since the exceptions caught there hold the whole text.
     try:
         return _decode_json(body.decode().removeprefix(_BYTE_ORDER_MARK))
     except RecursionError:
-        problem = "expected JSON, got one nested too deeply"
+        problem = "expected JSON, but it is nested too deeply"
     except json.JSONDecodeError as error:
         problem = f"expected JSON: {error.msg} at character {error.pos}"
     except UnicodeDecodeError as error:
-        problem = f"expected JSON: not {error.encoding} at byte {error.start}"
+        problem = f"expected JSON: invalid {error.encoding} at byte {error.start}"
     except ValueError:
-        problem = "expected JSON: a number is none of JSON, or too long"
+        problem = "expected JSON: a number is invalid or too long"
     raise DecodeError(problem)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
-# json.loads would make a decoder for each call.
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+# json.loads with parse_constant would create a decoder for each call.
+_decode_json = json.JSONDecoder(parse_constant=_reject_constant).decode
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-def structure(data: object, shape: type[T]) -> T:
+def structure(data: object, target: type[T]) -> T:
     """Build a model, or a list of models, from parsed JSON.
 
     Raises:
-        DecodeError: The data has another shape; the message has the path of each wrong field and
-            none of the values.
+        DecodeError: The data does not match the target type. The message has the path of each
+            invalid field and none of the values.
     """
-    converter = _converter(explain=False)
+    converter = _converter(detailed=False)
     try:
-        return converter.structure(data, shape)
-    except Exception:  # noqa: BLE001 - whatever it was, the slower converter tells where
-        return _explain(data, shape)
+        return converter.structure(data, target)
+    except Exception:  # noqa: BLE001 - the slower, detailed converter finds the cause
+        return _structure_with_details(data, target)
 
 
-def _explain(data: object, shape: type[T]) -> T:
+def _structure_with_details(data: object, target: type[T]) -> T:
     import cattrs  # noqa: PLC0415 - see _converter
 
     try:
-        return _converter(explain=True).structure(data, shape)
+        return _converter(detailed=True).structure(data, target)
     except Exception as error:
-        problems = cattrs.transform_error(error, format_exception=_describe)
+        problems = cattrs.transform_error(error, format_exception=_format_problem)
         more = ", and more" if len(problems) > _MAX_PROBLEMS else ""
         raise DecodeError("; ".join(problems[:_MAX_PROBLEMS]) + more) from error
 
 
-def _describe(error: BaseException, _: type | None) -> str:
+def _format_problem(error: BaseException, _: type | None) -> str:
     if isinstance(error, KeyError):
         return "required field is missing"
-    # The hooks below raise these two with text of their own; any other could quote a value.
-    return str(error) if isinstance(error, WrongValueError) else "invalid value"
+    # The message of any other exception could quote a value.
+    return str(error) if isinstance(error, InvalidValueError) else "invalid value"
 
 
 def unstructure(model: object) -> JSONObject:
-    """Turn a model into the JSON-ready shape that it has on the wire, unknown fields included."""
-    return cast("JSONObject", _converter(explain=False).unstructure(model))
+    """Convert a model to a JSON-ready dict, unknown fields included."""
+    return cast("JSONObject", _converter(detailed=False).unstructure(model))
 
 
-class WrongValueError(DecodeError):
-    """A value that a hook refused; the text has no part of it."""
+class InvalidValueError(DecodeError):
+    """A hook rejected a value. The message does not quote it."""
 
 
-def _exactly(kind: type[T], expected: str) -> Callable[[object, object], T]:
+def _exact_type_hook(kind: type[T], expected: str) -> Callable[[object, object], T]:
     def check(value: object, _: object) -> T:
-        # Not isinstance: True is an int, and no JSON integer.
+        # Not isinstance: True is an int, but not a JSON integer.
         if type(value) is kind:
             return value
-        raise WrongValueError(f"expected {expected}, got {_json_type(value)}")
+        raise InvalidValueError(f"expected {expected}, got {_json_type(value)}")
 
     return check
 
 
-_text = _exactly(str, "a string")
+_structure_text = _exact_type_hook(str, "a string")
 
 
-def _uuid(value: object, _: object) -> UUID:
-    text = _text(value, str)
-    if _WIRE_UUID(text):
+def _structure_uuid(value: object, _: object) -> UUID:
+    text = _structure_text(value, str)
+    if _match_uuid(text):
         return UUID(text)
-    raise WrongValueError("expected a UUID")
+    raise InvalidValueError("expected a UUID")
 
 
-def _timestamp(value: object, _: object) -> datetime:
-    text = _text(value, str)
+def _structure_timestamp(value: object, _: object) -> datetime:
+    text = _structure_text(value, str)
     try:
         return parse_timestamp(text)
     except ValueError as error:
-        raise WrongValueError(str(error)) from None
+        raise InvalidValueError(str(error)) from None
 
 
 _JSON_TYPES: dict[type, str] = {
@@ -209,73 +211,75 @@ _JSON_TYPES: dict[type, str] = {
 
 
 def _json_type(value: object) -> str:
-    return _JSON_TYPES.get(type(value), "a value that is no JSON")
+    return _JSON_TYPES.get(type(value), "a value that is not JSON")
 
 
 @cache
-def _converter(*, explain: bool) -> Converter:
-    # cattrs takes a quarter of this package's import time, and the first answer can pay for it.
+def _converter(*, detailed: bool) -> Converter:
+    # cattrs takes a quarter of this package's import time, so import it on first use.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.cols import is_sequence  # noqa: PLC0415
 
-    converter = Converter(detailed_validation=explain)
-    converter.register_structure_hook(str, _text)
-    converter.register_structure_hook(bool, _exactly(bool, "a boolean"))
-    converter.register_structure_hook(int, _exactly(int, "an integer"))
-    converter.register_structure_hook(UUID, _uuid)
-    converter.register_structure_hook(datetime, _timestamp)
+    converter = Converter(detailed_validation=detailed)
+    converter.register_structure_hook(str, _structure_text)
+    converter.register_structure_hook(bool, _exact_type_hook(bool, "a boolean"))
+    converter.register_structure_hook(int, _exact_type_hook(int, "an integer"))
+    converter.register_structure_hook(UUID, _structure_uuid)
+    converter.register_structure_hook(datetime, _structure_timestamp)
     converter.register_structure_hook_func(
-        lambda shape: shape == JSONObject, _exactly(dict, "an object")
+        lambda target: target == JSONObject, _exact_type_hook(dict, "an object")
     )
     converter.register_unstructure_hook(UUID, str)
     converter.register_unstructure_hook(datetime, format_timestamp)
-    converter.register_unstructure_hook_func(lambda shape: shape == JSONObject, deepcopy)
+    converter.register_unstructure_hook_func(lambda target: target == JSONObject, deepcopy)
 
     converter.register_structure_hook_factory(
-        is_sequence, _explaining_array_hook if explain else _array_hook
+        is_sequence, _detailed_array_hook if detailed else _array_hook
     )
     converter.register_structure_hook_factory(_is_model, _model_hook)
-    converter.register_unstructure_hook_factory(_is_model, _wire_hook)
+    converter.register_unstructure_hook_factory(_is_model, _model_unstructure_hook)
     return converter
 
 
-def _array_hook(shape: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
-    item, container = get_args(shape)[0], get_origin(shape)
-    build = converter.get_structure_hook(item)
-    return lambda value, kind: container([build(one, item) for one in _array(value, kind)])
+def _array_hook(target: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
+    item_type, container = get_args(target)[0], get_origin(target)
+    build = converter.get_structure_hook(item_type)
+    return lambda value, kind: container(
+        [build(item, item_type) for item in _structure_array(value, kind)]
+    )
 
 
-def _explaining_array_hook(shape: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
+def _detailed_array_hook(target: Any, converter: Converter) -> Callable[[object, Any], Any]:  # noqa: ANN401 - cattrs' own type
     from cattrs.errors import IterableValidationError, IterableValidationNote  # noqa: PLC0415
 
-    item, container = get_args(shape)[0], get_origin(shape)
-    build = converter.get_structure_hook(item)
+    item_type, container = get_args(target)[0], get_origin(target)
+    build = converter.get_structure_hook(item_type)
 
     def hook(value: object, kind: Any) -> Any:  # noqa: ANN401 - cattrs' own type
         built: list[Any] = []
         problems: list[Exception] = []
-        for index, one in enumerate(_array(value, kind)):
+        for index, item in enumerate(_structure_array(value, kind)):
             try:
-                built.append(build(one, item))
-            except Exception as error:  # noqa: BLE001 - all are told of, as far as they are shown
-                error.add_note(IterableValidationNote("", index, item))
+                built.append(build(item, item_type))
+            except Exception as error:  # noqa: BLE001 - reported below
+                error.add_note(IterableValidationNote("", index, item_type))
                 problems.append(error)
-            # Not every one of a million wrong items: each costs a traceback.
+            # Stop early: each invalid item of a long list would cost a traceback.
             if len(problems) > _MAX_PROBLEMS:
                 break
         if problems:
-            # ExceptionGroup's own __init__ hides cattrs' third argument from pyright.
+            # pyright only sees ExceptionGroup.__init__, which lacks cattrs' third argument.
             raise IterableValidationError("", problems, kind)  # pyright: ignore[reportCallIssue]
         return container(built)
 
     return hook
 
 
-_array = _exactly(cast("type[list[Any]]", list), "an array")
+_structure_array = _exact_type_hook(cast("type[list[Any]]", list), "an array")
 
 
-def _is_model(shape: object) -> bool:
-    return isinstance(shape, type) and has(shape) and hasattr(fields(shape), "extra")
+def _is_model(target: object) -> bool:
+    return isinstance(target, type) and has(target) and hasattr(fields(target), "extra")
 
 
 def _model_hook(cls: type[Any], converter: Converter) -> Callable[[object, Any], Any]:
@@ -283,10 +287,10 @@ def _model_hook(cls: type[Any], converter: Converter) -> Callable[[object, Any],
 
     build = make_dict_structure_fn(cls, converter)
     names = frozenset(field.name for field in fields(cls)) - {"extra"}
-    as_object = _exactly(cast("type[JSONObject]", dict), "an object")
+    structure_object = _exact_type_hook(cast("type[JSONObject]", dict), "an object")
 
     def hook(value: object, kind: Any) -> Any:  # noqa: ANN401 - cattrs' own type
-        data = as_object(value, kind)
+        data = structure_object(value, kind)
         if data.keys() <= names:
             return build(data, kind)
         known = {name: data[name] for name in names if name in data}
@@ -296,7 +300,7 @@ def _model_hook(cls: type[Any], converter: Converter) -> Callable[[object, Any],
     return hook
 
 
-def _wire_hook(cls: type[Any], converter: Converter) -> Callable[[Any], JSONObject]:
+def _model_unstructure_hook(cls: type[Any], converter: Converter) -> Callable[[Any], JSONObject]:
     from cattrs.gen import make_dict_unstructure_fn, override  # noqa: PLC0415
 
     known = make_dict_unstructure_fn(cls, converter, extra=override(omit=True))

@@ -1,6 +1,6 @@
-"""What the API answers with: frozen, hashable, slotted nouns.
+"""The models returned by the API: frozen, hashable and slotted.
 
-A field that the API adds later is kept in `extra`, at the level where it came.
+Unknown fields, such as those the API adds later, are kept in `extra` at the level they appear.
 """
 
 import re
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from webhooks_sdk._codec import JSONObject, WrongValueError, structure, unstructure
+from webhooks_sdk._codec import InvalidValueError, JSONObject, structure, unstructure
 
 
 class _Model:
@@ -20,27 +20,27 @@ class _Model:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Self:
-        """Build the model from its wire shape, such as a parsed JSON object.
+        """Build the model from a parsed JSON object.
 
         Args:
-            data: The object. Nothing is coerced: `"200"` is no integer. Timestamps are RFC 3339;
-                without a zone they are UTC, and what is finer than a microsecond is cut.
-                Unknown names go to `extra`.
+            data: The object. Nothing is coerced: `"200"` is not an integer. Timestamps are RFC
+                3339; a missing offset means UTC, and fractions are truncated to microseconds.
+                Unknown fields go to `extra`.
 
         Raises:
-            DecodeError: A field is missing or has another type; the message has its path.
+            DecodeError: A field is missing or has the wrong type. The message has its path.
         """
-        # Whoever has no type checker may pass anything.
+        # Untyped callers may pass something else.
         is_object = isinstance(cast("object", data), Mapping)
         return structure(dict(data) if is_object else data, cls)
 
     def to_dict(self) -> JSONObject:
-        """Return the JSON-ready wire shape, secrets included; `from_dict` reads it back."""
+        """Return a JSON-ready dict, secrets included. `from_dict` is the inverse."""
         return unstructure(self)
 
 
-class HasEvent:
-    """What its `event` says, a `subject:action` or a `subject`."""
+class EventNameMixin:
+    """Splits an `event` of the form `subject:action` or `subject`."""
 
     __slots__ = ()
 
@@ -48,45 +48,46 @@ class HasEvent:
 
     @property
     def subject(self) -> str:
-        """What the event is about, such as `"application_form"`."""
+        """The subject of the event, such as `"application_form"`."""
         return self.event.partition(":")[0]
 
     @property
     def action(self) -> str | None:
-        """What happened to the subject, such as `"inactive"`; None if the event names no action."""
+        """The action on the subject, such as `"inactive"`; None if the event has no action."""
         return self.event.partition(":")[2] or None
 
 
 def _names_only(extra: JSONObject) -> str:
-    # What a later version of the API puts there may be a secret.
+    # Values are hidden: a field of a later version of the API may be a secret.
     return f"<{', '.join(map(str, extra))}>"
 
 
-def _masked(value: str | None) -> str:
+def _mask(value: str | None) -> str:
     return "None" if value is None else "'***'"
 
 
 @frozen(kw_only=True)
-class WebhookEvent(HasEvent, _Model):
-    """One attempt to deliver an event to a subscription, as the service lists and redelivers it.
+class WebhookEvent(EventNameMixin, _Model):
+    """A delivery attempt of an event, as returned by `list_events` and `redeliver`.
 
     Source: "Redeliver Webhook Event", developers.boldpenguin.com/docs/webhooks.
 
     Attributes:
-        id: The event within its subscription: the `request_id` of `redeliver`.
-        tenant_id: The tenant in which the event happened.
-        delivery_id: This delivery attempt. One event can have several.
-        event: What happened, as `subject:action`, such as `"application_form:inactive"`.
-        enqueued_at: When the event was put in the queue. All datetimes are aware and in UTC, cut
-            to microseconds.
-        redelivery: Whether this attempt is a redelivery; always true in the answer to `redeliver`.
-        hook_id: The subscription.
-        created_at: When the service made this record.
-        updated_at: When the service last changed it.
-        response_status: The HTTP status with which the subscriber answered this attempt. None if
-            it did not, or not yet: when exactly is undocumented.
-        response_duration_ms: Milliseconds until that answer, None as above.
-        extra: Fields that this version does not know, as parsed JSON. Not part of the hash.
+        id: The ID of the event within its subscription: the `request_id` of `redeliver`.
+        tenant_id: The ID of the tenant in which the event occurred.
+        delivery_id: The ID of this delivery attempt. An event can have several.
+        event: The name of the event, as `subject:action`, such as `"application_form:inactive"`.
+        enqueued_at: When the event was enqueued. All datetimes are aware, in UTC and truncated to
+            microseconds.
+        redelivery: Whether this attempt is a redelivery; always true in the response of
+            `redeliver`.
+        hook_id: The ID of the subscription.
+        created_at: When the service created this record.
+        updated_at: When the service last updated it.
+        response_status: The HTTP status of the subscriber's response to this attempt. None if it
+            has not responded; the exact conditions are undocumented.
+        response_duration_ms: The milliseconds until that response, None as above.
+        extra: Unknown fields, as parsed JSON. Not part of the hash.
     """
 
     id: UUID
@@ -104,13 +105,13 @@ class WebhookEvent(HasEvent, _Model):
 
     @property
     def delivered(self) -> bool:
-        """Whether the subscriber answered this attempt with 2xx, which alone counts as success."""
+        """Whether the subscriber responded to this attempt with 2xx, the only success."""
         status = self.response_status
         return status is not None and 200 <= status < 300  # noqa: PLR2004
 
     @property
     def response_duration(self) -> timedelta | None:
-        """How long the subscriber took to answer, None if it did not (or if that is unknown)."""
+        """The time the subscriber took to respond, None if it did not or the time is unknown."""
         if self.response_duration_ms is None:
             return None
         try:
@@ -126,46 +127,47 @@ class SubscriptionConfig(_Model):
     Source: developers.boldpenguin.com/docs/webhooks.
 
     Attributes:
-        url: Where the events are sent.
-        secret: The key with which deliveries are signed, None if they are not.
-        header: One static HTTP header, as `Name: Value`, sent with each delivery; None if there
-            is none.
-        extra: Fields that this version does not know, as parsed JSON. Not part of the hash.
+        url: The URL that events are sent to.
+        secret: The key that signs deliveries, None if they are not signed.
+        header: A static HTTP header sent with each delivery, as `Name: Value`; None if there is
+            none.
+        extra: Unknown fields, as parsed JSON. Not part of the hash.
     """
 
     url: str
-    secret: str | None = field(default=None, repr=_masked)
-    header: str | None = field(default=None, repr=_masked)
+    secret: str | None = field(default=None, repr=_mask)
+    header: str | None = field(default=None, repr=_mask)
     extra: JSONObject = field(factory=JSONObject, hash=False, repr=_names_only)
 
 
-def _as_tuple(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
+def _to_tuple(events: Iterable[str]) -> tuple[str, ...]:
+    return tuple(events)
 
 
 @frozen(kw_only=True)
 class WebhookSubscription(_Model):
-    """A subscription: which events are sent where.
+    """A subscription: which events are sent to which URL.
 
     Source: developers.boldpenguin.com/docs/webhooks.
 
     Attributes:
-        id: The subscription: the `hook_id` of every operation.
+        id: The ID of the subscription: the `hook_id` of every operation.
         active: Whether events are delivered to it.
-        confirmed: Unused by the service: always false.
-        events: What it receives, each a `subject`, a `subject:action`, or `*` for everything.
+        confirmed: Always false; the service does not use it.
+        events: The events it receives, each a `subject`, a `subject:action`, or `*` for all.
         config: Where and how its events are delivered.
-        owner_id: Who owns it.
-        tenant_id: The tenant that it belongs to.
-        created_at: When it was created. All datetimes are aware and in UTC, cut to microseconds.
-        updated_at: When it was last changed.
-        extra: Fields that this version does not know, as parsed JSON. Not part of the hash.
+        owner_id: The ID of its owner.
+        tenant_id: The ID of the tenant it belongs to.
+        created_at: When it was created. All datetimes are aware, in UTC and truncated to
+            microseconds.
+        updated_at: When it was last updated.
+        extra: Unknown fields, as parsed JSON. Not part of the hash.
     """
 
     id: UUID
     active: bool
     confirmed: bool
-    events: tuple[str, ...] = field(converter=_as_tuple)
+    events: tuple[str, ...] = field(converter=_to_tuple)
     config: SubscriptionConfig
     owner_id: UUID
     tenant_id: UUID
@@ -174,35 +176,35 @@ class WebhookSubscription(_Model):
     extra: JSONObject = field(factory=JSONObject, hash=False, repr=_names_only)
 
 
-SENDABLE_TOKEN = re.compile(r"[\x21-\x7e]+").fullmatch
+match_token = re.compile(r"[\x21-\x7e]+").fullmatch
 
 
-def _sendable(_: object, __: object, token: str) -> None:
-    if not isinstance(cast("object", token), str) or not SENDABLE_TOKEN(token):
-        raise WrongValueError("expected an access token of visible ASCII characters")
+def _validate_token(_: object, __: object, token: str) -> None:
+    if not isinstance(cast("object", token), str) or not match_token(token):
+        raise InvalidValueError("expected an access token of visible ASCII characters")
 
 
 @frozen(kw_only=True)
 class AccessToken(_Model):
-    """What the token endpoint answers. `repr` masks the tokens, and it refuses to be pickled.
+    """The response of the token endpoint. `repr` masks the tokens; pickling raises TypeError.
 
     Only `access_token` is required. Source: developers.boldpenguin.com/docs/api/authenticate.
 
     Attributes:
         access_token: The bearer token.
         token_type: `"bearer"`.
-        expires_in: Seconds for which it is valid; None means until the service answers 401.
-        refresh_token: Present, and of no use: the service has refreshing switched off.
+        expires_in: The lifetime in seconds; None means until the service responds with 401.
+        refresh_token: Unusable: the service has token refresh disabled.
         scope: An empty string.
-        uid: Who the credentials belong to.
-        info: More about them: `name`, `email` and others. Not part of the hash.
-        extra: Fields that this version does not know, as parsed JSON. Not part of the hash.
+        uid: The ID of the owner of the credentials.
+        info: Details of the owner, such as `name` and `email`. Not part of the hash.
+        extra: Unknown fields, as parsed JSON. Not part of the hash.
     """
 
-    access_token: str = field(repr=_masked, validator=_sendable)
+    access_token: str = field(repr=_mask, validator=_validate_token)
     token_type: str | None = None
     expires_in: int | None = None
-    refresh_token: str | None = field(default=None, repr=_masked)
+    refresh_token: str | None = field(default=None, repr=_mask)
     scope: str | None = None
     uid: str | None = None
     info: JSONObject | None = field(default=None, hash=False, repr=False)
@@ -216,5 +218,5 @@ class AccessToken(_Model):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "An AccessToken cannot be pickled: it would put a credential on disk or wire."
+            "An AccessToken cannot be pickled, because the pickle would contain a credential."
         )

@@ -1,18 +1,18 @@
-"""Makes public classes and functions report the package that exports them."""
+"""Set the public module of exported classes and functions."""
 
 from collections.abc import Iterable, Mapping
 from types import FunctionType
 
 
 def set_public_module(package: str, names: Iterable[str], namespace: Mapping[str, object]) -> None:
-    """Set `__module__` of what a package exports from its private modules.
+    """Set `__module__` of the classes and functions that a package exports from private modules.
 
-    Pickles, reprs and documentation then name the public path, and private modules can move.
+    Pickles, reprs and documentation then use the public path, and private modules can move.
 
     Args:
         package: The public package, `__name__` of the caller.
-        names: What it exports, `__all__` of the caller.
-        namespace: Where the names are bound, `globals()` of the caller.
+        names: The exported names, `__all__` of the caller.
+        namespace: The namespace of the caller, `globals()`.
     """
     for name in names:
         exported = namespace[name]

@@ -1,8 +1,8 @@
-"""Every error that the SDK raises, in one tree under `WebhooksError`.
+"""The exceptions of the SDK. All derive from `WebhooksError`.
 
-Each message is one line that says what happened and what to do next. Messages, headers and bodies
-are masked before they get here: no access token, client secret, signing secret or static header of
-a subscription is kept.
+Each message is one line that says what happened and what to do next. Errors contain no access
+token, client secret, signing secret or static header of a subscription: messages, headers and
+bodies are masked first.
 """
 
 from __future__ import annotations
@@ -42,42 +42,42 @@ __all__ = [
     "WebhooksError",
 ]
 
-# What pickle itself uses for objects that are made by `__new__` alone; typeshed does not have it.
+# The function pickle uses to create an object without calling `__init__`; not in typeshed.
 _new_object: Callable[..., Any] = copyreg.__newobj__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 class WebhooksError(Exception):
-    """Base of every error that the SDK raises."""
+    """Base class of every error that the SDK raises."""
 
 
 class ConfigurationError(WebhooksError, ValueError):
-    """The client, or who receives, was given settings that are missing, contradictory or unsafe."""
+    """A setting of a client or receiver is missing, contradictory or unsafe."""
 
 
 class InvalidArgumentError(WebhooksError, ValueError):
-    """An operation was given an argument that the API cannot take; nothing was sent."""
+    """An argument of an operation is invalid. Nothing was sent."""
 
 
 class ClientClosedError(WebhooksError, RuntimeError):
-    """The client was used after it had been closed; nothing was sent."""
+    """The client is closed. Nothing was sent."""
 
 
 class DecodeError(WebhooksError, ValueError):
-    """Data has not the shape of the model; the message names the path of each wrong field."""
+    """Data does not match the model. The message has the path of each invalid field."""
 
 
 class DeliveryError(WebhooksError, ValueError):
-    """A request is no delivery to be taken. The message says why, with no part of the request.
+    """The request is not an acceptable delivery. The message quotes none of the request.
 
     Attributes:
-        status: The HTTP status to answer it with: 400, or that of the subclass.
+        status: The HTTP status to respond with: 400, or that of the subclass.
     """
 
     status: ClassVar[int] = 400
 
 
 class SignatureVerificationError(DeliveryError):
-    """401: the signature of a delivery is missing or malformed, or no secret made it."""
+    """401: the signature of a delivery is missing, malformed, or matches no secret."""
 
     status = 401
 
@@ -89,15 +89,15 @@ class DeliveryTooLargeError(DeliveryError):
 
 
 class ReplayError(WebhooksError):
-    """A replay as a whole cannot begin or go on. What one event met with is in its outcome."""
+    """A replay cannot start or continue. Failures of single events are in their outcomes."""
 
 
 class JournalError(ReplayError):
     """A journal cannot be used.
 
-    It cannot be opened, read or written (a full disk, a missing directory), is no journal of this
-    version, or belongs to another environment, subscription or window. What was written to it
-    before is kept.
+    It cannot be opened, read or written (a full disk, a missing directory), it is not a journal of
+    this version, or it belongs to another environment, subscription or window. Nothing already
+    written is lost.
     """
 
 
@@ -106,27 +106,27 @@ class JournalLockedError(JournalError):
 
 
 class ReplayStoppedError(ReplayError):
-    """A replay stopped by itself: nothing worked, or the credentials were refused.
+    """A replay stopped early: too many events in a row failed, or credentials were rejected.
 
-    The message says how to resume it. `__cause__` is the error of the last request, if it had one.
+    The message says how to resume it. `__cause__` is the error of the last request, if any.
     """
 
 
 class APIError(WebhooksError):
-    """A call failed after it was begun. What is known of it is in the attributes.
+    """A call to the API failed.
 
     Attributes:
         operation: The name of the operation, such as `"redeliver"`.
-        hook_id: The subscription that the call named, if any.
-        request_id: The event that the call named, if any: the argument of `redeliver`, not an
-            identifier of the HTTP request (that is `correlation_id`).
-        status: The HTTP status of the last answer, None if there was none.
-        headers: The headers of the last answer, empty if there was none. Case-insensitive.
-        body: The beginning of the last answer's body, None if there was none.
-        attempts: How many times the request that failed was sent or tried.
-        outcome_unknown: True if the operation may have taken effect although it failed. Look it up
-            (for a redelivery: `client.hooks.list_events`) before doing it again.
-        retry_after: Seconds that the service asked to wait before trying again, None if it did not.
+        hook_id: The ID of the subscription that the call named, if any.
+        request_id: The ID of the event that the call named, if any: the argument of `redeliver`,
+            not an ID of the HTTP request (see `correlation_id`).
+        status: The HTTP status of the last response, None if there was none.
+        headers: The headers of the last response, empty if there was none. Case-insensitive.
+        body: The beginning of the body of the last response, None if there was none.
+        attempts: The number of attempts made to send the request.
+        outcome_unknown: Whether the operation may have taken effect although it failed. Check (for
+            a redelivery: with `client.hooks.list_events`) before running it again.
+        retry_after: The seconds that the service asked to wait before a retry, None if it did not.
     """
 
     operation: str
@@ -166,40 +166,63 @@ class APIError(WebhooksError):
 
     @property
     def correlation_id(self) -> str | None:
-        """What the service calls this HTTP request, for a support ticket; None if it did not say.
+        """The service's ID of this HTTP request, for support tickets; None if it sent none.
 
-        Which header carries it is undocumented, so the usual ones are read.
+        The service does not document which header has it, so the usual ones are tried.
         """
-        return next((self.headers[name] for name in _CORRELATION if name in self.headers), None)
+        return next(
+            (self.headers[name] for name in _CORRELATION_HEADERS if name in self.headers), None
+        )
 
     def __str__(self) -> str:
         message = str(self.args[0])
         if not self.outcome_unknown:
             return message
-        return f"{message} The outcome is unknown: look before resending."
+        return f"{message} {_unknown_outcome_advice(self.operation)}"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...], dict[str, Any]]:
-        # Not through __init__, whose required keyword arguments BaseException does not pass on.
+        # BaseException.__reduce__ would call __init__ without its required keyword arguments.
         return _new_object, (type(self), *self.args), dict(self.__dict__)
 
 
-_CORRELATION = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id")
+_CORRELATION_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "x-correlation-id",
+    "x-amzn-requestid",
+    "x-trace-id",
+)
+
+
+def _unknown_outcome_advice(operation: str) -> str:
+    """Return what to check after the operation of this name failed with an unknown outcome."""
+    match operation:
+        case "redeliver":
+            return "The event may have been delivered: check `list_events` before sending it again."
+        case "create":
+            return "The subscription may have been created: check `list` before creating it again."
+        case "update":
+            return "The request may have taken effect: check `get` before updating again."
+        case "delete":
+            return "The request may have taken effect: check `list` before deleting again."
+        case _:
+            return "The request may have taken effect: check before sending it again."
 
 
 class APIConnectionError(APIError):
-    """No whole answer came: the connection failed, or was lost."""
+    """The connection failed, or was lost before a complete response was received."""
 
 
 class APITimeoutError(APIConnectionError):
-    """No answer came in time: one attempt's timeout, or the deadline of the call."""
+    """The timeout of an attempt, or the deadline of the call, expired."""
 
 
 class ResponseDecodeError(APIError):
-    """A success whose answer cannot be read: broken off, too large, no JSON, or another shape."""
+    """A successful response cannot be decoded: truncated, too large or not the expected JSON."""
 
 
 class APIStatusError(APIError):
-    """The service answered with a status that is no success of this operation."""
+    """The service responded with an unexpected status."""
 
 
 class BadRequestError(APIStatusError):
@@ -207,12 +230,12 @@ class BadRequestError(APIStatusError):
 
 
 class AuthenticationError(APIStatusError):
-    """401, or no access token could be had.
+    """401, or no access token could be obtained.
 
     Attributes:
         error: The `error` code of the token endpoint (RFC 6749, section 5.2), such as
-            `"invalid_client"`; None if the failure was none of the token endpoint's.
-        error_description: Its `error_description`, if it gave one.
+            `"invalid_client"`; None if the error is not from the token endpoint.
+        error_description: The `error_description` of the token endpoint, if any.
     """
 
     error: str | None = None
@@ -220,11 +243,11 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the credentials are valid, and lack the permission."""
+    """403: the credentials are valid but lack the permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: the subscription or the event is not known in this environment."""
+    """404: the subscription or event does not exist in this environment."""
 
 
 class ConflictError(APIStatusError):
@@ -232,11 +255,11 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the service understood the request and refuses what it says."""
+    """422: the service understood the request but rejected its content."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; `retry_after` has the wait that was asked for, if one was."""
+    """429: too many requests. `retry_after` is the requested wait, if any."""
 
 
 class InternalServerError(APIStatusError):

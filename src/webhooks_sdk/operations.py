@@ -1,4 +1,4 @@
-"""The operations of the API, each declared once: what is sent, may it be sent twice, what comes.
+"""Declarations of the API's operations: the request, its retry safety and the response type.
 
 These functions are pure. `client.hooks.redeliver(...)` sends the same declaration as
 `client.send(operations.redeliver(...))`, which returns the status, headers and attempts as well.
@@ -50,45 +50,45 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Leaves a field of `update` as it is, which differs from None."""
+"""Leaves a field of `update` unchanged, unlike None."""
 
 
 class Safety(enum.Enum):
-    """What sending an operation a second time does, in the terms of RFC 9110, section 9.2.
+    """Whether an operation can be sent twice, in the terms of RFC 9110, section 9.2.
 
-    It describes the operation, not its HTTP method: `update` is sent as a PATCH, which RFC 9110
-    does not count among the idempotent methods, but setting the same fields twice has the effect
-    of setting them once.
+    This describes the operation, not its HTTP method: PATCH is not an idempotent method in RFC
+    9110, but `update` is idempotent, since setting the same fields twice has the effect of setting
+    them once.
     """
 
     SAFE = "safe"
-    """Changes nothing."""
+    """Read-only."""
 
     IDEMPOTENT = "idempotent"
-    """Twice has the effect of once."""
+    """Sending it twice has the same effect as sending it once."""
 
     NON_IDEMPOTENT = "non-idempotent"
-    """Twice has the effect twice, so an ambiguous failure is not retried by default."""
+    """Sending it twice has the effect twice: ambiguous failures are not retried by default."""
 
 
 @frozen(kw_only=True)
 class Operation(Generic[T]):
-    """One request to the API and how to read its answer: data, which a client sends.
+    """One request to the API and how to decode its response.
 
     Attributes:
-        name: What errors and logs call it, such as `"redeliver"`.
+        name: The name used in errors and logs, such as `"redeliver"`.
         method: The HTTP method.
-        path: The path and query below the URL of its endpoint.
-        safety: What sending it twice would do, which decides about retries.
-        success: The statuses that mean success.
-        response_type: The type of the decoded answer, `NoneType` if it has no body.
-        hook_id: The subscription that it names, if any.
-        request_id: The event that it names, if any.
+        path: The path and query, relative to the URL of its endpoint.
+        safety: Whether it can be sent twice; this determines retries.
+        success: The HTTP statuses that mean success.
+        response_type: The type of the decoded response, `NoneType` if it has no body.
+        hook_id: The ID of the subscription in the request, if any.
+        request_id: The ID of the event in the request, if any.
         content: The body of the request, None if it has none.
         content_type: The media type of that body.
-        headers: Headers beyond those that every request has.
-        endpoint: Whether it goes to the API, with an access token, or to the token endpoint.
-        secrets: The credentials in it, which no error message may show.
+        headers: Headers in addition to those of every request.
+        endpoint: `"api"`, sent with an access token, or `"token"` for the token endpoint.
+        secrets: The credentials in the request, masked in errors.
     """
 
     name: str
@@ -106,10 +106,10 @@ class Operation(Generic[T]):
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def decode(self, body: bytes) -> T:
-        """Read the body of a successful answer.
+        """Decode the body of a successful response.
 
         Raises:
-            DecodeError: It is no JSON, or has another shape.
+            DecodeError: The body is not JSON, or does not match `response_type`.
         """
         if self.response_type is NoneType:
             return cast("T", None)
@@ -132,7 +132,7 @@ def get(hook_id: UUID | str) -> Operation[WebhookSubscription]:
     """Get one subscription: `GET /hooks/{hook_id}`, 200.
 
     Raises:
-        InvalidArgumentError: `hook_id` is no UUID.
+        InvalidArgumentError: `hook_id` is not a UUID.
     """
     hook = parse_id(hook_id, "hook_id")
     return Operation(
@@ -154,16 +154,16 @@ def create(
     secret: str | None = None,
     header: str | None = None,
 ) -> Operation[WebhookSubscription]:
-    """Create a subscription: `POST /hooks`; which 2xx it answers is undocumented: 200 or 201.
+    """Create a subscription: `POST /hooks`, 200 or 201 (undocumented, so both are accepted).
 
     The arguments are those of `client.hooks.create`.
 
     Raises:
-        InvalidArgumentError: The API cannot take an argument.
+        InvalidArgumentError: An argument is invalid.
     """
-    given = {"url": url, "events": events, "active": active}
-    given |= {} if secret is None else {"secret": secret}
-    given |= {} if header is None else {"header": header}
+    fields = {"url": url, "events": events, "active": active}
+    fields |= {} if secret is None else {"secret": secret}
+    fields |= {} if header is None else {"header": header}
     return Operation(
         name="create",
         method="POST",
@@ -171,7 +171,7 @@ def create(
         safety=Safety.NON_IDEMPOTENT,
         success=frozenset({200, 201}),
         response_type=WebhookSubscription,
-        content=_subscription_body(given),
+        content=_encode_subscription(fields),
         secrets=_secrets(secret, header),
     )
 
@@ -185,18 +185,18 @@ def update(
     secret: str | None | Unset = UNSET,
     header: str | None | Unset = UNSET,
 ) -> Operation[WebhookSubscription]:
-    """Change the fields that are given: `PATCH /hooks/{hook_id}`, 200.
+    """Update the fields that are passed: `PATCH /hooks/{hook_id}`, 200.
 
     The arguments are those of `client.hooks.update`.
 
     Raises:
-        InvalidArgumentError: No field is given, or the API cannot take one.
+        InvalidArgumentError: No field is passed, or an argument is invalid.
     """
     hook = parse_id(hook_id, "hook_id")
     fields = {"url": url, "events": events, "active": active, "secret": secret, "header": header}
-    given = {name: value for name, value in fields.items() if value is not UNSET}
-    if not given:
-        raise InvalidArgumentError(f"update needs at least one field of {', '.join(fields)}.")
+    changes = {name: value for name, value in fields.items() if value is not UNSET}
+    if not changes:
+        raise InvalidArgumentError(f"update requires at least one of {', '.join(fields)}.")
     return Operation(
         name="update",
         method="PATCH",
@@ -205,7 +205,7 @@ def update(
         success=frozenset({200}),
         response_type=WebhookSubscription,
         hook_id=hook,
-        content=_subscription_body(given),
+        content=_encode_subscription(changes),
         secrets=_secrets(secret, header),
     )
 
@@ -214,7 +214,7 @@ def delete(hook_id: UUID | str) -> Operation[None]:
     """Delete a subscription: `DELETE /hooks/{hook_id}`, 204.
 
     Raises:
-        InvalidArgumentError: `hook_id` is no UUID.
+        InvalidArgumentError: `hook_id` is not a UUID.
     """
     hook = parse_id(hook_id, "hook_id")
     return Operation(
@@ -232,7 +232,7 @@ def list_events(hook_id: UUID | str) -> Operation[builtins.list[WebhookEvent]]:
     """List a subscription's recent events: `GET /hooks/{hook_id}/requests`, 200.
 
     Raises:
-        InvalidArgumentError: `hook_id` is no UUID.
+        InvalidArgumentError: `hook_id` is not a UUID.
     """
     hook = parse_id(hook_id, "hook_id")
     return Operation(
@@ -247,10 +247,10 @@ def list_events(hook_id: UUID | str) -> Operation[builtins.list[WebhookEvent]]:
 
 
 def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookEvent]:
-    """Send an event again: `POST /hooks/{hook_id}/requests/{request_id}/redeliver`, 200.
+    """Redeliver an event: `POST /hooks/{hook_id}/requests/{request_id}/redeliver`, 200.
 
     Raises:
-        InvalidArgumentError: `hook_id` or `request_id` is no UUID.
+        InvalidArgumentError: `hook_id` or `request_id` is not a UUID.
     """
     hook, request = parse_id(hook_id, "hook_id"), parse_id(request_id, "request_id")
     return Operation(
@@ -265,53 +265,51 @@ def redeliver(hook_id: UUID | str, request_id: UUID | str) -> Operation[WebhookE
     )
 
 
-_LONG_WORD = 6  # longer than the name of most schemes of authentication
+_MIN_CREDENTIAL_LENGTH = 6  # longer than the names of most authentication schemes
 
 
 def _secrets(secret: str | None | Unset, header: str | None | Unset) -> tuple[str, ...]:
-    given = [value for value in (secret, header) if isinstance(value, str)]
+    secrets = [value for value in (secret, header) if isinstance(value, str)]
     if isinstance(header, str):
         # A server may echo the value without its name, or the credential without its scheme.
         value = header.partition(":")[2].strip()
-        given += [value, *(word for word in value.split() if len(word) >= _LONG_WORD)]
-    return tuple(given)
+        secrets += [value, *(word for word in value.split() if len(word) >= _MIN_CREDENTIAL_LENGTH)]
+    return tuple(secrets)
 
 
-# A line end would begin another header at whoever writes it (RFC 9110, sections 5.1 and 5.5).
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*").fullmatch
+# A line break would allow header injection (RFC 9110, sections 5.1 and 5.5).
+_match_header = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*").fullmatch
 
 
-def _subscription_body(given: dict[str, Any]) -> bytes:
-    """Encode the fields of a subscription, once they are found to be ones the API can take."""
-    if "url" in given and not (isinstance(given["url"], str) and given["url"].strip()):
-        raise InvalidArgumentError("url must be a string that is not blank.")
-    if "events" in given:
-        given = given | {"events": _event_names(given["events"])}
-    if not isinstance(given.get("active", False), bool):
-        raise InvalidArgumentError(f"active must be True or False, not {given['active']!r}.")
-    if given.get("active") and "events" in given and not given["events"]:
+def _encode_subscription(fields: dict[str, Any]) -> bytes:
+    """Validate the fields of a subscription and encode them as JSON."""
+    if "url" in fields and not (isinstance(fields["url"], str) and fields["url"].strip()):
+        raise InvalidArgumentError("url must be a non-blank string.")
+    if "events" in fields:
+        fields = fields | {"events": _validate_events(fields["events"])}
+    if not isinstance(fields.get("active", False), bool):
+        raise InvalidArgumentError(f"active must be True or False, got {fields['active']!r}.")
+    if fields.get("active") and "events" in fields and not fields["events"]:
         raise InvalidArgumentError(
-            "A subscription can be active only with at least one event: pass events, such as ['*']."
+            "An active subscription requires at least one event: pass events, such as ['*']."
         )
     for name in ("secret", "header"):
-        if not isinstance(given.get(name), str | None):
+        if not isinstance(fields.get(name), str | None):
             raise InvalidArgumentError(f"{name} must be a string.")
-    header = given.get("header")
-    if header is not None and not _HEADER(header):
+    header = fields.get("header")
+    if header is not None and not _match_header(header):
         raise InvalidArgumentError("header must be one HTTP header, as 'Name: Value'.")
-    return json.dumps(given, separators=(",", ":")).encode()
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _event_names(events: object) -> builtins.list[str]:
-    # A lone string is a sequence of strings too, one for each of its letters.
+def _validate_events(events: object) -> builtins.list[str]:
+    # A string is a sequence of strings too.
     if isinstance(events, str) or not isinstance(events, Sequence):
         raise InvalidArgumentError(
-            f"events must be a list of event names, such as ['application_form'], not {events!r}."
+            f"events must be a list of event names, such as ['application_form'], got {events!r}."
         )
     names = builtins.list(cast("Sequence[object]", events))
     for name in names:
         if not isinstance(name, str) or not name.strip():
-            raise InvalidArgumentError(
-                f"events must hold strings that are not blank, not {name!r}."
-            )
+            raise InvalidArgumentError(f"events must contain non-blank strings, got {name!r}.")
     return cast("builtins.list[str]", names)

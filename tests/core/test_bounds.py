@@ -1,4 +1,4 @@
-"""Bounds of work and of text, and what pickles, type hints and forms are made of."""
+"""Limits of work and text size, pickling, multipart forms and type hints."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 
 
-# Explaining what is wrong
+# Decode errors
 
 
 def size(error: BaseException) -> int:
-    """Count an exception and all that it groups."""
+    """Count an exception and its members, recursively."""
     if not isinstance(error, BaseExceptionGroup):
         return 1
     group = cast("BaseExceptionGroup[BaseException]", error)
@@ -54,7 +54,7 @@ def size(error: BaseException) -> int:
 
 
 @pytest.mark.parametrize("item", [7, None, {}, []], ids=repr)
-def test_a_million_wrong_items_are_explained_by_the_first(item: object) -> None:
+def test_only_the_first_invalid_items_are_reported(item: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\[0\].*, and more$") as caught:
         structure([item] * MILLION, list[WebhookEvent])
     assert str(caught.value).count(" @ ") == 5
@@ -65,7 +65,7 @@ def test_a_million_wrong_items_are_explained_by_the_first(item: object) -> None:
 
 
 @pytest.mark.parametrize("name", [7, None, [], {}], ids=repr)
-def test_a_million_wrong_event_names_are_explained_by_the_first(name: object) -> None:
+def test_only_the_first_invalid_event_names_are_reported(name: object) -> None:
     with pytest.raises(
         DecodeError, match=r"expected a string.*\$\.events\[0\].*, and more$"
     ) as caught:
@@ -75,7 +75,7 @@ def test_a_million_wrong_event_names_are_explained_by_the_first(name: object) ->
     assert size(caught.value.__cause__) < 20
 
 
-def test_what_is_wrong_late_in_a_list_is_named_too() -> None:
+def test_invalid_item_late_in_a_list_is_named() -> None:
     items = [event()] * 3 + [event(redelivery="no")] + [event()] * 3
     with pytest.raises(DecodeError, match=r"\$\[3\]\.redelivery$"):
         structure(items, list[WebhookEvent])
@@ -98,7 +98,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("secret", LONG, ids=[repr(secret[:8]) for secret in LONG])
-def test_long_secrets_and_those_of_backslashes_are_masked(secret: str) -> None:
+def test_long_and_backslash_secrets_are_masked(secret: str) -> None:
     near_miss = "\\" * 400 + "y"
     text = redact(f"{near_miss} <{secret}> {json.dumps(secret)} {near_miss}", [secret])
     assert f"<{MASK}>" in text
@@ -119,8 +119,8 @@ def test_long_secrets_and_those_of_backslashes_are_masked(secret: str) -> None:
     ],
     ids=lambda body: repr(body[:16]),
 )
-def test_a_body_that_made_masking_slow_is_masked(body: str) -> None:
-    # Whoever makes it slow again sees it here: it took seconds for each.
+def test_pathological_bodies_are_masked_quickly(body: str) -> None:
+    # Each of these took seconds with a backtracking pattern.
     assert 0 < len(redact_body(body.encode(), ["a secret"])) <= 8_192
 
 
@@ -128,16 +128,16 @@ def test_a_body_that_made_masking_slow_is_masked(body: str) -> None:
 @example("a\r\nb\x1b[0m\x00\u2028c\u202e")
 @example("x" * 1000)
 @settings(deadline=None)
-def test_the_text_of_others_becomes_one_short_printable_line(text: str) -> None:
+def test_one_line_returns_a_short_printable_line(text: str) -> None:
     line = one_line(text)
     assert len(line) <= 201
     assert line.isprintable()
 
 
-# What is shown, written and pickled
+# Reprs, timestamps and pickles
 
 
-def test_a_response_shows_no_headers() -> None:
+def test_response_repr_hides_headers() -> None:
     response = APIResponse(
         value=7,
         status=200,
@@ -150,8 +150,8 @@ def test_a_response_shows_no_headers() -> None:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be five hours from UTC."""
+def non_utc_timezone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set the local time zone to UTC+5."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "XST-5")
         time.tzset()
@@ -159,8 +159,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@pytest.mark.usefixtures("elsewhere")
-def test_a_datetime_without_zone_is_written_as_utc() -> None:
+@pytest.mark.usefixtures("non_utc_timezone")
+def test_naive_datetime_is_formatted_as_utc() -> None:
     naive = datetime(2020, 9, 30, 21, 18, 3, 353_000)  # noqa: DTZ001 - what is tested
     assert naive.astimezone().utcoffset() is not None
     assert format_timestamp(naive) == "2020-09-30T21:18:03.353Z"
@@ -173,7 +173,7 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_error_is_pickled_with_any_protocol(protocol: int) -> None:
+def test_error_attributes_survive_every_pickle_protocol(protocol: int) -> None:
     error = errors.NotFoundError(
         "get: 404.",
         operation="get",
@@ -193,7 +193,7 @@ def test_an_error_is_pickled_with_any_protocol(protocol: int) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", errors.__all__)
-def test_every_error_is_pickled_with_any_protocol(name: str, protocol: int) -> None:
+def test_every_error_supports_every_pickle_protocol(name: str, protocol: int) -> None:
     kind: type[errors.WebhooksError] = getattr(errors, name)
     known: dict[str, Any] = {"operation": "list"} if issubclass(kind, errors.APIError) else {}
     error = kind("what to do", **known)
@@ -209,15 +209,15 @@ def boundary_of(credentials: ClientCredentials) -> tuple[str, bytes]:
 
 
 BOUNDARY = boundary_of(ClientCredentials("a", "b", style="multipart"))[0]
-TRICKY = st.lists(
+BOUNDARY_PARTS = st.lists(
     st.sampled_from([BOUNDARY, "-", "--", "\r\n", "x", BOUNDARY + "-"]), min_size=1, max_size=6
 ).map("".join)
 
 
-@given(TRICKY, TRICKY)
+@given(BOUNDARY_PARTS, BOUNDARY_PARTS)
 @example(BOUNDARY, f"\r\n--{BOUNDARY}--\r\n")
 @settings(deadline=None)
-def test_a_boundary_is_in_no_value(client_id: str, secret: str) -> None:
+def test_multipart_boundary_is_not_in_any_value(client_id: str, secret: str) -> None:
     boundary, content = boundary_of(ClientCredentials(client_id, secret, style="multipart"))
     assert boundary not in client_id
     assert boundary not in secret
@@ -227,7 +227,7 @@ def test_a_boundary_is_in_no_value(client_id: str, secret: str) -> None:
     assert len(parts) == content.count(b"--" + boundary.encode()) - 1 == 3
 
 
-def test_the_same_credentials_make_the_same_request() -> None:
+def test_token_operation_is_deterministic() -> None:
     credentials = ClientCredentials("an-id", "a-secret", style="multipart")
     assert token_operation(credentials) == token_operation(credentials)
 
@@ -246,23 +246,23 @@ def public_objects() -> list[Any]:
     return list(found.values())
 
 
-def own_functions(kind: type[Any]) -> Iterator[FunctionType]:
+def functions_of(kind: type[Any]) -> Iterator[FunctionType]:
     for member in vars(kind).values():
         function = inspect.unwrap(
             getattr(member, "fget", None) or getattr(member, "__func__", member)
         )
-        # What attrs writes is not in any file.
+        # Methods generated by attrs are not in a file.
         if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<"):
             yield function
 
 
-@pytest.mark.parametrize("thing", public_objects(), ids=lambda thing: thing.__name__)
-def test_type_hints_can_be_resolved(thing: Any) -> None:
-    typing.get_type_hints(thing)
-    if isinstance(thing, type):
-        for kind in thing.__mro__:
+@pytest.mark.parametrize("exported", public_objects(), ids=lambda exported: exported.__name__)
+def test_type_hints_resolve(exported: Any) -> None:
+    typing.get_type_hints(exported)
+    if isinstance(exported, type):
+        for kind in exported.__mro__:
             if kind.__module__.startswith("webhooks_sdk"):
-                for function in own_functions(kind):
-                    # What is loaded only when it is used can be resolved from then on.
+                for function in functions_of(kind):
+                    # Names imported on first use resolve once they are imported.
                     hints = typing.get_type_hints(function, localns=vars(replay))
                     assert hints.keys() == inspect.get_annotations(function).keys()

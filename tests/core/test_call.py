@@ -1,4 +1,4 @@
-"""One call, from its first attempt to its value or error, with a clock that only tests move."""
+"""One call, from its first attempt to its value or error, with a fake clock."""
 
 from __future__ import annotations
 
@@ -76,47 +76,47 @@ def begin(
     time: FakeTime | None = None,
     *,
     policy: RetryPolicy | None = None,
-    told: list[RetryEvent] | None = None,
+    retry_events: list[RetryEvent] | None = None,
     timeouts: Timeouts = TIMEOUTS,
     deadline: float | None = None,
 ) -> Call[Any]:
-    events = [] if told is None else told
+    events = [] if retry_events is None else retry_events
     return Call(
         operation,
         url="https://api.example" + operation.path,
         policy=policy or RetryPolicy(),
         timeouts=timeouts,
         clock=(time or FakeTime()).clock,
-        announce=events.append,
+        on_retry=events.append,
         headers=[(b"User-Agent", b"test")],
         deadline=deadline,
     )
 
 
 Outcome = RawResponse | Exception
-"""What one attempt comes to: an answer, or what the transport raised."""
+"""The result of one attempt: a response, or the exception of the transport."""
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> RawResponse:
+def raw_response(status: int, body: bytes = b"", **headers: str) -> RawResponse:
     pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
     return RawResponse(status, Headers(pairs), body)
 
 
 def attempt(call: Call[Any], outcome: Outcome) -> Any:
-    """Make one attempt, as a driver does."""
+    """Run one attempt, as a driver does."""
     call.begin_attempt(TOKEN if call.operation.endpoint == "api" else None)
     if isinstance(outcome, RawResponse):
         return call.finish(outcome)
     timed_out = isinstance(outcome, httpx.TimeoutException)
-    fault = isinstance(outcome, httpx.TransportError)
-    raise call.connection_lost(outcome, timed_out=timed_out, transport_fault=fault)
+    transport_fault = isinstance(outcome, httpx.TransportError)
+    raise call.connection_error(outcome, timed_out=timed_out, transport_fault=transport_fault)
 
 
 def run(call: Call[Any], time: FakeTime, *outcomes: Outcome) -> Any:
-    """Run a call whose attempts have these outcomes, one after the other."""
-    coming = iter(outcomes)
+    """Run a call whose attempts have these outcomes in turn."""
+    remaining = iter(outcomes)
     retrying = Retrying(**retrying_arguments(call), sleep=time.wait)
-    return retrying(lambda: attempt(call, next(coming)))
+    return retrying(lambda: attempt(call, next(remaining)))
 
 
 def unsent() -> Exception:
@@ -135,38 +135,38 @@ def truncated() -> RawResponse:
     return RawResponse(200, Headers(), b"{", httpx.RemoteProtocolError("incomplete"))
 
 
-def over_the_limit() -> RawResponse:
+def too_large() -> RawResponse:
     return RawResponse(200, Headers(), b"{", BodyError("its body is larger than the limit"))
 
 
-SAFE: dict[str, tuple[Operation[Any], RawResponse]] = {
-    "get": (operations.get(HOOK), answer(200, SUBSCRIPTION)),
-    "list": (operations.list(), answer(200, b"[]")),
-    "list_events": (operations.list_events(HOOK), answer(200, b"[%b]" % SAMPLE)),
-    "update": (operations.update(HOOK, active=False), answer(200, SUBSCRIPTION)),
-    "delete": (operations.delete(HOOK), answer(204)),
+REPEATABLE: dict[str, tuple[Operation[Any], RawResponse]] = {
+    "get": (operations.get(HOOK), raw_response(200, SUBSCRIPTION)),
+    "list": (operations.list(), raw_response(200, b"[]")),
+    "list_events": (operations.list_events(HOOK), raw_response(200, b"[%b]" % SAMPLE)),
+    "update": (operations.update(HOOK, active=False), raw_response(200, SUBSCRIPTION)),
+    "delete": (operations.delete(HOOK), raw_response(204)),
     "token": (
         token_operation(ClientCredentials("id", "s3cr3t-of-many-letters")),
-        answer(200, b'{"access_token": "abc"}'),
+        raw_response(200, b'{"access_token": "abc"}'),
     ),
 }
-ONCE: dict[str, tuple[Operation[Any], RawResponse]] = {
-    "create": (operations.create(url="u"), answer(201, SUBSCRIPTION)),
-    "redeliver": (operations.redeliver(HOOK, REQUEST), answer(200, SAMPLE)),
+NON_IDEMPOTENT: dict[str, tuple[Operation[Any], RawResponse]] = {
+    "create": (operations.create(url="u"), raw_response(201, SUBSCRIPTION)),
+    "redeliver": (operations.redeliver(HOOK, REQUEST), raw_response(200, SAMPLE)),
 }
-AGAIN: dict[str, Callable[[], Outcome]] = {
+NOT_PROCESSED: dict[str, Callable[[], Outcome]] = {
     "not sent": unsent,
-    "429": lambda: answer(429),
-    "429 with Retry-After": lambda: answer(429, retry_after="3"),
-    "503 with Retry-After": lambda: answer(503, retry_after="3"),
+    "429": lambda: raw_response(429),
+    "429 with Retry-After": lambda: raw_response(429, retry_after="3"),
+    "503 with Retry-After": lambda: raw_response(503, retry_after="3"),
 }
 AMBIGUOUS: dict[str, Callable[[], Outcome]] = {
-    "408": lambda: answer(408),
-    "500": lambda: answer(500),
-    "502": lambda: answer(502),
-    "503": lambda: answer(503),
-    "503 with garbage": lambda: answer(503, retry_after="soon"),
-    "504 with Retry-After": lambda: answer(504, retry_after="3"),
+    "408": lambda: raw_response(408),
+    "500": lambda: raw_response(500),
+    "502": lambda: raw_response(502),
+    "503": lambda: raw_response(503),
+    "503 with garbage": lambda: raw_response(503, retry_after="soon"),
+    "504 with Retry-After": lambda: raw_response(504, retry_after="3"),
     "read timeout": lambda: httpx.ReadTimeout("slow"),
     "write timeout": lambda: httpx.WriteTimeout("slow"),
     "lost": lambda: httpx.ReadError("reset"),
@@ -174,44 +174,44 @@ AMBIGUOUS: dict[str, Callable[[], Outcome]] = {
     "foreign ConnectError": lambda: httpx.ConnectError("lost after sending"),
     "foreign ConnectTimeout": lambda: httpx.ConnectTimeout("lost after sending"),
 }
-REFUSED: dict[str, Callable[[], Outcome]] = {
+REJECTED: dict[str, Callable[[], Outcome]] = {
     "certificate": certificate,
-    "400": lambda: answer(400),
-    "401": lambda: answer(401),
-    "403": lambda: answer(403),
-    "404": lambda: answer(404),
-    "404 with Retry-After": lambda: answer(404, retry_after="1"),
-    "409": lambda: answer(409),
-    "422": lambda: answer(422),
-    "301": lambda: answer(301, location="https://elsewhere.example"),
-    "unexpected 2xx": lambda: answer(202, b"{}"),
+    "400": lambda: raw_response(400),
+    "401": lambda: raw_response(401),
+    "403": lambda: raw_response(403),
+    "404": lambda: raw_response(404),
+    "404 with Retry-After": lambda: raw_response(404, retry_after="1"),
+    "409": lambda: raw_response(409),
+    "422": lambda: raw_response(422),
+    "301": lambda: raw_response(301, location="https://elsewhere.example"),
+    "unexpected 2xx": lambda: raw_response(202, b"{}"),
 }
-UNREADABLE: dict[str, Callable[[], Outcome]] = {
-    "no JSON": lambda: answer(200, b"<html>"),
-    "wrong shape": lambda: answer(200, b'"x"'),
+UNDECODABLE: dict[str, Callable[[], Outcome]] = {
+    "no JSON": lambda: raw_response(200, b"<html>"),
+    "wrong shape": lambda: raw_response(200, b'"x"'),
     "truncated": truncated,
-    "over the limit": over_the_limit,
+    "over the limit": too_large,
 }
 
 
-@pytest.mark.parametrize("name", [*SAFE, *ONCE])
-@pytest.mark.parametrize("row", AGAIN)
-def test_what_was_not_processed_is_sent_again(name: str, row: str) -> None:
-    operation, success = (SAFE | ONCE)[name]
+@pytest.mark.parametrize("name", [*REPEATABLE, *NON_IDEMPOTENT])
+@pytest.mark.parametrize("row", NOT_PROCESSED)
+def test_unprocessed_requests_are_retried(name: str, row: str) -> None:
+    operation, success = (REPEATABLE | NON_IDEMPOTENT)[name]
     time = FakeTime()
     call = begin(operation, time)
-    run(call, time, AGAIN[row](), success)
+    run(call, time, NOT_PROCESSED[row](), success)
     assert call.attempts == 2
     with pytest.raises(errors.APIError) as caught:
-        run(begin(operation, time), time, *(AGAIN[row]() for _ in range(3)))
+        run(begin(operation, time), time, *(NOT_PROCESSED[row]() for _ in range(3)))
     assert caught.value.attempts == 3
     assert not caught.value.outcome_unknown
 
 
-@pytest.mark.parametrize("name", SAFE)
+@pytest.mark.parametrize("name", REPEATABLE)
 @pytest.mark.parametrize("row", AMBIGUOUS)
-def test_what_may_have_been_processed_is_sent_again_where_that_is_safe(name: str, row: str) -> None:
-    operation, success = SAFE[name]
+def test_ambiguous_failures_of_idempotent_operations_are_retried(name: str, row: str) -> None:
+    operation, success = REPEATABLE[name]
     time = FakeTime()
     call = begin(operation, time)
     run(call, time, AMBIGUOUS[row](), success)
@@ -222,10 +222,12 @@ def test_what_may_have_been_processed_is_sent_again_where_that_is_safe(name: str
     assert caught.value.outcome_unknown is (name in {"update", "delete"})
 
 
-@pytest.mark.parametrize("name", ONCE)
+@pytest.mark.parametrize("name", NON_IDEMPOTENT)
 @pytest.mark.parametrize("row", AMBIGUOUS)
-def test_what_may_have_been_processed_is_not_sent_twice_unasked(name: str, row: str) -> None:
-    operation, success = ONCE[name]
+def test_ambiguous_failures_of_non_idempotent_operations_are_retried_only_on_request(
+    name: str, row: str
+) -> None:
+    operation, success = NON_IDEMPOTENT[name]
     time = FakeTime()
     with pytest.raises(errors.APIError) as caught:
         run(begin(operation, time), time, AMBIGUOUS[row](), success)
@@ -236,98 +238,111 @@ def test_what_may_have_been_processed_is_not_sent_twice_unasked(name: str, row: 
     assert call.attempts == 2
 
 
-@pytest.mark.parametrize("name", [*SAFE, *ONCE])
-@pytest.mark.parametrize("row", REFUSED)
-def test_what_is_refused_is_raised_at_once(name: str, row: str) -> None:
-    operation, success = (SAFE | ONCE)[name]
+@pytest.mark.parametrize("name", [*REPEATABLE, *NON_IDEMPOTENT])
+@pytest.mark.parametrize("row", REJECTED)
+def test_rejected_requests_are_not_retried(name: str, row: str) -> None:
+    operation, success = (REPEATABLE | NON_IDEMPOTENT)[name]
     time = FakeTime()
     policy = RetryPolicy(resend_unknown=True)
     with pytest.raises(errors.APIError) as caught:
-        run(begin(operation, time, policy=policy), time, REFUSED[row](), success)
+        run(begin(operation, time, policy=policy), time, REJECTED[row](), success)
     assert (caught.value.attempts, caught.value.outcome_unknown) == (1, False)
 
 
-@pytest.mark.parametrize("name", [*(SAFE.keys() - {"delete"}), *ONCE])
-@pytest.mark.parametrize("row", UNREADABLE)
-def test_a_success_that_cannot_be_read_is_raised_at_once(name: str, row: str) -> None:
-    operation, success = (SAFE | ONCE)[name]
+@pytest.mark.parametrize("name", [*(REPEATABLE.keys() - {"delete"}), *NON_IDEMPOTENT])
+@pytest.mark.parametrize("row", UNDECODABLE)
+def test_undecodable_responses_are_not_retried(name: str, row: str) -> None:
+    operation, success = (REPEATABLE | NON_IDEMPOTENT)[name]
     time = FakeTime()
     policy = RetryPolicy(resend_unknown=True)
     with pytest.raises(errors.ResponseDecodeError) as caught:
-        run(begin(operation, time, policy=policy), time, UNREADABLE[row](), success)
+        run(begin(operation, time, policy=policy), time, UNDECODABLE[row](), success)
     error = caught.value
-    assert (error.attempts, error.outcome_unknown) == (1, name in ONCE)
+    assert (error.attempts, error.outcome_unknown) == (1, name in NON_IDEMPOTENT)
     assert error.status == 200
     assert error.__cause__ is not None
 
 
-@pytest.mark.parametrize("name", [*SAFE, *ONCE])
-def test_without_retries_nothing_is_sent_again(name: str) -> None:
-    operation, success = (SAFE | ONCE)[name]
+@pytest.mark.parametrize("name", [*REPEATABLE, *NON_IDEMPOTENT])
+def test_policy_without_retries(name: str) -> None:
+    operation, success = (REPEATABLE | NON_IDEMPOTENT)[name]
     time = FakeTime()
     with pytest.raises(errors.APIConnectionError) as caught:
         run(begin(operation, time, policy=RetryPolicy.none()), time, unsent(), success)
     assert caught.value.attempts == 1
 
 
-def test_an_unknown_outcome_stays_unknown_until_a_success() -> None:
+def test_outcome_stays_unknown_until_a_success() -> None:
     time = FakeTime()
     policy = RetryPolicy(resend_unknown=True, max_attempts=4)
     operation = operations.redeliver(HOOK, REQUEST)
     with pytest.raises(errors.NotFoundError) as caught:
-        run(begin(operation, time, policy=policy), time, answer(500), unsent(), answer(404))
+        run(
+            begin(operation, time, policy=policy),
+            time,
+            raw_response(500),
+            unsent(),
+            raw_response(404),
+        )
     assert (caught.value.outcome_unknown, caught.value.attempts) == (True, 3)
-    event = run(begin(operation, time, policy=policy), time, answer(500), answer(200, SAMPLE))
+    event = run(
+        begin(operation, time, policy=policy), time, raw_response(500), raw_response(200, SAMPLE)
+    )
     assert event.id == REQUEST
 
 
-@given(st.lists(st.sampled_from([*AGAIN, *AMBIGUOUS]), min_size=1, max_size=6))
+@given(st.lists(st.sampled_from([*NOT_PROCESSED, *AMBIGUOUS]), min_size=1, max_size=6))
 @settings(deadline=None)
-def test_the_outcome_is_unknown_if_any_attempt_was_ambiguous(rows: list[str]) -> None:
+def test_outcome_is_unknown_if_any_attempt_was_ambiguous(rows: list[str]) -> None:
     time = FakeTime()
     policy = RetryPolicy(resend_unknown=True, max_attempts=len(rows), deadline=None)
     with pytest.raises(errors.APIError) as caught:
         run(
             begin(operations.redeliver(HOOK, REQUEST), time, policy=policy),
             time,
-            *((AGAIN | AMBIGUOUS)[row]() for row in rows),
+            *((NOT_PROCESSED | AMBIGUOUS)[row]() for row in rows),
         )
     assert caught.value.outcome_unknown is any(row in AMBIGUOUS for row in rows)
     assert caught.value.attempts == len(rows)
 
 
-def test_a_delete_that_finds_nothing_after_an_ambiguous_attempt_has_succeeded() -> None:
+def test_delete_404_after_an_ambiguous_attempt_is_a_success() -> None:
     time = FakeTime()
     call = begin(operations.delete(HOOK), time)
-    assert run(call, time, httpx.ReadTimeout("slow"), answer(404, x="1")) is None
+    assert run(call, time, httpx.ReadTimeout("slow"), raw_response(404, x="1")) is None
     response = call.response()
     assert (response.value, response.status, response.attempts) == (None, 404, 2)
 
 
-@pytest.mark.parametrize("before", AGAIN.values(), ids=AGAIN)
-def test_a_delete_that_finds_nothing_otherwise_has_not(before: Callable[[], Outcome]) -> None:
+@pytest.mark.parametrize("before", NOT_PROCESSED.values(), ids=NOT_PROCESSED)
+def test_delete_404_without_an_ambiguous_attempt_is_an_error(before: Callable[[], Outcome]) -> None:
     time = FakeTime()
     with pytest.raises(errors.NotFoundError):
-        run(begin(operations.delete(HOOK), time), time, before(), answer(404))
+        run(begin(operations.delete(HOOK), time), time, before(), raw_response(404))
 
 
-def test_an_update_that_finds_nothing_after_an_ambiguous_attempt_has_failed() -> None:
+def test_update_404_after_an_ambiguous_attempt_is_an_error() -> None:
     time = FakeTime()
     with pytest.raises(errors.NotFoundError) as caught:
-        run(begin(operations.update(HOOK, active=False), time), time, answer(500), answer(404))
+        run(
+            begin(operations.update(HOOK, active=False), time),
+            time,
+            raw_response(500),
+            raw_response(404),
+        )
     assert caught.value.outcome_unknown
 
 
 @pytest.mark.parametrize(
     ("retry_after", "waited"), [("0", 0.5), ("3", 3.0), ("60", 60.0), ("soon", 0.5)]
 )
-def test_retry_after_is_waited_for(retry_after: str, waited: float) -> None:
+def test_retry_after_is_respected(retry_after: str, waited: float) -> None:
     time = FakeTime()
     run(
         begin(operations.list(), time),
         time,
-        answer(429, retry_after=retry_after),
-        answer(200, b"[]"),
+        raw_response(429, retry_after=retry_after),
+        raw_response(200, b"[]"),
     )
     (wait,) = time.waits
     assert wait <= waited
@@ -335,12 +350,10 @@ def test_retry_after_is_waited_for(retry_after: str, waited: float) -> None:
 
 
 @pytest.mark.parametrize(("status", "asked"), [(429, "61"), (503, "3600"), (429, "9" * 400)])
-def test_a_retry_after_that_is_too_long_is_raised_at_once_with_its_value(
-    status: int, asked: str
-) -> None:
+def test_too_long_retry_after_raises_immediately(status: int, asked: str) -> None:
     time = FakeTime()
     with pytest.raises(errors.APIStatusError) as caught:
-        run(begin(operations.list(), time), time, answer(status, retry_after=asked))
+        run(begin(operations.list(), time), time, raw_response(status, retry_after=asked))
     assert caught.value.retry_after == float(asked)
     assert caught.value.attempts == 1
     assert time.now == 1_000.0
@@ -348,7 +361,7 @@ def test_a_retry_after_that_is_too_long_is_raised_at_once_with_its_value(
 
 @settings(deadline=None)
 @given(st.floats(0, 2), st.floats(0, 10))
-def test_a_wait_is_between_nothing_and_a_bound_that_doubles(initial: float, most: float) -> None:
+def test_backoff_is_between_zero_and_a_doubling_bound(initial: float, most: float) -> None:
     time = FakeTime()
     policy = RetryPolicy(initial_backoff=initial, max_backoff=most, max_attempts=8, deadline=None)
     with pytest.raises(errors.APIConnectionError):
@@ -358,7 +371,7 @@ def test_a_wait_is_between_nothing_and_a_bound_that_doubles(initial: float, most
     assert all(0 <= wait <= bound for wait, bound in zip(time.waits, bounds, strict=True))
 
 
-def test_waits_differ_so_that_clients_do_not_come_back_together() -> None:
+def test_backoff_is_random() -> None:
     time = FakeTime()
     policy = RetryPolicy(max_attempts=50, deadline=None)
     with pytest.raises(errors.APIConnectionError):
@@ -367,22 +380,22 @@ def test_waits_differ_so_that_clients_do_not_come_back_together() -> None:
     assert max(time.waits) > 4
 
 
-def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
+def test_no_retry_if_the_wait_exceeds_the_deadline() -> None:
     time = FakeTime()
     with pytest.raises(errors.RateLimitError) as caught:
         run(
             begin(operations.list(), time, policy=RetryPolicy(deadline=10)),
             time,
-            answer(429, retry_after="10"),
+            raw_response(429, retry_after="10"),
         )
     assert (caught.value.attempts, caught.value.retry_after, time.waits) == (1, 10.0, [])
 
 
-def test_who_asked_is_told_before_each_wait() -> None:
-    time, told = FakeTime(), list[RetryEvent]()
-    call = begin(operations.redeliver(HOOK, REQUEST), time, told=told)
-    run(call, time, answer(429, retry_after="3"), unsent(), answer(200, SAMPLE))
-    first, second = told
+def test_on_retry_is_called_before_each_wait() -> None:
+    time, retry_events = FakeTime(), list[RetryEvent]()
+    call = begin(operations.redeliver(HOOK, REQUEST), time, retry_events=retry_events)
+    run(call, time, raw_response(429, retry_after="3"), unsent(), raw_response(200, SAMPLE))
+    first, second = retry_events
     assert (first.operation, first.hook_id, first.request_id) == ("redeliver", HOOK, REQUEST)
     assert (first.attempt, first.wait, first.elapsed) == (1, 3.0, 0.0)
     assert isinstance(first.error, errors.RateLimitError)
@@ -391,7 +404,7 @@ def test_who_asked_is_told_before_each_wait() -> None:
     assert pickle.loads(pickle.dumps(first)).wait == 3.0  # noqa: S301
 
 
-def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
+def test_timeouts_are_limited_to_the_time_left() -> None:
     time = FakeTime()
     call = begin(operations.list(), time, policy=RetryPolicy(deadline=80))
     _, timeouts = call.begin_attempt(TOKEN)
@@ -410,8 +423,8 @@ def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("step", ["pool", "connect"])
-def test_what_comes_before_sending_ends_before_the_deadline_does(step: str) -> None:
-    # Else an attempt that was never sent could not be told from one that was.
+def test_steps_before_sending_end_before_the_deadline(step: str) -> None:
+    # Otherwise an unsent attempt could not be distinguished from one that was sent.
     time = FakeTime()
     call = begin(operations.list(), time, policy=RetryPolicy(deadline=3))
     timeout = call.begin_attempt(TOKEN)[1][step]
@@ -419,7 +432,7 @@ def test_what_comes_before_sending_ends_before_the_deadline_does(step: str) -> N
     assert 2.5 < timeout < 3
 
 
-def test_a_step_that_begins_later_has_less_time() -> None:
+def test_timeout_of_a_later_step_is_shorter() -> None:
     time = FakeTime()
     call = begin(operations.list(), time, policy=RetryPolicy(deadline=10))
     call.begin_attempt(TOKEN)
@@ -428,7 +441,7 @@ def test_a_step_that_begins_later_has_less_time() -> None:
     assert call.timeout_for("read") == 2
 
 
-def test_without_a_deadline_timeouts_stay_as_they_are() -> None:
+def test_timeouts_are_unchanged_without_a_deadline() -> None:
     call = begin(operations.list(), policy=RetryPolicy(deadline=None))
     assert call.begin_attempt(TOKEN)[1] == TIMEOUTS
     assert (call.remaining(), call.deadline, call.deadline_passed) == (None, None, False)
@@ -438,7 +451,7 @@ def test_without_a_deadline_timeouts_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("own", "given_deadline", "left"), [(10, 1_005.0, 5), (10, 2_000.0, 10), (None, 1_005.0, 5)]
 )
-def test_a_part_of_a_call_ends_with_it(
+def test_deadline_of_an_enclosing_call_applies(
     own: float | None, given_deadline: float, left: float
 ) -> None:
     policy = RetryPolicy(deadline=own)
@@ -446,7 +459,7 @@ def test_a_part_of_a_call_ends_with_it(
     assert call.remaining() == left
 
 
-def test_no_attempt_begins_after_the_deadline() -> None:
+def test_no_attempt_starts_after_the_deadline() -> None:
     time = FakeTime()
     call = begin(operations.redeliver(HOOK, REQUEST), time, policy=RetryPolicy(deadline=10))
     time.wait(11)
@@ -457,53 +470,53 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     assert not call.can_retry(caught.value)
 
 
-@pytest.mark.parametrize("name", [*SAFE, *ONCE])
-def test_a_deadline_that_passes_while_an_answer_is_read_is_ambiguous(name: str) -> None:
+@pytest.mark.parametrize("name", [*REPEATABLE, *NON_IDEMPOTENT])
+def test_deadline_while_reading_a_response_is_ambiguous(name: str) -> None:
     time = FakeTime()
-    call = begin((SAFE | ONCE)[name][0], time, policy=RetryPolicy(deadline=10))
+    call = begin((REPEATABLE | NON_IDEMPOTENT)[name][0], time, policy=RetryPolicy(deadline=10))
     call.begin_attempt(None)
     call.check_deadline()
     time.wait(10)
     with pytest.raises(errors.APITimeoutError) as caught:
         call.check_deadline()
-    assert caught.value.outcome_unknown is (name in {"update", "delete", *ONCE})
+    assert caught.value.outcome_unknown is (name in {"update", "delete", *NON_IDEMPOTENT})
 
 
-def test_a_deadline_that_passes_between_attempts_adds_no_doubt() -> None:
+def test_deadline_between_attempts_is_not_ambiguous() -> None:
     time = FakeTime()
     call = begin(operations.redeliver(HOOK, REQUEST), time)
     with pytest.raises(errors.RateLimitError):
-        attempt(call, answer(429))
-    assert not call.timed_out().outcome_unknown
+        attempt(call, raw_response(429))
+    assert not call.deadline_error().outcome_unknown
 
 
-def test_an_answer_that_stops_in_the_middle_for_lack_of_time_is_a_timeout() -> None:
+def test_timeout_in_the_middle_of_a_body_is_a_timeout_error() -> None:
     late = RawResponse(200, Headers(), b"{", httpx.ReadTimeout("slow"), timed_out=True)
     time = FakeTime()
-    assert run(begin(operations.list(), time), time, late, answer(200, b"[]")) == []
+    assert run(begin(operations.list(), time), time, late, raw_response(200, b"[]")) == []
     with pytest.raises(errors.APITimeoutError) as caught:
         run(begin(operations.redeliver(HOOK, REQUEST), time), time, late)
     assert caught.value.outcome_unknown
 
 
-def test_a_401_is_answered_with_one_new_token_which_is_no_retry() -> None:
+def test_401_requests_one_new_token_without_counting_as_a_retry() -> None:
     call = begin(operations.redeliver(HOOK, REQUEST), policy=RetryPolicy.none())
     call.begin_attempt("old-token")
-    assert call.needs_new_token(answer(401))
-    assert not call.timed_out().outcome_unknown
+    assert call.needs_new_token(raw_response(401))
+    assert not call.deadline_error().outcome_unknown
     call.begin_attempt("new-token")
-    assert not call.needs_new_token(answer(401))
+    assert not call.needs_new_token(raw_response(401))
     with pytest.raises(errors.AuthenticationError) as caught:
-        call.finish(answer(401, b"old-token new-token"))
+        call.finish(raw_response(401, b"old-token new-token"))
     assert caught.value.attempts == 2
     assert caught.value.body == "*** ***"
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 407, 500])
-def test_no_other_status_asks_for_a_new_token(status: int) -> None:
+def test_other_statuses_do_not_request_a_new_token(status: int) -> None:
     call = begin(operations.list())
     call.begin_attempt(TOKEN)
-    assert not call.needs_new_token(answer(status))
+    assert not call.needs_new_token(raw_response(status))
 
 
 @pytest.mark.parametrize(
@@ -525,10 +538,10 @@ def test_no_other_status_asks_for_a_new_token(status: int) -> None:
         (599, errors.InternalServerError),
     ],
 )
-def test_each_status_has_its_error(status: int, kind: type[errors.APIStatusError]) -> None:
+def test_status_errors(status: int, kind: type[errors.APIStatusError]) -> None:
     call = begin(operations.redeliver(HOOK, REQUEST))
     with pytest.raises(errors.APIStatusError) as caught:
-        attempt(call, answer(status, b"said", x_request_id="r-1", retry_after="7"))
+        attempt(call, raw_response(status, b"said", x_request_id="r-1", retry_after="7"))
     error = caught.value
     assert type(error) is kind
     assert (error.operation, error.hook_id, error.request_id) == ("redeliver", HOOK, REQUEST)
@@ -543,22 +556,22 @@ def test_each_status_has_its_error(status: int, kind: type[errors.APIStatusError
 @pytest.mark.parametrize(
     ("operation", "named"),
     [
-        (operations.redeliver(HOOK, REQUEST), f"hook {HOOK} and request {REQUEST}"),
-        (operations.get(HOOK), f"hook {HOOK}"),
+        (operations.redeliver(HOOK, REQUEST), f"subscription {HOOK} and event {REQUEST}"),
+        (operations.get(HOOK), f"subscription {HOOK}"),
         (operations.list(), "base_url"),
     ],
 )
-def test_a_404_says_what_to_check(operation: Operation[Any], named: str) -> None:
+def test_404_advice(operation: Operation[Any], named: str) -> None:
     with pytest.raises(errors.NotFoundError, match=named):
-        attempt(begin(operation), answer(404))
+        attempt(begin(operation), raw_response(404))
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(301, "Redirects are not followed"), (202, "no such success")]
+    ("status", "advice"), [(301, "Redirects are not followed"), (202, "status is unexpected")]
 )
-def test_what_is_neither_success_nor_error_is_explained(status: int, advice: str) -> None:
+def test_advice_for_unexpected_success_and_redirects(status: int, advice: str) -> None:
     with pytest.raises(errors.APIStatusError, match=advice):
-        attempt(begin(operations.list()), answer(status))
+        attempt(begin(operations.list()), raw_response(status))
 
 
 SECRET = "s3cr3t-of-many-letters"
@@ -566,19 +579,19 @@ HEADER = "X-Key: k3y-of-many-letters"
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 422, 500])
-def test_what_a_server_echoes_is_masked(status: int) -> None:
+def test_echoed_secrets_are_masked(status: int) -> None:
     echo = f"{TOKEN} {SECRET} {HEADER}"
     call = begin(operations.create(url="u", secret=SECRET, header=HEADER))
     body = json.dumps({"error": echo, "note": echo}).encode()
     with pytest.raises(errors.APIError) as caught:
-        attempt(call, answer(status, body, x_echo=echo, set_cookie="id=c00kie"))
+        attempt(call, raw_response(status, body, x_echo=echo, set_cookie="id=c00kie"))
     shown = f"{caught.value} {caught.value!r} {caught.value.body} {caught.value.headers!r}"
     for secret in (TOKEN, SECRET, HEADER, "c00kie"):
         assert secret not in shown
     assert "***" in shown
 
 
-def test_what_a_transport_says_is_masked_and_one_line() -> None:
+def test_transport_error_text_is_masked_and_one_line() -> None:
     call = begin(operations.list())
     with pytest.raises(errors.APIConnectionError) as caught:
         attempt(call, httpx.ReadError(f"bad header:\r\n Bearer {TOKEN}\n"))
@@ -587,51 +600,51 @@ def test_what_a_transport_says_is_masked_and_one_line() -> None:
     assert "ReadError (bad header: Bearer ***)" in str(caught.value)
 
 
-def test_a_cause_that_shows_a_credential_is_replaced() -> None:
+def test_cause_with_a_credential_is_replaced() -> None:
     call = begin(operations.list())
     call.begin_attempt(TOKEN)
     harmless = httpx.ReadError("reset")
-    assert call.clean_cause(harmless) is harmless
-    telling = httpx.ReadError("reset")
-    telling.__cause__ = ValueError(f"sent {TOKEN}")
-    cleaned = call.clean_cause(telling)
-    assert cleaned is not telling
+    assert call.redact_cause(harmless) is harmless
+    revealing = httpx.ReadError("reset")
+    revealing.__cause__ = ValueError(f"sent {TOKEN}")
+    cleaned = call.redact_cause(revealing)
+    assert cleaned is not revealing
     assert (cleaned.__cause__, cleaned.__context__) == (None, None)
     assert "ReadError" in str(cleaned)
     hidden = ValueError("outer")
     hidden.__context__ = ValueError(TOKEN)
-    assert TOKEN not in repr(call.clean_cause(hidden))
-    assert call.clean_cause(hidden) is not hidden
+    assert TOKEN not in repr(call.redact_cause(hidden))
+    assert call.redact_cause(hidden) is not hidden
 
 
-class Impatient(Exception):  # noqa: N818
-    """An exception that cannot be looked at for ever."""
+class LimitedError(Exception):
+    """An exception that fails the test if it is formatted too often."""
 
-    looks = 0
+    formatted = 0
 
     def __str__(self) -> str:
-        self.looks += 1
-        if self.looks > 1_000:
-            raise AssertionError("the chain of causes is followed in a circle")
+        self.formatted += 1
+        if self.formatted > 1_000:
+            raise AssertionError("the circular cause chain is followed forever")
         return "hook"
 
 
-def test_a_chain_of_causes_that_bites_its_tail_is_followed_once() -> None:
-    error = Impatient()
+def test_circular_cause_chain() -> None:
+    error = LimitedError()
     error.__cause__ = error
     call = begin(operations.list())
     call.begin_attempt(TOKEN)
-    assert call.clean_cause(error) is error
+    assert call.redact_cause(error) is error
 
 
-def test_what_an_event_hook_raises_is_no_fault_of_the_network() -> None:
+def test_event_hook_exception_is_not_a_transport_fault() -> None:
     with pytest.raises(errors.APIConnectionError, match="event hook") as caught:
         attempt(begin(operations.redeliver(HOOK, REQUEST)), KeyError("x"))
     assert caught.value.outcome_unknown
     assert not isinstance(caught.value, errors.APITimeoutError)
 
 
-def test_a_request_has_the_token_and_what_its_body_needs() -> None:
+def test_request_headers() -> None:
     call = begin(operations.update(HOOK, active=False))
     headers = dict(call.begin_attempt(TOKEN)[0])
     assert headers == {
@@ -646,21 +659,21 @@ def test_a_request_has_the_token_and_what_its_body_needs() -> None:
     assert b"Content-Length" not in dict(begin(operations.list()).begin_attempt(TOKEN)[0])
 
 
-def test_a_token_request_has_no_token_and_its_own_headers() -> None:
+def test_token_request_headers() -> None:
     basic = token_operation(ClientCredentials("id", "secret", style="basic"))
     headers = dict(begin(basic).begin_attempt(None)[0])
     assert headers[b"Authorization"].startswith(b"Basic ")
     assert AccessToken(access_token="abc") == attempt(
-        begin(basic), answer(200, b'{"access_token": "abc"}')
+        begin(basic), raw_response(200, b'{"access_token": "abc"}')
     )
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_a_refused_token_request_has_the_fields_of_oauth(status: int) -> None:
+def test_rejected_token_request_has_oauth_fields(status: int) -> None:
     call = begin(token_operation(ClientCredentials("id", SECRET)))
     body = {"error": "invalid_client", "error_description": f"no\r\n {SECRET}", "error_uri": "u"}
     with pytest.raises(errors.AuthenticationError) as caught:
-        attempt(call, answer(status, json.dumps(body).encode()))
+        attempt(call, raw_response(status, json.dumps(body).encode()))
     error = caught.value
     assert (error.error, error.error_description, error.status) == (
         "invalid_client",
@@ -672,10 +685,10 @@ def test_a_refused_token_request_has_the_fields_of_oauth(status: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"error": 5}', b"\xff"])
-def test_a_refused_token_request_without_them_is_an_authentication_error_too(body: bytes) -> None:
+def test_rejected_token_request_without_oauth_fields(body: bytes) -> None:
     call = begin(token_operation(ClientCredentials("id", SECRET)))
     with pytest.raises(errors.AuthenticationError, match="Check client_id") as caught:
-        attempt(call, answer(400, body))
+        attempt(call, raw_response(400, body))
     assert (caught.value.error, caught.value.error_description) == (None, None)
 
 
@@ -683,21 +696,21 @@ def test_a_refused_token_request_without_them_is_an_authentication_error_too(bod
     ("status", "kind"),
     [(408, errors.APIStatusError), (429, errors.RateLimitError), (500, errors.InternalServerError)],
 )
-def test_a_token_request_that_may_pass_later_is_none(
+def test_transient_token_errors_are_not_authentication_errors(
     status: int, kind: type[errors.APIStatusError]
 ) -> None:
     with pytest.raises(errors.APIStatusError) as caught:
-        attempt(begin(token_operation(ClientCredentials("id", SECRET))), answer(status))
+        attempt(begin(token_operation(ClientCredentials("id", SECRET))), raw_response(status))
     assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize("row", AMBIGUOUS)
-def test_trouble_with_the_token_leaves_no_doubt_of_the_call(row: str) -> None:
-    part = begin(token_operation(ClientCredentials("id", SECRET)))
+def test_token_error_does_not_make_the_outcome_unknown(row: str) -> None:
+    token_call = begin(token_operation(ClientCredentials("id", SECRET)))
     with pytest.raises(errors.APIError) as failed:
-        attempt(part, AMBIGUOUS[row]())
+        attempt(token_call, AMBIGUOUS[row]())
     call = begin(operations.redeliver(HOOK, REQUEST))
-    error = call.token_unavailable(failed.value)
+    error = call.token_error(failed.value)
     assert type(error) is type(failed.value)
     assert error is not failed.value
     assert (error.operation, error.hook_id, error.request_id) == ("redeliver", HOOK, REQUEST)
@@ -707,18 +720,18 @@ def test_trouble_with_the_token_leaves_no_doubt_of_the_call(row: str) -> None:
     assert failed.value.operation == "token"
 
 
-def test_trouble_with_the_token_keeps_the_doubt_of_an_earlier_attempt() -> None:
+def test_token_error_keeps_the_outcome_of_an_earlier_attempt_unknown() -> None:
     call = begin(operations.redeliver(HOOK, REQUEST))
     with pytest.raises(errors.InternalServerError):
-        attempt(call, answer(500))
+        attempt(call, raw_response(500))
     failed = errors.AuthenticationError("token: 401.", operation="token")
-    assert call.token_unavailable(failed).outcome_unknown
-    assert call.provider_failed(KeyError("x")).outcome_unknown
+    assert call.token_error(failed).outcome_unknown
+    assert call.token_provider_error(KeyError("x")).outcome_unknown
 
 
-def test_an_auth_callable_that_raises_is_an_authentication_error_that_quotes_nothing() -> None:
+def test_auth_callable_exception_is_not_quoted() -> None:
     call = begin(operations.list())
-    error = call.provider_failed(ValueError(SECRET))
+    error = call.token_provider_error(ValueError(SECRET))
     assert "ValueError" in str(error)
     assert SECRET not in str(error)
     assert not call.can_retry(error)
@@ -728,14 +741,14 @@ def test_an_auth_callable_that_raises_is_an_authentication_error_that_quotes_not
 @pytest.mark.parametrize(
     "error", [KeyError("x"), errors.ConfigurationError("x"), KeyboardInterrupt()]
 )
-def test_only_a_failed_call_is_sent_again(error: BaseException) -> None:
+def test_only_api_errors_are_retried(error: BaseException) -> None:
     assert not begin(operations.list()).can_retry(error)
 
 
-def test_a_finished_call_tells_what_else_is_known() -> None:
+def test_response_metadata() -> None:
     time = FakeTime()
     call = begin(operations.redeliver(HOOK, REQUEST), time)
-    value = run(call, time, answer(429, retry_after="2"), answer(200, SAMPLE, x_a="b"))
+    value = run(call, time, raw_response(429, retry_after="2"), raw_response(200, SAMPLE, x_a="b"))
     time.wait(1.5)
     response = call.response()
     assert response.value is value
@@ -743,7 +756,7 @@ def test_a_finished_call_tells_what_else_is_known() -> None:
     assert response.headers["X-A"] == "b"
 
 
-def test_the_body_of_an_error_is_bounded() -> None:
+def test_error_body_is_limited() -> None:
     with pytest.raises(errors.InternalServerError) as caught:
-        attempt(begin(operations.list()), answer(500, b"x" * 100_000))
+        attempt(begin(operations.list()), raw_response(500, b"x" * 100_000))
     assert caught.value.body == "x" * 8_192

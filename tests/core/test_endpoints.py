@@ -1,4 +1,4 @@
-"""Where a client's requests go: no default, no unsafe place, no credential in a message."""
+"""Resolution and validation of endpoints. Messages contain no credential."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def resolve(
         (Environment.STAGING, STAGING, STAGING_TOKEN),
     ],
 )
-def test_an_environment_names_both_urls(environment: Any, base_url: str, token_url: str) -> None:
+def test_environment_sets_both_urls(environment: Any, base_url: str, token_url: str) -> None:
     endpoints = resolve(environment=environment, needs_token_url=True)
     assert endpoints.token is not None
     assert (endpoints.base.url, endpoints.token.url) == (base_url, token_url)
@@ -52,7 +52,7 @@ def test_an_environment_names_both_urls(environment: Any, base_url: str, token_u
     assert resolve(environment=environment, needs_token_url=False).token is None
 
 
-def test_there_is_no_default() -> None:
+def test_environment_or_base_url_is_required() -> None:
     with pytest.raises(ConfigurationError, match="there is no default"):
         resolve()
     with pytest.raises(ConfigurationError, match="there is no default"):
@@ -63,25 +63,23 @@ def test_there_is_no_default() -> None:
     ("base_url", "token_url"),
     [(PRODUCTION, None), (None, PRODUCTION_TOKEN), (STAGING, STAGING_TOKEN)],
 )
-def test_an_environment_and_a_url_contradict_each_other(
-    base_url: str | None, token_url: str | None
-) -> None:
+def test_environment_conflicts_with_urls(base_url: str | None, token_url: str | None) -> None:
     with pytest.raises(ConfigurationError, match="pass either environment, or base_url"):
         resolve(base_url, token_url, environment="staging")
 
 
 @pytest.mark.parametrize("environment", ["", "Production", "uat", "prod", 1, ["staging"], True])
-def test_an_unknown_environment_is_refused(environment: Any) -> None:
-    with pytest.raises(ConfigurationError, match="must be 'production' or 'staging', not"):
+def test_unknown_environment_raises(environment: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be 'production' or 'staging', got"):
         resolve(environment=environment)
 
 
-def test_client_credentials_need_a_token_url() -> None:
-    with pytest.raises(ConfigurationError, match="need token_url"):
+def test_client_credentials_require_token_url() -> None:
+    with pytest.raises(ConfigurationError, match="require token_url"):
         resolve("https://api.example", needs_token_url=True)
 
 
-def test_a_token_needs_no_token_url() -> None:
+def test_token_url_is_rejected_without_client_credentials() -> None:
     with pytest.raises(ConfigurationError, match="token_url is only for ClientCredentials"):
         resolve("https://api.example", "https://auth.example/token", needs_token_url=False)
 
@@ -102,7 +100,7 @@ def test_a_token_needs_no_token_url() -> None:
         ("https://a_b-c.example/x~y;z=1,(2)%20", "https://a_b-c.example/x~y;z=1,(2)%20"),
     ],
 )
-def test_a_base_url_may_have_a_port_and_a_prefix(given_url: str, url: str) -> None:
+def test_base_url_normalisation(given_url: str, url: str) -> None:
     assert resolve(given_url).base.url == url
 
 
@@ -117,11 +115,11 @@ def test_a_base_url_may_have_a_port_and_a_prefix(given_url: str, url: str) -> No
         ("https://[2001:DB8::1]:8443", "[2001:db8::1]:8443"),
     ],
 )
-def test_the_authority_names_a_port_that_is_not_the_scheme_s_own(url: str, expected: str) -> None:
+def test_authority_omits_the_default_port(url: str, expected: str) -> None:
     assert resolve(url).base.authority == expected
 
 
-def test_a_token_url_is_kept_to_the_last_slash() -> None:
+def test_token_url_keeps_its_trailing_slash() -> None:
     endpoints = resolve("https://api.example/", "https://auth.example/token/")
     assert endpoints.token is not None
     assert endpoints.token.url == "https://auth.example/token/"
@@ -173,7 +171,7 @@ WRONG_URLS = [
 
 @pytest.mark.parametrize("url", WRONG_URLS)
 @pytest.mark.parametrize("name", ["base_url", "token_url"])
-def test_what_parsers_could_read_in_two_ways_is_refused(url: str, name: str) -> None:
+def test_ambiguous_urls_are_rejected(url: str, name: str) -> None:
     urls: dict[str, Any] = {
         "base_url": "https://api.example",
         "token_url": "https://auth.example/t",
@@ -203,7 +201,7 @@ def test_what_parsers_could_read_in_two_ways_is_refused(url: str, name: str) -> 
     ],
 )
 @pytest.mark.parametrize("insecure", [True, False])
-def test_a_url_with_userinfo_is_refused_and_not_echoed(url: str, insecure: bool) -> None:
+def test_url_with_userinfo_is_rejected_and_not_quoted(url: str, insecure: bool) -> None:
     with pytest.raises(ConfigurationError, match=r"^base_url ") as caught:
         resolve(url, allow_insecure_http=insecure)
     assert "hunter2" not in str(caught.value)
@@ -220,7 +218,7 @@ def test_a_url_with_userinfo_is_refused_and_not_echoed(url: str, insecure: bool)
         "http://[0:0:0:0:0:0:0:1]",
     ],
 )
-def test_plain_http_goes_to_loopback(url: str) -> None:
+def test_http_to_loopback_is_allowed(url: str) -> None:
     endpoint = resolve(url).base
     assert endpoint.plain_loopback
     assert endpoint.url == url
@@ -240,7 +238,7 @@ def test_plain_http_goes_to_loopback(url: str) -> None:
         "http://hookshot.boldpenguin.com",
     ],
 )
-def test_plain_http_goes_nowhere_else_unless_it_is_allowed(url: str) -> None:
+def test_http_to_other_hosts_requires_opt_in(url: str) -> None:
     with pytest.raises(ConfigurationError, match="unencrypted"):
         resolve(url)
     allowed = resolve(url, allow_insecure_http=True).base
@@ -248,12 +246,12 @@ def test_plain_http_goes_nowhere_else_unless_it_is_allowed(url: str) -> None:
     assert not allowed.plain_loopback
 
 
-def test_the_token_url_is_held_to_the_same_rule() -> None:
+def test_token_url_requires_https_too() -> None:
     with pytest.raises(ConfigurationError, match=r"^token_url .* unencrypted"):
         resolve("https://api.example", "http://auth.example/token")
 
 
-def test_https_to_loopback_is_no_plain_loopback() -> None:
+def test_https_to_loopback_is_not_plain_loopback() -> None:
     assert not resolve("https://localhost").base.plain_loopback
 
 
@@ -272,7 +270,7 @@ def test_https_to_loopback_is_no_plain_loopback() -> None:
         (PRODUCTION + ".", "https://auth.example/token"),
     ],
 )
-def test_credentials_of_one_place_go_to_no_other(base_url: str, token_url: str) -> None:
+def test_mixed_environments_are_rejected(base_url: str, token_url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"or neither"):
         resolve(base_url, token_url)
 
@@ -285,7 +283,7 @@ def test_credentials_of_one_place_go_to_no_other(base_url: str, token_url: str) 
         ("https://api.example", "https://auth.example/token"),
     ],
 )
-def test_urls_that_belong_together_are_taken(base_url: str, token_url: str) -> None:
+def test_matching_urls_are_accepted(base_url: str, token_url: str) -> None:
     endpoints = resolve(base_url, token_url)
     assert endpoints.token is not None
     assert (endpoints.base.url, endpoints.token.url) == (base_url, token_url)
@@ -293,7 +291,7 @@ def test_urls_that_belong_together_are_taken(base_url: str, token_url: str) -> N
 
 @given(st.text(max_size=40) | st.text(max_size=30).map("https://{}".format))
 @settings(deadline=None, max_examples=300)
-def test_any_text_is_a_url_or_a_configuration_error(text: str) -> None:
+def test_url_parsing_raises_only_configuration_error(text: str) -> None:
     try:
         endpoint = resolve(text).base
     except ConfigurationError:
@@ -327,7 +325,7 @@ STAGE = {"WEBHOOKS_ENVIRONMENT": "staging"}
         ),
     ],
 )
-def test_variables_that_are_whole(variables: dict[str, str], expected: tuple[Any, ...]) -> None:
+def test_valid_environment_variables(variables: dict[str, str], expected: tuple[Any, ...]) -> None:
     read = settings_from_variables(variables)
     assert (
         read.environment,
@@ -365,7 +363,7 @@ WRONG_VARIABLES: list[tuple[dict[str, str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("variables", "named"), WRONG_VARIABLES)
-def test_the_variables_that_are_missing_or_contradictory_are_named(
+def test_missing_and_conflicting_variables_are_named(
     variables: dict[str, str], named: set[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -1,4 +1,4 @@
-"""What a failed attempt means, whether it may be sent again, and what Retry-After asks for."""
+"""Classification of failed attempts, retry decisions and Retry-After."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ NOW = 1_700_000_000.0
 
 
 def chained(*links: BaseException) -> BaseException:
-    """Return the first of some exceptions, each of which has the next as its cause."""
+    """Chain exceptions, each caused by the next, and return the first."""
     for link, cause in pairwise(links):
         link.__cause__ = cause
     return links[0]
 
 
 @pytest.mark.parametrize(
-    ("safety", "failure_kind", "resend", "again"),
+    ("safety", "failure_kind", "resend_unknown", "expected"),
     [
         (Safety.SAFE, FailureKind.NOT_SENT, False, True),
-        (Safety.SAFE, FailureKind.DEFERRED, False, True),
+        (Safety.SAFE, FailureKind.RETRY_LATER, False, True),
         (Safety.SAFE, FailureKind.AMBIGUOUS, False, True),
         (Safety.SAFE, FailureKind.REJECTED, True, False),
         (Safety.SAFE, FailureKind.UNDECODABLE, True, False),
         (Safety.IDEMPOTENT, FailureKind.NOT_SENT, False, True),
-        (Safety.IDEMPOTENT, FailureKind.DEFERRED, False, True),
+        (Safety.IDEMPOTENT, FailureKind.RETRY_LATER, False, True),
         (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS, False, True),
         (Safety.IDEMPOTENT, FailureKind.REJECTED, True, False),
         (Safety.IDEMPOTENT, FailureKind.UNDECODABLE, True, False),
         (Safety.NON_IDEMPOTENT, FailureKind.NOT_SENT, False, True),
-        (Safety.NON_IDEMPOTENT, FailureKind.DEFERRED, False, True),
+        (Safety.NON_IDEMPOTENT, FailureKind.RETRY_LATER, False, True),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, False, False),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, True, True),
         (Safety.NON_IDEMPOTENT, FailureKind.REJECTED, True, False),
@@ -64,15 +64,15 @@ def chained(*links: BaseException) -> BaseException:
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT, True, False),
     ],
 )
-def test_what_may_be_sent_again(
-    safety: Safety, failure_kind: FailureKind, resend: bool, again: bool
+def test_may_retry(
+    safety: Safety, failure_kind: FailureKind, resend_unknown: bool, expected: bool
 ) -> None:
-    assert may_retry(safety, failure_kind, resend_unknown=resend) is again
+    assert may_retry(safety, failure_kind, resend_unknown=resend_unknown) is expected
 
 
 @pytest.mark.parametrize("safety", Safety)
 @pytest.mark.parametrize("failure_kind", FailureKind)
-def test_what_leaves_the_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> None:
+def test_leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> None:
     unknown = {
         (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS),
@@ -86,10 +86,10 @@ def test_what_leaves_the_outcome_unknown(safety: Safety, failure_kind: FailureKi
 @pytest.mark.parametrize(
     ("status", "retry_after", "failure_kind"),
     [
-        (429, None, FailureKind.DEFERRED),
-        (429, 5.0, FailureKind.DEFERRED),
-        (503, 5.0, FailureKind.DEFERRED),
-        (503, 0.0, FailureKind.DEFERRED),
+        (429, None, FailureKind.RETRY_LATER),
+        (429, 5.0, FailureKind.RETRY_LATER),
+        (503, 5.0, FailureKind.RETRY_LATER),
+        (503, 0.0, FailureKind.RETRY_LATER),
         (503, None, FailureKind.AMBIGUOUS),
         (408, None, FailureKind.AMBIGUOUS),
         (408, 5.0, FailureKind.AMBIGUOUS),
@@ -110,9 +110,7 @@ def test_what_leaves_the_outcome_unknown(safety: Safety, failure_kind: FailureKi
         (499, None, FailureKind.REJECTED),
     ],
 )
-def test_what_a_status_means(
-    status: int, retry_after: float | None, failure_kind: FailureKind
-) -> None:
+def test_classify_status(status: int, retry_after: float | None, failure_kind: FailureKind) -> None:
     assert classify_status(status, retry_after=retry_after) is failure_kind
 
 
@@ -133,7 +131,7 @@ PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
 
 @pytest.mark.parametrize("links", PROVEN_UNSENT, ids=lambda links: type(links[0]).__name__)
 @pytest.mark.parametrize("transport_fault", [True, False])
-def test_the_chain_of_causes_can_prove_that_nothing_was_sent(
+def test_cause_can_prove_that_nothing_was_sent(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
     assert (
@@ -160,12 +158,12 @@ AMBIGUOUS: list[tuple[BaseException, ...]] = [
 
 
 @pytest.mark.parametrize("links", AMBIGUOUS, ids=lambda links: type(links[0]).__name__)
-def test_without_proof_it_may_have_been_processed(links: tuple[BaseException, ...]) -> None:
+def test_failure_without_proof_is_ambiguous(links: tuple[BaseException, ...]) -> None:
     assert classify_exception(chained(*links), transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 @pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
-def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) -> None:
+def test_other_exceptions_are_permanent(error: Exception) -> None:
     assert classify_exception(error, transport_fault=False) is FailureKind.AMBIGUOUS_PERMANENT
 
 
@@ -181,7 +179,7 @@ def test_what_is_no_fault_of_the_network_would_happen_again(error: Exception) ->
     ],
 )
 @pytest.mark.parametrize("transport_fault", [True, False])
-def test_a_refused_certificate_is_refused_again(
+def test_certificate_errors_are_rejected(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
     assert (
@@ -189,8 +187,8 @@ def test_a_refused_certificate_is_refused_again(
     )
 
 
-def test_a_context_is_no_proof() -> None:
-    # The first address of a host refused, the second took the request and was lost.
+def test_context_is_not_proof() -> None:
+    # The host's first address refused; the request was sent to the second and lost.
     error = httpx.ReadError("lost")
     error.__context__ = ConnectionRefusedError()
     assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
@@ -199,21 +197,21 @@ def test_a_context_is_no_proof() -> None:
     assert classify_exception(certificate, transport_fault=True) is FailureKind.AMBIGUOUS
 
 
-def test_a_member_of_a_group_is_no_proof() -> None:
+def test_exception_group_member_is_not_proof() -> None:
     group = ExceptionGroup("attempts", [ConnectionRefusedError(), ConnectionResetError()])
     error = chained(OSError("all failed"), group)
     assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
 
 
 class ConnectError(Exception):
-    """Has the name of httpcore's, and is none of httpcore's."""
+    """Shares its name with an httpcore error."""
 
 
-def test_a_foreign_class_of_the_same_name_is_no_proof() -> None:
+def test_unrelated_class_of_the_same_name_is_not_proof() -> None:
     assert classify_exception(ConnectError(), transport_fault=True) is FailureKind.AMBIGUOUS
 
 
-def test_a_chain_that_bites_its_tail_ends() -> None:
+def test_circular_cause_chain() -> None:
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
     assert classify_exception(first, transport_fault=True) is FailureKind.AMBIGUOUS
@@ -224,13 +222,13 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
 
 @given(st.lists(st.sampled_from(["refused", "reset", "other"]), min_size=1, max_size=8))
 @settings(deadline=None)
-def test_proof_counts_at_any_depth(kinds: list[str]) -> None:
-    made: dict[str, Callable[[], Exception]] = {
+def test_proof_at_any_depth(kinds: list[str]) -> None:
+    factories: dict[str, Callable[[], Exception]] = {
         "refused": ConnectionRefusedError,
         "reset": ConnectionResetError,
         "other": lambda: httpx.ReadError("x"),
     }
-    error = chained(*(made[kind]() for kind in kinds))
+    error = chained(*(factories[kind]() for kind in kinds))
     expected = FailureKind.NOT_SENT if "refused" in kinds else FailureKind.AMBIGUOUS
     assert classify_exception(error, transport_fault=True) is expected
 
@@ -241,21 +239,21 @@ def test_proof_counts_at_any_depth(kinds: list[str]) -> None:
 @example("Mon, 01 Jan 9999 00:00:00 +9999")
 @example("Thu, 01 Jan 0001 00:00:00 GMT")
 @settings(deadline=None, max_examples=250)
-def test_any_retry_after_is_none_or_a_wait(value: str) -> None:
+def test_parse_retry_after_never_raises(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or seconds >= 0
 
 
 @given(st.integers(0, 10**12))
 @settings(deadline=None)
-def test_digits_are_seconds(seconds: int) -> None:
+def test_retry_after_seconds(seconds: int) -> None:
     assert parse_retry_after(str(seconds), NOW) == seconds
     assert parse_retry_after(f" 0{seconds}\t", NOW) == seconds
 
 
 @given(st.integers(-(10**9), 10**9))
 @settings(deadline=None)
-def test_a_date_is_a_wait_until_then(distance: int) -> None:
+def test_retry_after_date(distance: int) -> None:
     date = formatdate(NOW + distance, usegmt=True)
     assert parse_retry_after(date, NOW) == max(0, distance)
 
@@ -290,14 +288,14 @@ def test_retry_after(value: str | None, expected: float | None) -> None:
     assert parse_retry_after(value, NOW) == expected
 
 
-def test_the_defaults_of_a_policy() -> None:
+def test_policy_defaults() -> None:
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.initial_backoff, policy.max_backoff) == (3, 0.5, 8)
     assert (policy.deadline, policy.max_retry_after) == (120, 60)
     assert policy.resend_unknown is False
 
 
-def test_no_retries_keeps_the_deadline() -> None:
+def test_policy_none_keeps_the_deadline() -> None:
     assert RetryPolicy.none() == RetryPolicy(max_attempts=1)
 
 
@@ -314,7 +312,7 @@ WRONG_SETTINGS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_SETTINGS)
-def test_a_setting_out_of_its_range_is_named(name: str, value: Any) -> None:
+def test_invalid_policy_settings_are_named(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
         RetryPolicy(**{name: value})
 
@@ -330,11 +328,11 @@ def test_a_setting_out_of_its_range_is_named(name: str, value: Any) -> None:
         ("deadline", 0.001),
     ],
 )
-def test_a_setting_at_the_edge_of_its_range_is_taken(name: str, value: Any) -> None:
+def test_policy_settings_at_the_limits_are_valid(name: str, value: Any) -> None:
     assert getattr(RetryPolicy(**{name: value}), name) == value
 
 
-def test_a_policy_is_frozen_hashable_and_pickled() -> None:
+def test_policy_is_frozen_hashable_and_picklable() -> None:
     policy = RetryPolicy(deadline=None)
     with pytest.raises(FrozenInstanceError):
         policy.max_attempts = 9  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

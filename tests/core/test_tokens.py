@@ -1,4 +1,4 @@
-"""The request for an access token, and when a token that is held is still good."""
+"""Client credentials, the token request and the token cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STYLES: list[Any] = ["form", "multipart", "basic"]
 
 @given(ENCODABLE, ENCODABLE)
 @settings(deadline=None)
-def test_form_data_holds_the_grant_and_both_halves(client_id: str, secret: str) -> None:
+def test_form_style(client_id: str, secret: str) -> None:
     operation = token_operation(ClientCredentials(client_id, secret))
     assert operation.content is not None
     assert parse_qsl(operation.content.decode("ascii"), keep_blank_values=True) == [
@@ -37,7 +37,7 @@ def test_form_data_holds_the_grant_and_both_halves(client_id: str, secret: str) 
 @given(ENCODABLE, ENCODABLE)
 @example("id\r\n--x", 'a"; name="client_id')
 @settings(deadline=None)
-def test_multipart_holds_the_grant_and_both_halves(client_id: str, secret: str) -> None:
+def test_multipart_style(client_id: str, secret: str) -> None:
     operation = token_operation(ClientCredentials(client_id, secret, style="multipart"))
     kind, _, boundary = operation.content_type.partition("; boundary=")
     assert kind == "multipart/form-data"
@@ -54,7 +54,7 @@ def test_multipart_holds_the_grant_and_both_halves(client_id: str, secret: str) 
 
 @given(ENCODABLE.filter(lambda text: ":" not in text), ENCODABLE)
 @settings(deadline=None)
-def test_basic_holds_both_halves_and_the_grant_in_the_query(client_id: str, secret: str) -> None:
+def test_basic_style(client_id: str, secret: str) -> None:
     operation = token_operation(ClientCredentials(client_id, secret, style="basic"))
     ((name, value),) = operation.headers
     assert name == "Authorization"
@@ -65,7 +65,7 @@ def test_basic_holds_both_halves_and_the_grant_in_the_query(client_id: str, secr
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_token_request_goes_to_the_token_endpoint_and_can_be_sent_again(style: Any) -> None:
+def test_token_operation(style: Any) -> None:
     operation = token_operation(ClientCredentials("id-1", "hunter2", style=style))
     assert (operation.name, operation.method, operation.endpoint) == ("token", "POST", "token")
     assert operation.success == {200}
@@ -75,7 +75,7 @@ def test_a_token_request_goes_to_the_token_endpoint_and_can_be_sent_again(style:
     assert operation.decode(b'{"access_token": "abc"}') == AccessToken(access_token="abc")
 
 
-def test_credentials_show_no_secret() -> None:
+def test_credentials_repr_hides_the_secret() -> None:
     credentials = ClientCredentials("id-1", "hunter2", style="basic")
     assert "hunter2" not in repr(credentials)
     assert "hunter2" not in str(credentials)
@@ -97,20 +97,18 @@ WRONG_CREDENTIALS: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("client_id", "client_secret", "style"), WRONG_CREDENTIALS)
-def test_credentials_that_cannot_be_sent_are_refused(
-    client_id: Any, client_secret: Any, style: Any
-) -> None:
+def test_invalid_credentials_raise(client_id: Any, client_secret: Any, style: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ClientCredentials(client_id, client_secret, style=style)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_colon_is_no_trouble_in_a_form() -> None:
+def test_client_id_with_colon_is_allowed_in_a_form() -> None:
     assert ClientCredentials("i:d", "hunter2").client_id == "i:d"
 
 
 @pytest.mark.parametrize("token", ["a", "eyJ.a-b_c~+/==", "!", "~"])
-def test_a_token_is_taken_as_it_is(token: str) -> None:
+def test_check_token_returns_valid_tokens_unchanged(token: str) -> None:
     assert check_token(token) == token
 
 
@@ -118,7 +116,7 @@ def test_a_token_is_taken_as_it_is(token: str) -> None:
     "token",
     ["", " ", "hunter2 x", "hunter2\r\nX: y", "hunter2\n", "hünter2", "\0", None, 5, b"hunter2"],
 )
-def test_a_token_that_no_header_can_hold_is_refused_and_not_quoted(token: object) -> None:
+def test_check_token_rejects_invalid_tokens_without_quoting_them(token: object) -> None:
     with pytest.raises(ConfigurationError, match="visible ASCII") as caught:
         check_token(token)
     assert "hunter2" not in str(caught.value)
@@ -127,7 +125,7 @@ def test_a_token_that_no_header_can_hold_is_refused_and_not_quoted(token: object
 
 @given(st.text())
 @settings(deadline=None)
-def test_any_text_is_a_token_or_a_configuration_error(text: str) -> None:
+def test_check_token_raises_only_configuration_error(text: str) -> None:
     try:
         token = check_token(text)
     except ConfigurationError:
@@ -137,13 +135,15 @@ def test_any_text_is_a_token_or_a_configuration_error(text: str) -> None:
     assert " " not in token
 
 
-def cache_with(token: str, expires_in: int | None, asked_at: float = 1_000.0) -> TokenCache:
+def cache_with(token: str, expires_in: int | None, requested_at: float = 1_000.0) -> TokenCache:
     cache = TokenCache()
-    assert cache.store(AccessToken(access_token=token, expires_in=expires_in), asked_at) == token
+    assert (
+        cache.store(AccessToken(access_token=token, expires_in=expires_in), requested_at) == token
+    )
     return cache
 
 
-def test_an_empty_cache_has_no_token() -> None:
+def test_empty_cache() -> None:
     assert TokenCache().current(0.0) is None
 
 
@@ -160,44 +160,42 @@ def test_an_empty_cache_has_no_token() -> None:
         (-5, -4.5),
     ],
 )
-def test_a_token_is_renewed_a_margin_before_it_expires(
-    expires_in: int, renewed_after: float
-) -> None:
+def test_token_is_renewed_before_it_expires(expires_in: int, renewed_after: float) -> None:
     cache = cache_with("t", expires_in)
     assert cache.current(1_000.0 + renewed_after - 0.01) == "t"
     assert cache.current(1_000.0 + renewed_after + 0.01) is None
 
 
 @pytest.mark.parametrize("expires_in", [None, 10**30])
-def test_a_token_without_end_is_kept_until_it_is_refused(expires_in: int | None) -> None:
+def test_token_without_expiry_is_kept_until_invalidated(expires_in: int | None) -> None:
     cache = cache_with("t", expires_in)
     assert cache.current(900_000_000.0) == "t"
-    cache.refuse("t")
+    cache.invalidate("t")
     assert cache.current(1_001.0) is None
 
 
 @given(st.none() | st.integers(), st.floats(0, 1e9), st.floats(0, 1e9))
 @settings(deadline=None)
-def test_a_token_is_never_used_after_its_life(
-    expires_in: int | None, asked_at: float, later: float
+def test_token_is_never_used_after_it_expires(
+    expires_in: int | None, requested_at: float, elapsed: float
 ) -> None:
-    cache = cache_with("t", expires_in, asked_at)
-    if cache.current(asked_at + later) is not None and expires_in is not None:
-        assert later <= expires_in
+    cache = cache_with("t", expires_in, requested_at)
+    if cache.current(requested_at + elapsed) is not None and expires_in is not None:
+        assert elapsed <= expires_in
 
 
-def test_a_refusal_of_an_older_token_keeps_the_newer_one() -> None:
+def test_invalidating_an_old_token_keeps_the_new_one() -> None:
     cache = cache_with("old", 100)
     cache.store(AccessToken(access_token="new", expires_in=100), 1_010.0)
-    cache.refuse("old")
+    cache.invalidate("old")
     assert cache.current(1_020.0) == "new"
-    cache.refuse("new")
+    cache.invalidate("new")
     assert cache.current(1_020.0) is None
-    cache.refuse("new")
+    cache.invalidate("new")
     assert cache.current(1_020.0) is None
 
 
-def test_a_new_token_has_its_own_age() -> None:
+def test_new_token_has_its_own_expiry() -> None:
     cache = cache_with("old", 10)
     assert cache.current(1_009.5) is None
     cache.store(AccessToken(access_token="new", expires_in=100), 1_009.5)
@@ -208,52 +206,52 @@ def failure() -> APIError:
     return AuthenticationError("token: 401.", operation="token", status=401, attempts=1)
 
 
-def test_who_waited_learns_of_a_failure_and_who_comes_later_does_not() -> None:
+def test_failure_is_reported_to_waiting_callers_only() -> None:
     cache = TokenCache()
-    seen_by_a_waiter = cache.rounds
-    assert cache.outcome_since(seen_by_a_waiter) is None
-    cache.fail(failure())
-    told = cache.outcome_since(seen_by_a_waiter)
-    assert isinstance(told, AuthenticationError)
-    assert (str(told), told.status) == ("token: 401.", 401)
-    assert cache.outcome_since(cache.rounds) is None
+    request_count = cache.request_count
+    assert cache.outcome_since(request_count) is None
+    cache.record_failure(failure())
+    reported = cache.outcome_since(request_count)
+    assert isinstance(reported, AuthenticationError)
+    assert (str(reported), reported.status) == ("token: 401.", 401)
+    assert cache.outcome_since(cache.request_count) is None
 
 
-def test_the_last_failure_is_told() -> None:
+def test_last_failure_is_reported() -> None:
     cache = TokenCache()
-    cache.fail(failure())
-    cache.fail(APIConnectionError("token: lost.", operation="token"))
+    cache.record_failure(failure())
+    cache.record_failure(APIConnectionError("token: lost.", operation="token"))
     assert isinstance(cache.outcome_since(0), APIConnectionError)
     assert isinstance(cache.outcome_since(1), APIConnectionError)
     assert cache.outcome_since(2) is None
 
 
-def test_a_kept_failure_keeps_no_frames_alive() -> None:
+def test_recorded_failure_has_no_traceback() -> None:
     cache = TokenCache()
     with pytest.raises(AuthenticationError) as caught:
         raise failure()
-    cache.fail(caught.value)
-    kept = cache.outcome_since(0)
-    assert isinstance(kept, AuthenticationError)
-    assert kept is not caught.value
-    assert kept.__traceback__ is None
+    cache.record_failure(caught.value)
+    recorded = cache.outcome_since(0)
+    assert isinstance(recorded, AuthenticationError)
+    assert recorded is not caught.value
+    assert recorded.__traceback__ is None
 
 
-def test_who_waited_gets_a_token_that_was_fetched_meanwhile_however_short_its_life() -> None:
+def test_waiting_callers_get_a_new_token_even_if_already_expired() -> None:
     cache = TokenCache()
-    seen_by_a_waiter = cache.rounds
+    request_count = cache.request_count
     cache.store(AccessToken(access_token="brief", expires_in=0), 1_000.0)
     assert cache.current(1_000.0) is None
-    assert cache.outcome_since(seen_by_a_waiter) == "brief"
-    assert cache.outcome_since(cache.rounds) is None
+    assert cache.outcome_since(request_count) == "brief"
+    assert cache.outcome_since(cache.request_count) is None
 
 
-def test_a_failure_keeps_the_token_that_is_still_good() -> None:
+def test_failure_keeps_a_valid_token() -> None:
     cache = cache_with("t", 100)
-    cache.fail(failure())
+    cache.record_failure(failure())
     assert cache.current(1_001.0) == "t"
 
 
-def test_a_cache_is_not_pickled() -> None:
+def test_cache_cannot_be_pickled() -> None:
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(cache_with("t", None))

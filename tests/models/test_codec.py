@@ -1,4 +1,4 @@
-"""Timestamps, identifiers and JSON: everything that is read, and nothing looser."""
+"""Strict parsing of timestamps, IDs and JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ID = UUID("29dd8606-4e01-46cb-aca2-dd6022e74865")
 ZONES = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)).map(
     timezone
 )
-# A day from the ends of the calendar, so that every zone can express it.
+# One day inside the range of datetime, so that every offset is representable.
 EARLIEST, LATEST = datetime(1, 1, 2), datetime(9999, 12, 30, 23, 59, 59, 999_999)  # noqa: DTZ001
 MOMENTS = st.datetimes(min_value=EARLIEST, max_value=LATEST, timezones=ZONES)
 
 
 @given(MOMENTS)
 @settings(deadline=None)
-def test_any_moment_round_trips_to_the_microsecond(moment: datetime) -> None:
+def test_timestamps_round_trip_to_the_microsecond(moment: datetime) -> None:
     back = parse_timestamp(format_timestamp(moment))
     assert back == moment
     assert back.tzinfo is UTC
@@ -44,7 +44,7 @@ def test_any_moment_round_trips_to_the_microsecond(moment: datetime) -> None:
 
 @st.composite
 def rfc3339(draw: st.DrawFn) -> tuple[str, datetime]:
-    """Draw a timestamp and the instant that it means, built by arithmetic alone."""
+    """Draw a timestamp and its instant, computed independently of the parser."""
     local = draw(st.datetimes(EARLIEST, LATEST).map(lambda moment: moment.replace(microsecond=0)))
     digits = draw(st.text("0123456789", max_size=12))
     fraction = timedelta(microseconds=int(digits[:6].ljust(6, "0"))) if digits else timedelta(0)
@@ -63,7 +63,7 @@ def rfc3339(draw: st.DrawFn) -> tuple[str, datetime]:
 
 @given(rfc3339())
 @settings(deadline=None, max_examples=300)
-def test_any_rfc3339_text_is_read_as_its_instant(case: tuple[str, datetime]) -> None:
+def test_parse_any_rfc3339_timestamp(case: tuple[str, datetime]) -> None:
     text, instant = case
     moment = parse_timestamp(text)
     assert moment == instant
@@ -75,7 +75,7 @@ RANDOM = st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-
 
 @given(RANDOM)
 @settings(deadline=None, max_examples=300)
-def test_any_other_text_is_a_value_error(text: str) -> None:
+def test_any_other_text_raises_value_error(text: str) -> None:
     try:
         moment = parse_timestamp(text)
     except ValueError:
@@ -102,7 +102,7 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
         ("9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=UTC)),
     ],
 )
-def test_timestamps_that_are_read(text: str, expected: datetime) -> None:
+def test_parse_timestamp(text: str, expected: datetime) -> None:
     assert parse_timestamp(text) == expected
 
 
@@ -145,7 +145,7 @@ def test_timestamps_that_are_read(text: str, expected: datetime) -> None:
         "1601500683",
     ],
 )
-def test_timestamps_that_are_looser_or_of_no_day_are_refused(text: str) -> None:
+def test_invalid_timestamps_raise(text: str) -> None:
     with pytest.raises(ValueError, match="RFC 3339"):
         parse_timestamp(text)
 
@@ -163,20 +163,20 @@ def test_timestamps_that_are_looser_or_of_no_day_are_refused(text: str) -> None:
         (datetime(1, 2, 3, tzinfo=UTC), "0001-02-03T00:00:00.000Z"),
     ],
 )
-def test_timestamps_are_written_as_the_service_does(moment: datetime, text: str) -> None:
+def test_format_timestamp(moment: datetime, text: str) -> None:
     assert format_timestamp(moment) == text
 
 
 @given(st.uuids())
 @settings(deadline=None)
-def test_any_uuid_is_an_id_in_all_its_spellings(value: UUID) -> None:
+def test_parse_id_accepts_uuids_in_every_format(value: UUID) -> None:
     spellings = (value, str(value), str(value).upper(), value.hex, value.hex.upper())
     assert {parse_id(spelling, "hook_id") for spelling in spellings} == {value}
 
 
 @given(st.text() | st.uuids().map(lambda value: f"{value}x") | st.from_regex(r"[0-9a-f-]{32,36}"))
 @settings(deadline=None, max_examples=300)
-def test_any_text_is_a_uuid_or_an_invalid_argument(text: str) -> None:
+def test_parse_id_raises_only_invalid_argument_error(text: str) -> None:
     try:
         value = parse_id(text, "hook_id")
     except InvalidArgumentError as error:
@@ -210,7 +210,7 @@ NO_IDS: list[Any] = [
 
 
 @pytest.mark.parametrize("value", NO_IDS, ids=lambda value: repr(value)[:30])
-def test_what_is_no_uuid_is_refused(value: Any) -> None:
+def test_parse_id_rejects_other_values(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^request_id must be a UUID") as caught:
         parse_id(value, "request_id")
     assert isinstance(caught.value, ValueError)
@@ -233,7 +233,7 @@ OPERATIONS: list[Operation[Any]] = [
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 @given(body=st.binary() | JSON_TEXTS)
 @settings(deadline=None, max_examples=50)
-def test_any_body_is_decoded_or_a_decode_error(operation: Operation[Any], body: bytes) -> None:
+def test_decode_raises_only_decode_error(operation: Operation[Any], body: bytes) -> None:
     try:
         value = operation.decode(body)
     except DecodeError as error:
@@ -271,7 +271,7 @@ EVENT_VALUES = st.one_of(
 
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(EVENT_NAMES, EVENT_VALUES))))
 @settings(deadline=None)
-def test_objects_that_look_like_events_are_decoded_or_a_decode_error(data: list[Any]) -> None:
+def test_decoding_almost_valid_events_raises_only_decode_error(data: list[Any]) -> None:
     try:
         events = operations.list_events(ID).decode(json.dumps(data).encode())
     except DecodeError as error:
@@ -284,7 +284,7 @@ def test_objects_that_look_like_events_are_decoded_or_a_decode_error(data: list[
 
 @given(st.dictionaries(st.sampled_from(["access_token", "expires_in", "info"]), EVENT_VALUES))
 @settings(deadline=None)
-def test_objects_that_look_like_tokens_are_decoded_or_a_decode_error(data: dict[str, Any]) -> None:
+def test_decoding_almost_valid_tokens_raises_only_decode_error(data: dict[str, Any]) -> None:
     try:
         token = AccessToken.from_dict(data)
     except DecodeError as error:
@@ -295,7 +295,7 @@ def test_objects_that_look_like_tokens_are_decoded_or_a_decode_error(data: dict[
     assert " @ $" in message
 
 
-def test_the_path_of_a_wrong_field_in_a_list_is_named() -> None:
+def test_error_names_the_path_in_a_list() -> None:
     event = {
         "id": str(ID),
         "tenant_id": str(ID),
@@ -325,14 +325,14 @@ def test_the_path_of_a_wrong_field_in_a_list_is_named() -> None:
         (b"false", "a boolean"),
     ],
 )
-def test_a_list_is_an_array_and_nothing_else(body: bytes, got: str) -> None:
+def test_list_requires_an_array(body: bytes, got: str) -> None:
     with pytest.raises(DecodeError) as caught:
         operations.list().decode(body)
     assert str(caught.value).startswith(f"expected an array, got {got}")
 
 
-def test_what_json_cannot_hold_is_refused_too() -> None:
-    with pytest.raises(DecodeError, match="a value that is no JSON"):
+def test_non_json_types_are_rejected() -> None:
+    with pytest.raises(DecodeError, match="a value that is not JSON"):
         structure((), list[WebhookSubscription])
 
 
@@ -356,7 +356,7 @@ def test_what_json_cannot_hold_is_refused_too() -> None:
     ],
     ids=lambda body: repr(body[:12]),
 )
-def test_what_is_no_json_is_a_decode_error_of_one_line(body: bytes) -> None:
+def test_invalid_json_raises_a_one_line_error(body: bytes) -> None:
     with pytest.raises(DecodeError, match=r"^expected JSON") as caught:
         parse_json(body)
     assert len(str(caught.value).splitlines()) == 1
@@ -366,16 +366,16 @@ def test_what_is_no_json_is_a_decode_error_of_one_line(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b'{"secret": "hidden', b'{"secret": hidden}', b"hidden", b'"hidden\xff"', b"[hidden"]
 )
-def test_no_part_of_a_broken_body_is_quoted(body: bytes) -> None:
+def test_invalid_json_is_not_quoted(body: bytes) -> None:
     with pytest.raises(DecodeError) as caught:
         parse_json(body)
     assert "hidden" not in str(caught.value)
 
 
-def test_a_byte_order_mark_is_tolerated() -> None:
+def test_byte_order_mark_is_ignored() -> None:
     assert parse_json(b"\xef\xbb\xbf[]") == []
 
 
-def test_an_operation_without_an_answer_reads_no_body() -> None:
+def test_decode_ignores_the_body_without_a_response_type() -> None:
     decoded: object = operations.delete(ID).decode(b"<not json>")
     assert decoded is None

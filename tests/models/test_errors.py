@@ -1,4 +1,4 @@
-"""The tree of errors: names, bases, attributes, pickles, and messages of one line."""
+"""The exceptions: names, base classes, attributes, pickling and messages."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ ATTRIBUTES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", API_ERRORS)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_is_pickled_with_all_attributes(
-    kind: type[errors.APIError], protocol: int
-) -> None:
+def test_pickled_error_keeps_all_attributes(kind: type[errors.APIError], protocol: int) -> None:
     error = kind("redeliver: failed.", **ATTRIBUTES)
     twin = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301
     assert type(twin) is kind
@@ -71,9 +69,7 @@ def test_an_error_is_pickled_with_all_attributes(
 
 @pytest.mark.parametrize("kind", API_ERRORS)
 @pytest.mark.parametrize("duplicate", [copy, deepcopy])
-def test_an_error_is_copied_with_all_attributes(
-    kind: type[errors.APIError], duplicate: Any
-) -> None:
+def test_copied_error_keeps_all_attributes(kind: type[errors.APIError], duplicate: Any) -> None:
     error = kind("list: failed.", **ATTRIBUTES)
     twin = duplicate(error)
     assert twin is not error
@@ -82,13 +78,13 @@ def test_an_error_is_copied_with_all_attributes(
 
 
 @pytest.mark.parametrize("kind", OTHER_ERRORS)
-def test_the_simple_errors_are_pickled(kind: type[errors.WebhooksError]) -> None:
+def test_other_errors_can_be_pickled(kind: type[errors.WebhooksError]) -> None:
     twin = pickle.loads(pickle.dumps(kind("what to do")))  # noqa: S301
     assert type(twin) is kind
     assert str(twin) == "what to do"
 
 
-def test_the_fields_of_a_token_endpoint_survive_a_pickle() -> None:
+def test_pickled_error_keeps_oauth_fields() -> None:
     error = errors.AuthenticationError("token: 401.", operation="token", status=401)
     assert (error.error, error.error_description) == (None, None)
     error.error, error.error_description = "invalid_client", "unknown client"
@@ -121,12 +117,12 @@ def test_the_fields_of_a_token_endpoint_survive_a_pickle() -> None:
         (errors.InternalServerError, (errors.APIStatusError,)),
     ],
 )
-def test_the_tree(kind: type[Exception], bases: tuple[type[Exception], ...]) -> None:
+def test_base_classes(kind: type[Exception], bases: tuple[type[Exception], ...]) -> None:
     assert all(issubclass(kind, base) for base in bases)
     assert issubclass(kind, errors.WebhooksError)
 
 
-def test_every_error_is_public_and_under_one_root() -> None:
+def test_every_error_is_exported() -> None:
     kinds = {
         value
         for value in vars(errors).values()
@@ -137,7 +133,7 @@ def test_every_error_is_public_and_under_one_root() -> None:
     assert all(getattr(webhooks_sdk, kind.__name__) is kind for kind in kinds)
 
 
-def test_an_error_without_an_answer_has_empty_headers() -> None:
+def test_defaults_without_a_response() -> None:
     error = errors.APIConnectionError("get: lost.", operation="get")
     assert error.headers == Headers()
     assert (error.status, error.body, error.retry_after, error.hook_id) == (None, None, None, None)
@@ -145,24 +141,47 @@ def test_an_error_without_an_answer_has_empty_headers() -> None:
     assert error.correlation_id is None
 
 
+@pytest.mark.parametrize(
+    ("operation", "advice"),
+    [
+        (
+            "redeliver",
+            "The event may have been delivered: check `list_events` before sending it again.",
+        ),
+        (
+            "create",
+            "The subscription may have been created: check `list` before creating it again.",
+        ),
+        ("update", "The request may have taken effect: check `get` before updating again."),
+        ("delete", "The request may have taken effect: check `list` before deleting again."),
+        ("unknown", "The request may have taken effect: check before sending it again."),
+    ],
+)
+def test_advice_after_an_unknown_outcome(operation: str, advice: str) -> None:
+    error = errors.APIError("It failed.", operation=operation, outcome_unknown=True)
+    assert str(error) == f"It failed. {advice}"
+    error.outcome_unknown = False
+    assert str(error) == "It failed."
+
+
 @pytest.mark.parametrize("unknown", [True, False])
-def test_the_message_says_when_the_outcome_is_unknown(unknown: bool) -> None:
+def test_message_includes_advice_if_the_outcome_is_unknown(unknown: bool) -> None:
     error = errors.APITimeoutError("redeliver: timed out.", operation="redeliver")
     error.outcome_unknown = unknown
     assert str(error).startswith("redeliver: timed out.")
-    assert ("outcome is unknown" in str(error)) is unknown
+    assert ("may have been delivered" in str(error)) is unknown
     assert len(str(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     "name", ["X-Request-Id", "Request-Id", "X-Correlation-ID", "x-amzn-RequestId", "X-Trace-Id"]
 )
-def test_the_usual_headers_identify_the_http_request(name: str) -> None:
+def test_correlation_id_headers(name: str) -> None:
     error = errors.APIError("m", operation="list", headers=Headers([("Date", "d"), (name, "id-1")]))
     assert error.correlation_id == "id-1"
 
 
-def test_the_event_of_the_call_is_not_the_http_request() -> None:
+def test_request_id_is_not_the_correlation_id() -> None:
     error = errors.APIError("m", operation="redeliver", request_id=REQUEST)
     assert error.request_id == REQUEST
     assert error.correlation_id is None

@@ -1,4 +1,4 @@
-"""Models: what they read, what they write, and what follows from their own fields."""
+"""Parsing and formatting of models, and their derived properties."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ PICKLED: st.SearchStrategy[Model] = st.one_of(EVENTS, CONFIGS, SUBSCRIPTIONS)
 
 @given(MODELS)
 @settings(deadline=None)
-def test_a_model_is_read_back_from_its_wire_shape(model: Model) -> None:
+def test_dict_round_trip(model: Model) -> None:
     twin = type(model).from_dict(model.to_dict())
     assert twin == model
     assert hash(twin) == hash(model)
@@ -129,14 +129,14 @@ def test_a_model_is_read_back_from_its_wire_shape(model: Model) -> None:
 
 @given(MODELS)
 @settings(deadline=None)
-def test_a_model_is_read_back_from_json(model: Model) -> None:
+def test_json_round_trip(model: Model) -> None:
     text = json.dumps(model.to_dict(), allow_nan=False)
     assert type(model).from_dict(json.loads(text)) == model
 
 
 @given(PICKLED)
 @settings(deadline=None)
-def test_a_model_survives_a_pickle(model: Model) -> None:
+def test_pickle_round_trip(model: Model) -> None:
     twin = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert type(twin) is type(model)
     assert twin == model
@@ -145,7 +145,7 @@ def test_a_model_survives_a_pickle(model: Model) -> None:
 
 @given(MODELS)
 @settings(deadline=None)
-def test_a_deep_copy_is_equal_and_shares_nothing_that_can_change(model: Model) -> None:
+def test_deepcopy_is_equal_and_independent(model: Model) -> None:
     twin = deepcopy(model)
     assert twin == model
     assert hash(twin) == hash(model)
@@ -157,7 +157,7 @@ def test_a_deep_copy_is_equal_and_shares_nothing_that_can_change(model: Model) -
 
 @given(PICKLED, JSON_VALUES)
 @settings(deadline=None)
-def test_extra_counts_for_equality_and_not_for_the_hash(model: Model, value: object) -> None:
+def test_extra_is_part_of_equality_but_not_of_the_hash(model: Model, value: object) -> None:
     other = evolve(model, extra={**model.extra, "a name of its own": value})
     assert hash(other) == hash(model)
     assert other != model
@@ -165,14 +165,14 @@ def test_extra_counts_for_equality_and_not_for_the_hash(model: Model, value: obj
 
 @given(EVENTS)
 @settings(deadline=None)
-def test_moments_are_written_and_read_in_utc(event: WebhookEvent) -> None:
+def test_datetimes_are_in_utc(event: WebhookEvent) -> None:
     wire = event.to_dict()
     for name in ("enqueued_at", "created_at", "updated_at"):
         assert wire[name].endswith("Z")
         assert getattr(WebhookEvent.from_dict(wire), name).utcoffset() == timedelta(0)
 
 
-def test_the_documented_event_is_read() -> None:
+def test_event_from_documented_sample() -> None:
     event = WebhookEvent.from_dict(SAMPLE)
     assert event == WebhookEvent(
         id=UUID("29dd8606-4e01-46cb-aca2-dd6022e74865"),
@@ -194,11 +194,11 @@ def test_the_documented_event_is_read() -> None:
     assert event.extra == {}
 
 
-def test_the_documented_event_is_written_as_it_came() -> None:
+def test_event_sample_round_trip() -> None:
     assert WebhookEvent.from_dict(SAMPLE).to_dict() == SAMPLE
 
 
-def test_the_subscription_is_read_and_written_as_it_came() -> None:
+def test_subscription_sample_round_trip() -> None:
     subscription = WebhookSubscription.from_dict(SUBSCRIPTION)
     assert subscription.events == ("application_form", "quote_request:failed", "*")
     assert subscription.config.secret == "s3cr3t"
@@ -207,7 +207,7 @@ def test_the_subscription_is_read_and_written_as_it_came() -> None:
     assert subscription.to_dict() == SUBSCRIPTION
 
 
-def test_the_token_is_read_and_written_as_it_came() -> None:
+def test_token_sample_round_trip() -> None:
     token = AccessToken.from_dict(TOKEN)
     assert (token.access_token, token.expires_in, token.scope) == ("t0k3n", 43200, "")
     assert token.info == TOKEN["info"]
@@ -216,7 +216,7 @@ def test_the_token_is_read_and_written_as_it_came() -> None:
 
 @pytest.mark.parametrize("name", ["response_status", "response_duration_ms"])
 @pytest.mark.parametrize("present", [True, False], ids=["null", "missing"])
-def test_an_attempt_without_an_answer_has_none(name: str, present: bool) -> None:
+def test_response_fields_may_be_null_or_missing(name: str, present: bool) -> None:
     data = {key: value for key, value in SAMPLE.items() if key != name}
     data |= {name: None} if present else {}
     assert getattr(WebhookEvent.from_dict(data), name) is None
@@ -224,14 +224,14 @@ def test_an_attempt_without_an_answer_has_none(name: str, present: bool) -> None
 
 @pytest.mark.parametrize("name", ["secret", "header"])
 @pytest.mark.parametrize("present", [True, False], ids=["null", "missing"])
-def test_a_config_without_secret_or_header_has_none(name: str, present: bool) -> None:
+def test_config_secret_and_header_may_be_null_or_missing(name: str, present: bool) -> None:
     data = {"url": "https://subscriber.example/", "secret": "s", "header": "a: b"}
     del data[name]
     config = SubscriptionConfig.from_dict({**data, **({name: None} if present else {})})
     assert getattr(config, name) is None
 
 
-def test_a_token_needs_nothing_but_the_token() -> None:
+def test_token_requires_only_access_token() -> None:
     token = AccessToken.from_dict({"access_token": "abc"})
     assert token == AccessToken(access_token="abc")
     assert token.expires_in is None
@@ -240,7 +240,7 @@ def test_a_token_needs_nothing_but_the_token() -> None:
 @pytest.mark.parametrize(
     "name", ["token_type", "expires_in", "refresh_token", "scope", "uid", "info"]
 )
-def test_any_other_field_of_a_token_can_be_null(name: str) -> None:
+def test_optional_token_fields_may_be_null(name: str) -> None:
     assert getattr(AccessToken.from_dict({**TOKEN, name: None}), name) is None
 
 
@@ -248,14 +248,14 @@ OPTIONAL = {"response_status", "response_duration_ms"}
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLE.keys() - OPTIONAL))
-def test_a_missing_field_of_an_event_is_named(name: str) -> None:
+def test_missing_event_field_is_named(name: str) -> None:
     data = {key: value for key, value in SAMPLE.items() if key != name}
     with pytest.raises(DecodeError, match=rf"^required field is missing @ \$\.{name}$"):
         WebhookEvent.from_dict(data)
 
 
 @pytest.mark.parametrize("name", sorted(SUBSCRIPTION))
-def test_a_missing_field_of_a_subscription_is_named(name: str) -> None:
+def test_missing_subscription_field_is_named(name: str) -> None:
     data = {key: value for key, value in SUBSCRIPTION.items() if key != name}
     with pytest.raises(DecodeError, match=rf"^required field is missing @ \$\.{name}$"):
         WebhookSubscription.from_dict(data)
@@ -293,7 +293,7 @@ WRONG_EVENT_FIELDS: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_EVENT_FIELDS)
-def test_nothing_of_an_event_is_coerced(name: str, value: object) -> None:
+def test_event_fields_are_not_coerced(name: str, value: object) -> None:
     with pytest.raises(DecodeError, match=rf"@ \$\.{name}$"):
         WebhookEvent.from_dict({**SAMPLE, name: value})
 
@@ -316,7 +316,7 @@ WRONG_SUBSCRIPTION_FIELDS: list[tuple[str, object, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "path"), WRONG_SUBSCRIPTION_FIELDS)
-def test_nothing_of_a_subscription_is_coerced(name: str, value: object, path: str) -> None:
+def test_subscription_fields_are_not_coerced(name: str, value: object, path: str) -> None:
     with pytest.raises(DecodeError) as caught:
         WebhookSubscription.from_dict({**SUBSCRIPTION, name: value})
     assert str(caught.value).endswith(f" @ {path}")
@@ -339,19 +339,19 @@ WRONG_TOKEN_FIELDS: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_TOKEN_FIELDS)
-def test_nothing_of_a_token_is_coerced(name: str, value: object) -> None:
+def test_token_fields_are_not_coerced(name: str, value: object) -> None:
     with pytest.raises(DecodeError, match=rf"@ \$\.{name}$"):
         AccessToken.from_dict({**TOKEN, name: value})
 
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\nb", "a\r\nX: y", "a\0", "tök", "\x7f"])
-def test_a_token_that_no_header_can_hold_is_refused_and_not_quoted(token: str) -> None:
+def test_invalid_token_is_rejected_and_not_quoted(token: str) -> None:
     with pytest.raises(DecodeError, match="visible ASCII") as caught:
         AccessToken.from_dict({**TOKEN, "access_token": token})
     assert len(token) < 2 or token not in str(caught.value)
 
 
-def test_several_wrong_fields_are_all_named() -> None:
+def test_all_invalid_fields_are_named() -> None:
     with pytest.raises(DecodeError) as caught:
         WebhookEvent.from_dict({**SAMPLE, "id": 1, "event": 2, "redelivery": 3})
     assert [part.rpartition(" @ ")[2] for part in str(caught.value).split("; ")] == [
@@ -361,13 +361,13 @@ def test_several_wrong_fields_are_all_named() -> None:
     ]
 
 
-def test_a_long_list_of_wrong_fields_is_cut_and_counted() -> None:
+def test_reported_problems_are_limited() -> None:
     with pytest.raises(DecodeError, match=r", and more$") as caught:
         WebhookEvent.from_dict({})
     assert str(caught.value).count(" @ ") == 5
 
 
-def test_a_wrong_value_is_not_quoted() -> None:
+def test_invalid_value_is_not_quoted() -> None:
     with pytest.raises(DecodeError) as caught:
         WebhookSubscription.from_dict(
             {**SUBSCRIPTION, "config": {"url": "u", "secret": ["hidden"]}, "id": "hidden"}
@@ -376,12 +376,12 @@ def test_a_wrong_value_is_not_quoted() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], [["id", 1]], "text", 5])
-def test_what_is_no_object_is_a_decode_error(data: Any) -> None:
+def test_from_dict_rejects_other_types(data: Any) -> None:
     with pytest.raises(DecodeError):
         WebhookEvent.from_dict(data)
 
 
-def test_unknown_fields_are_kept_where_they_came() -> None:
+def test_unknown_fields_are_kept_at_their_level() -> None:
     subscription = WebhookSubscription.from_dict(
         {
             **SUBSCRIPTION,
@@ -398,7 +398,7 @@ def test_unknown_fields_are_kept_where_they_came() -> None:
     assert wire["config"]["retries"] == {"max": 3}
 
 
-def test_a_fixed_set_of_events_can_be_given_as_a_list() -> None:
+def test_events_list_is_converted_to_a_tuple() -> None:
     subscription = evolve(WebhookSubscription.from_dict(SUBSCRIPTION), events=["carrier"])
     assert subscription.events == ("carrier",)
     assert hash(subscription) == hash(evolve(subscription, events=("carrier",)))
@@ -435,7 +435,7 @@ def test_subject_and_action(event: str, subject: str, action: str | None) -> Non
         (-200, False),
     ],
 )
-def test_only_2xx_is_delivered(status: int | None, delivered: bool) -> None:
+def test_delivered_is_true_for_2xx_only(status: int | None, delivered: bool) -> None:
     event = WebhookEvent.from_dict({**SAMPLE, "response_status": status})
     assert event.delivered is delivered
 
@@ -450,7 +450,7 @@ def test_only_2xx_is_delivered(status: int | None, delivered: bool) -> None:
         (-(10**30), timedelta.min),
     ],
 )
-def test_the_duration_is_a_timedelta(duration: int | None, expected: timedelta | None) -> None:
+def test_response_duration_is_a_timedelta(duration: int | None, expected: timedelta | None) -> None:
     event = WebhookEvent.from_dict({**SAMPLE, "response_duration_ms": duration})
     assert event.response_duration == expected
 
@@ -474,17 +474,17 @@ def test_models_are_frozen_and_slotted(model: Model) -> None:
     assert not hasattr(model, "__dict__")
 
 
-def test_models_are_made_of_named_arguments_only() -> None:
+def test_models_take_keyword_arguments_only() -> None:
     with pytest.raises(TypeError):
         SubscriptionConfig("u")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
-SHY = st.text(alphabet="ABCDEFGHIJ0123456789", min_size=12, max_size=20)
+CREDENTIALS = st.text(alphabet="ABCDEFGHIJ0123456789", min_size=12, max_size=20)
 
 
-@given(SHY, SHY, SHY, SHY)
+@given(CREDENTIALS, CREDENTIALS, CREDENTIALS, CREDENTIALS)
 @settings(deadline=None)
-def test_representations_show_no_credential(a: str, b: str, c: str, d: str) -> None:
+def test_repr_hides_credentials(a: str, b: str, c: str, d: str) -> None:
     config = {"url": "u", "secret": a, "header": f"X-Key: {b}", "new_secret": c}
     subscription = WebhookSubscription.from_dict({**SUBSCRIPTION, "config": config, "more": d})
     token = AccessToken.from_dict(
@@ -497,20 +497,20 @@ def test_representations_show_no_credential(a: str, b: str, c: str, d: str) -> N
     assert "id_token" in repr(token)
 
 
-def test_an_absent_credential_is_shown_as_absent() -> None:
+def test_repr_shows_missing_credentials_as_none() -> None:
     assert repr(SubscriptionConfig(url="u")) == (
         "SubscriptionConfig(url='u', secret=None, header=None, extra=<>)"
     )
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_token_is_not_pickled(protocol: int) -> None:
+def test_token_cannot_be_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
         pickle.dumps([AccessToken.from_dict(TOKEN)], protocol)
     assert "t0k3n" not in str(caught.value)
 
 
-def test_a_copied_token_is_the_token() -> None:
+def test_copy_and_deepcopy_of_a_token() -> None:
     token = AccessToken.from_dict({**TOKEN, "extra_list": [1]})
     assert copy(token) is token
     twin = deepcopy(token)

@@ -1,4 +1,4 @@
-"""Each operation as api.md's row has it, and what the API could not take."""
+"""The declared operations, and validation of their arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HOOK = UUID("e6db9c1a-d15f-4248-81fa-5b61fc321def")
 REQUEST = UUID("29dd8606-4e01-46cb-aca2-dd6022e74865")
 SAMPLE = (Path(__file__).parents[1] / "samples" / "redeliver.json").read_bytes()
-ROWS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
+DECLARATIONS: list[tuple[Operation[Any], str, str, set[int], Safety, object]] = [
     (operations.list(), "GET", "/hooks", {200}, Safety.SAFE, list[WebhookSubscription]),
     (operations.get(HOOK), "GET", f"/hooks/{HOOK}", {200}, Safety.SAFE, WebhookSubscription),
     (
@@ -78,34 +78,36 @@ def body(operation: Operation[Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("operation", "method", "path", "success", "safety", "answer"), ROWS, ids=lambda v: str(v)[:20]
+    ("operation", "method", "path", "success", "safety", "response_type"),
+    DECLARATIONS,
+    ids=lambda v: str(v)[:20],
 )
-def test_every_row_of_the_api(  # noqa: PLR0917 - the columns of the row
+def test_declared_operations(  # noqa: PLR0917 - one per column
     operation: Operation[Any],
     method: str,
     path: str,
     success: set[int],
     safety: Safety,
-    answer: object,
+    response_type: object,
 ) -> None:
     assert (operation.method, operation.path) == (method, path)
     assert operation.success == success
     assert operation.safety is safety
-    assert operation.response_type == answer
+    assert operation.response_type == response_type
     assert operation.endpoint == "api"
     assert (operation.content is not None) is (operation.name in {"create", "update"})
     assert operation.hook_id == (HOOK if "{" not in path and str(HOOK) in path else None)
     assert operation.request_id == (REQUEST if operation.name == "redeliver" else None)
 
 
-def test_the_names_are_those_of_the_functions() -> None:
-    names = [row[0].name for row in ROWS]
+def test_operation_names_match_function_names() -> None:
+    names = [declaration[0].name for declaration in DECLARATIONS]
     assert sorted(names) == sorted(
         set(operations.__all__) - {"UNSET", "Unset", "Operation", "Safety"}
     )
 
 
-def test_redeliver_reads_the_documented_answer() -> None:
+def test_decode_documented_response() -> None:
     event = operations.redeliver(HOOK, REQUEST).decode(SAMPLE)
     assert (event.hook_id, event.id, event.redelivery) == (HOOK, REQUEST, True)
     assert operations.list_events(HOOK).decode(b"[%b, %b]" % (SAMPLE, SAMPLE)) == [event, event]
@@ -122,26 +124,24 @@ WITH_HOOK: list[Callable[[Any], Operation[Any]]] = [
 
 @pytest.mark.parametrize("make", WITH_HOOK)
 @pytest.mark.parametrize("value", ["", "me", f"{HOOK}/..", f"{HOOK}?x", f"{{{HOOK}}}", None, 1])
-def test_a_hook_id_that_is_no_uuid_is_refused(
-    make: Callable[[Any], Operation[Any]], value: object
-) -> None:
+def test_invalid_hook_id_raises(make: Callable[[Any], Operation[Any]], value: object) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^hook_id must be a UUID"):
         make(value)
 
 
-def test_a_request_id_that_is_no_uuid_is_refused() -> None:
+def test_invalid_request_id_raises() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^request_id must be a UUID"):
         operations.redeliver(HOOK, "../delete")
 
 
 @pytest.mark.parametrize("make", WITH_HOOK)
-def test_ids_are_taken_in_any_spelling(make: Callable[[Any], Operation[Any]]) -> None:
+def test_id_formats(make: Callable[[Any], Operation[Any]]) -> None:
     expected = make(HOOK)
     for spelling in (str(HOOK), str(HOOK).upper(), HOOK.hex):
         assert make(spelling) == expected
 
 
-def test_create_sends_what_is_given() -> None:
+def test_create_body() -> None:
     operation = operations.create(
         url="https://subscriber.example/in",
         events=("application_form", "quote_request:failed"),
@@ -159,7 +159,7 @@ def test_create_sends_what_is_given() -> None:
     assert operation.content_type == "application/json"
 
 
-def test_create_sends_no_secret_and_header_unless_they_are_given() -> None:
+def test_create_body_defaults() -> None:
     operation = operations.create(url="u")
     assert body(operation) == {"url": "u", "events": [], "active": False}
     assert operation.secrets == ()
@@ -179,9 +179,9 @@ FIELDS = st.fixed_dictionaries(
 
 @given(FIELDS.filter(lambda fields: not (fields.get("active") and fields.get("events") == [])))
 @settings(deadline=None)
-def test_update_sends_the_given_fields_and_no_other(fields: dict[str, Any]) -> None:
+def test_update_body_contains_only_passed_fields(fields: dict[str, Any]) -> None:
     if not fields:
-        with pytest.raises(InvalidArgumentError, match="at least one field"):
+        with pytest.raises(InvalidArgumentError, match="at least one of"):
             operations.update(HOOK)
         return
     given_unset: dict[str, Any] = dict.fromkeys(
@@ -194,17 +194,17 @@ def test_update_sends_the_given_fields_and_no_other(fields: dict[str, Any]) -> N
     }
 
 
-def test_none_takes_a_secret_away_and_unset_leaves_it() -> None:
+def test_update_distinguishes_none_and_unset() -> None:
     assert body(operations.update(HOOK, secret=None, header=None)) == {
         "secret": None,
         "header": None,
     }
     assert body(operations.update(HOOK, secret=UNSET, active=False)) == {"active": False}
-    with pytest.raises(InvalidArgumentError, match="at least one field of url, events, active"):
+    with pytest.raises(InvalidArgumentError, match="at least one of url, events, active"):
         operations.update(HOOK, secret=UNSET)
 
 
-def test_the_sentinel_is_one_thing_wherever_it_goes() -> None:
+def test_unset_is_a_singleton() -> None:
     assert UNSET is Unset.UNSET
     assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301
     assert deepcopy(UNSET) is UNSET
@@ -247,7 +247,7 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("make", [create, update])
 @pytest.mark.parametrize(("name", "value"), WRONG_FIELDS)
-def test_what_the_api_cannot_take_is_refused(
+def test_invalid_arguments_raise(
     make: Callable[..., Operation[Any]], name: str, value: object
 ) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -261,7 +261,9 @@ def test_what_the_api_cannot_take_is_refused(
 @pytest.mark.parametrize(
     "form", ["X-Key: k3y{}Evil: yes", "X-Key: k3y{}", "{}X-Key: k3y", "X{}: y"]
 )
-def test_a_header_is_one_line(make: Callable[..., Operation[Any]], end: str, form: str) -> None:
+def test_header_with_line_break_is_rejected(
+    make: Callable[..., Operation[Any]], end: str, form: str
+) -> None:
     with pytest.raises(InvalidArgumentError, match="one HTTP header") as caught:
         make(header=form.format(end))
     assert "k3y" not in str(caught.value)
@@ -269,20 +271,20 @@ def test_a_header_is_one_line(make: Callable[..., Operation[Any]], end: str, for
 
 @pytest.mark.parametrize("make", [create, update])
 @pytest.mark.parametrize("value", [["hidden"], 5, b"hidden"])
-def test_a_wrong_secret_is_not_quoted(make: Callable[..., Operation[Any]], value: object) -> None:
+def test_invalid_secret_is_not_quoted(make: Callable[..., Operation[Any]], value: object) -> None:
     for name in ("secret", "header"):
         with pytest.raises(InvalidArgumentError) as caught:
             make(**{name: value})
         assert "hidden" not in str(caught.value)
 
 
-def test_active_needs_an_event() -> None:
+def test_active_create_requires_an_event() -> None:
     with pytest.raises(InvalidArgumentError, match="at least one event"):
         operations.create(url="u", active=True)
     assert body(operations.create(url="u", events=["*"], active=True))["active"] is True
 
 
-def test_an_operation_is_a_frozen_value_that_shows_no_credential() -> None:
+def test_operation_is_frozen_and_repr_hides_credentials() -> None:
     operation = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
     same = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
     assert operation == same
@@ -294,13 +296,13 @@ def test_an_operation_is_a_frozen_value_that_shows_no_credential() -> None:
         operation.path = "/"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_the_value_of_a_header_is_a_credential_without_its_name_too() -> None:
+def test_header_value_without_name_is_a_secret() -> None:
     for operation in (create(header="X-Key:  k3y-1 "), update(header="X-Key:  k3y-1 ")):
         assert "k3y-1" in operation.secrets
 
 
 @pytest.mark.parametrize("make", [create, update])
-def test_an_active_subscription_without_events_is_refused(
+def test_active_with_empty_events_is_rejected(
     make: Callable[..., Operation[Any]],
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="at least one event"):

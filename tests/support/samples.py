@@ -1,4 +1,4 @@
-"""What the service answers, in its wire shape, and one call for each operation."""
+"""Sample responses of the service, and one call of each operation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWNER_ID = UUID("e1d6c1b0-38d5-4b8f-9f64-1f8f6f0f5d43")
 DELIVERY_ID = UUID("c2a7a0de-8b46-4f0a-8f2b-6d5e4c3b2a54")
 
 FAST = RetryPolicy(initial_backoff=0.001, max_backoff=0.002)
-"""Three attempts, as by default, and next to no wait between them."""
+"""The default number of attempts, with almost no wait between them."""
 
 
 def subscription(**changes: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ OPERATIONS: dict[str, Callable[[], operations.Operation[Any]]] = {
     "list_events": lambda: operations.list_events(HOOK_ID),
     "redeliver": lambda: operations.redeliver(HOOK_ID, REQUEST_ID),
 }
-"""Each operation, with arguments that the API can take."""
+"""Each operation, with valid arguments."""
 
-ONCE = frozenset({"create", "redeliver"})
-"""What must not be sent twice unasked."""
+NON_IDEMPOTENT = frozenset({"create", "redeliver"})
+"""The operations that are not resent after an ambiguous failure by default."""

@@ -1,4 +1,4 @@
-"""Bodies are read within a limit, however they are coded, cut up, or broken."""
+"""Bodies are read up to a limit, for every coding and chunking, and if corrupt or truncated."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ COMPRESSED = [(coding, encode) for coding, encode in CODINGS if encode is not id
 
 
 def chunks(body: bytes, cuts: Iterable[int]) -> list[bytes]:
-    places = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
-    return [body[start:end] for start, end in pairwise(places)]
+    offsets = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
+    return [body[start:end] for start, end in pairwise(offsets)]
 
 
 def read(coding: str, parts: Iterable[bytes], limit: int = MIB) -> bytes:
@@ -60,14 +60,14 @@ def read(coding: str, parts: Iterable[bytes], limit: int = MIB) -> bytes:
 @pytest.mark.parametrize(("coding", "encode"), CODINGS)
 @given(body=st.binary(max_size=2_000), cuts=st.lists(st.integers(0, 10_000), max_size=10))
 @settings(deadline=None, max_examples=60)
-def test_any_chunking_gives_the_same_body(
+def test_body_does_not_depend_on_chunking(
     coding: str, encode: Callable[[bytes], bytes], body: bytes, cuts: list[int]
 ) -> None:
     assert read(coding, chunks(encode(body), cuts)) == body
 
 
 @pytest.mark.parametrize(("coding", "encode"), CODINGS)
-def test_a_body_can_come_byte_by_byte(coding: str, encode: Callable[[bytes], bytes]) -> None:
+def test_body_fed_byte_by_byte(coding: str, encode: Callable[[bytes], bytes]) -> None:
     body = b'{"id": "29dd8606-4e01-46cb-aca2-dd6022e74865"}' * 20
     coded = encode(body)
     assert read(coding, (coded[at : at + 1] for at in range(len(coded)))) == body
@@ -78,13 +78,13 @@ def test_a_body_can_come_byte_by_byte(coding: str, encode: Callable[[bytes], byt
     cuts=st.lists(st.integers(0, 999)),
 )
 @settings(deadline=None, max_examples=60)
-def test_gzip_with_several_members_is_one_body(members: list[bytes], cuts: list[int]) -> None:
+def test_multi_member_gzip(members: list[bytes], cuts: list[int]) -> None:
     coded = b"".join(map(gzip.compress, members))
     assert read("gzip", chunks(coded, cuts)) == b"".join(members)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
-def test_no_bytes_are_an_empty_body(coding: str) -> None:
+def test_no_bytes_give_an_empty_body(coding: str) -> None:
     assert read(coding, []) == b""
     assert read(coding, [b"", b""]) == b""
 
@@ -92,7 +92,7 @@ def test_no_bytes_are_an_empty_body(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
 @given(parts=st.lists(st.binary(max_size=300), max_size=5))
 @settings(deadline=None, max_examples=60)
-def test_any_garbage_is_a_body_or_a_body_error(coding: str, parts: list[bytes]) -> None:
+def test_garbage_raises_only_body_error(coding: str, parts: list[bytes]) -> None:
     try:
         body = read(coding, parts, limit=500)
     except BodyError:
@@ -105,7 +105,7 @@ def test_any_garbage_is_a_body_or_a_body_error(coding: str, parts: list[bytes]) 
     body=st.binary(min_size=20, max_size=300), at=st.integers(0, 10_000), flip=st.integers(1, 255)
 )
 @settings(deadline=None, max_examples=60)
-def test_a_damaged_body_is_a_body_or_a_body_error(
+def test_corrupt_body_raises_only_body_error(
     coding: str, encode: Callable[[bytes], bytes], body: bytes, at: int, flip: int
 ) -> None:
     coded = bytearray(encode(body))
@@ -120,27 +120,27 @@ def test_a_damaged_body_is_a_body_or_a_body_error(
 @pytest.mark.parametrize(("coding", "encode"), COMPRESSED)
 @given(body=st.binary(max_size=300), lost=st.integers(1, 10_000))
 @settings(deadline=None, max_examples=60)
-def test_a_truncated_body_is_a_body_error(
+def test_truncated_body_raises(
     coding: str, encode: Callable[[bytes], bytes], body: bytes, lost: int
 ) -> None:
     coded = encode(body)
     kept = coded[: max(1, len(coded) - lost)]
     if kept == coded:
         return
-    with pytest.raises(BodyError, match="broken"):
+    with pytest.raises(BodyError, match="truncated"):
         read(coding, [kept])
 
 
-def test_a_truncated_second_member_is_a_body_error() -> None:
+def test_truncated_second_gzip_member_raises() -> None:
     member = gzip.compress(b"abc")
-    with pytest.raises(BodyError, match="broken off"):
+    with pytest.raises(BodyError, match="truncated"):
         read("gzip", [member, member[:-1]])
 
 
 @pytest.mark.parametrize("encode", [gzip.compress, zlib_deflate])
-def test_what_follows_the_body_is_a_body_error(encode: Callable[[bytes], bytes]) -> None:
+def test_trailing_garbage_raises(encode: Callable[[bytes], bytes]) -> None:
     coding = "gzip" if encode is gzip.compress else "deflate"
-    with pytest.raises(BodyError, match="broken"):
+    with pytest.raises(BodyError, match="corrupt"):
         read(coding, [encode(b"abc") + b"\xff\xff\xff\xff"])
 
 
@@ -159,8 +159,8 @@ def test_what_follows_the_body_is_a_body_error(encode: Callable[[bytes], bytes])
         "",
     ],
 )
-def test_unknown_and_stacked_codings_are_refused_and_not_quoted(coding: str) -> None:
-    with pytest.raises(BodyError, match="none of gzip, deflate and identity") as caught:
+def test_unsupported_codings_are_rejected_and_not_quoted(coding: str) -> None:
+    with pytest.raises(BodyError, match="not gzip, deflate or identity") as caught:
         BodyReader(coding, MIB)
     assert "hidden" not in str(caught.value)
 
@@ -176,20 +176,20 @@ def test_unknown_and_stacked_codings_are_refused_and_not_quoted(coding: str) -> 
         ([(b"content-encoding", b"\xff")], "\xff"),
     ],
 )
-def test_the_coding_is_read_from_all_its_headers(
+def test_content_coding_joins_repeated_headers(
     headers: list[tuple[bytes, bytes]], coding: str
 ) -> None:
     assert content_coding(headers) == coding
 
 
-def test_what_is_offered_can_be_read() -> None:
+def test_accepted_encodings_are_supported() -> None:
     for coding in ACCEPT_ENCODING.split(","):
         assert BodyReader(coding, MIB).finish() == b""
 
 
 @given(limit=st.integers(1, 200), size=st.integers(0, 400), cut=st.integers(1, 50))
 @settings(deadline=None, max_examples=60)
-def test_a_body_up_to_the_limit_is_read_and_no_larger_one(limit: int, size: int, cut: int) -> None:
+def test_uncompressed_body_size_limit(limit: int, size: int, cut: int) -> None:
     reader = BodyReader("identity", limit)
     parts = [b"x" * min(cut, size - start) for start in range(0, size, cut)]
     if size <= limit:
@@ -197,12 +197,12 @@ def test_a_body_up_to_the_limit_is_read_and_no_larger_one(limit: int, size: int,
         return
     with pytest.raises(BodyError, match=f"max_response_bytes \\({limit:,} bytes\\)"):
         deque(map(reader.feed, parts))
-    assert len(reader.beginning()) <= limit
+    assert len(reader.partial()) <= limit
 
 
 @pytest.mark.parametrize(("coding", "encode"), COMPRESSED)
 @pytest.mark.parametrize("excess", [0, 1])
-def test_the_limit_holds_for_what_is_unpacked_to_the_byte(
+def test_decompressed_body_size_limit_is_exact(
     coding: str, encode: Callable[[bytes], bytes], excess: int
 ) -> None:
     limit = 5_000
@@ -215,7 +215,9 @@ def test_the_limit_holds_for_what_is_unpacked_to_the_byte(
 
 
 @pytest.mark.parametrize(("coding", "encode"), COMPRESSED)
-def test_a_bomb_costs_no_more_than_the_limit(coding: str, encode: Callable[[bytes], bytes]) -> None:
+def test_decompression_bomb_memory_is_limited(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
     bomb, limit = encode(bytes(32 * MIB)), 256 * 1024
     assert len(bomb) < limit
     reader = BodyReader(coding, limit)
@@ -226,22 +228,22 @@ def test_a_bomb_costs_no_more_than_the_limit(coding: str, encode: Callable[[byte
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(reader.beginning()) <= limit
+    assert len(reader.partial()) <= limit
     assert peak < 4 * limit
 
 
-def test_a_bomb_of_many_members_is_stopped() -> None:
+def test_multi_member_decompression_bomb_is_rejected() -> None:
     limit = 100_000
     reader = BodyReader("gzip", limit)
     with pytest.raises(BodyError, match="larger than max_response_bytes"):
         reader.feed(gzip.compress(bytes(90_000)) * 5)
-    assert len(reader.beginning()) <= limit
+    assert len(reader.partial()) <= limit
 
 
-def test_the_beginning_of_a_broken_body_is_kept() -> None:
+def test_partial_returns_the_beginning_of_a_truncated_body() -> None:
     coded = gzip.compress(b"the beginning", mtime=0)
     reader = BodyReader("gzip", MIB)
     reader.feed(coded[:-8])
-    with pytest.raises(BodyError, match="broken off"):
+    with pytest.raises(BodyError, match="truncated"):
         reader.finish()
-    assert reader.beginning() == b"the beginning"
+    assert reader.partial() == b"the beginning"

@@ -1,4 +1,4 @@
-"""Header lists as a mapping: its laws, whatever the names and values are."""
+"""Properties of the headers mapping, for any names and values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=8)
 
 @given(PAIRS)
 @settings(deadline=None)
-def test_a_header_is_found_in_any_case_with_all_its_values_in_order(
+def test_lookup_ignores_case_and_joins_values_in_order(
     pairs: list[tuple[str, str]],
 ) -> None:
     headers = Headers(pairs)
@@ -34,7 +34,7 @@ def test_a_header_is_found_in_any_case_with_all_its_values_in_order(
 
 @given(PAIRS)
 @settings(deadline=None)
-def test_iteration_length_and_lookup_agree(pairs: list[tuple[str, str]]) -> None:
+def test_iteration_length_and_lookup_are_consistent(pairs: list[tuple[str, str]]) -> None:
     headers = Headers(pairs)
     names = list(headers)
     assert names == list(dict.fromkeys(name.lower() for name, _ in pairs))
@@ -55,7 +55,7 @@ def test_equal_headers_have_equal_hashes(pairs: list[tuple[str, str]]) -> None:
 
 @given(PAIRS)
 @settings(deadline=None)
-def test_copies_and_pickles_are_equal(pairs: list[tuple[str, str]]) -> None:
+def test_copies_and_unpickled_headers_are_equal(pairs: list[tuple[str, str]]) -> None:
     headers = Headers(pairs)
     for twin in (pickle.loads(pickle.dumps(headers)), copy(headers), deepcopy(headers)):  # noqa: S301
         assert isinstance(twin, Headers)
@@ -65,7 +65,7 @@ def test_copies_and_pickles_are_equal(pairs: list[tuple[str, str]]) -> None:
 
 @given(PAIRS, NAMES, VALUES)
 @settings(deadline=None)
-def test_headers_that_differ_in_one_are_not_equal(
+def test_headers_with_different_values_are_not_equal(
     pairs: list[tuple[str, str]], name: str, value: str
 ) -> None:
     headers = Headers(pairs)
@@ -74,13 +74,13 @@ def test_headers_that_differ_in_one_are_not_equal(
 
 @given(PAIRS)
 @settings(deadline=None)
-def test_bytes_of_the_wire_are_read_as_latin_1(pairs: list[tuple[str, str]]) -> None:
+def test_bytes_are_decoded_as_latin_1(pairs: list[tuple[str, str]]) -> None:
     wire = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     assert Headers(wire) == Headers(pairs)
     assert pickle.loads(pickle.dumps(Headers(wire))) == Headers(pairs)  # noqa: S301
 
 
-def test_an_unknown_name_is_missing() -> None:
+def test_missing_header() -> None:
     headers = Headers([("A", "1")])
     assert "b" not in headers
     assert headers.get("b") is None
@@ -89,11 +89,11 @@ def test_an_unknown_name_is_missing() -> None:
 
 
 @pytest.mark.parametrize("other", [None, 1, b"a", ("a",)])
-def test_what_is_no_name_is_not_among_them(other: object) -> None:
+def test_contains_returns_false_for_other_types(other: object) -> None:
     assert other not in Headers([("a", "1")])
 
 
-def test_headers_cannot_be_changed() -> None:
+def test_headers_are_immutable() -> None:
     headers = Headers([("a", "1")])
     assert isinstance(headers, Mapping)
     with pytest.raises(TypeError):
@@ -103,5 +103,5 @@ def test_headers_cannot_be_changed() -> None:
     assert headers["a"] == "1"
 
 
-def test_the_representation_shows_names_and_values() -> None:
+def test_repr() -> None:
     assert repr(Headers([("A", "1"), ("a", "2")])) == "Headers({'a': '1, 2'})"

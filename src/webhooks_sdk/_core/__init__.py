@@ -1,1 +1,1 @@
-"""The decisions of one call, as pure code: no socket, no sleep, no lock, no HTTP library."""
+"""The pure logic of one call: no sockets, sleeps, locks or HTTP library."""

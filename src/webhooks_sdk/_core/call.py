@@ -1,6 +1,6 @@
-"""One call from its first attempt to its value or error: every decision on the way, and no I/O.
+"""The logic of one call, from its first attempt to its value or error. No I/O.
 
-A driver sends, waits and reports what happened; a `Call` says what it means and what comes next.
+A driver sends requests and waits, and reports the results to a `Call`, which decides what to do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from webhooks_sdk import errors
 from webhooks_sdk._core.responses import (
     APIResponse,
     RawResponse,
-    describe_error,
+    error_details,
     masked_headers,
 )
 from webhooks_sdk._core.retries import (
@@ -42,27 +42,28 @@ T = TypeVar("T")
 E = TypeVar("E", bound=errors.APIError)
 
 Timeouts = Mapping[str, float | None]
-"""Seconds for each step of one attempt: `connect`, `read`, `write`, `pool`; None for no limit."""
+"""Seconds for each step of an attempt: `connect`, `read`, `write`, `pool`; None for no limit."""
 
-# What comes before sending ends a little before the deadline does (by this share of it, but by no
-# more than these seconds), and so is told from waiting for an answer: the one is proven unsent.
-_BEFORE_SENDING = frozenset({"pool", "connect"})
-_MARGIN_SHARE = 0.05
-_MAX_MARGIN = 0.05
+# The steps before sending must end a little earlier than the deadline. Otherwise a request that was
+# never sent could not be distinguished from one that was sent and timed out. The margin is a share
+# of the call's total time, limited to a number of seconds.
+_STEPS_BEFORE_SENDING = frozenset({"pool", "connect"})
+_SEND_MARGIN_SHARE = 0.05
+_MAX_SEND_MARGIN = 0.05
 
 
 class Call(Generic[T]):
     """The state of one call.
 
     Args:
-        operation: What is to be done.
-        url: Where it is to be sent.
-        policy: How it is tried again.
-        timeouts: Seconds for each step of one attempt.
-        clock: Where the time comes from.
-        announce: Told before each wait.
-        headers: The headers that every request to that place has.
-        deadline: When the call that this one is a part of has to end, in monotonic seconds.
+        operation: The operation to run.
+        url: The URL of the request.
+        policy: How failed attempts are retried.
+        timeouts: Seconds for each step of an attempt.
+        clock: The clock to use.
+        on_retry: Called before the wait for each retry.
+        headers: Headers sent with every request to this endpoint.
+        deadline: The deadline of an enclosing call in monotonic seconds, if any.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Call(Generic[T]):
         policy: RetryPolicy,
         timeouts: Timeouts,
         clock: Clock,
-        announce: Callable[[RetryEvent], None],
+        on_retry: Callable[[RetryEvent], None],
         headers: Sequence[tuple[bytes, bytes]],
         deadline: float | None = None,
     ) -> None:
@@ -83,313 +84,332 @@ class Call(Generic[T]):
         self.policy = policy
         self._timeouts = timeouts
         self._clock = clock
-        self._announce = announce
+        self._on_retry = on_retry
         self._common_headers = headers
-        self._began = clock.monotonic()
-        own = None if policy.deadline is None else self._began + policy.deadline
-        self._deadline = min((d for d in (own, deadline) if d is not None), default=None)
-        total = 0.0 if self._deadline is None else self._deadline - self._began
-        self._margin = min(_MAX_MARGIN, _MARGIN_SHARE * total)
-        self._tokens: list[str] = []
-        self._renewed_token = False
+        self._started_at = clock.monotonic()
+        own_deadline = None if policy.deadline is None else self._started_at + policy.deadline
+        self._deadline = min((d for d in (own_deadline, deadline) if d is not None), default=None)
+        total = 0.0 if self._deadline is None else self._deadline - self._started_at
+        self._send_margin = min(_MAX_SEND_MARGIN, _SEND_MARGIN_SHARE * total)
+        self._sent_tokens: list[str] = []
+        self._token_renewed = False
         self._in_flight = False
-        self._started_response: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
+        self._response_head: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
         self._failure_kind = FailureKind.NOT_SENT
-        self._unknown = False
-        self._outcome: tuple[RawResponse, T] | None = None
+        self._outcome_unknown = False
+        self._result: tuple[RawResponse, T] | None = None
 
     def remaining(self) -> float | None:
-        """Seconds until the deadline, never less than 0; None if there is none."""
+        """Return the seconds until the deadline, at least 0; None if there is no deadline."""
         if self._deadline is None:
             return None
         return max(0.0, self._deadline - self._clock.monotonic())
 
     @property
     def deadline(self) -> float | None:
-        """When the call has to end, in monotonic seconds; None if it may last for ever."""
+        """The deadline of the call in monotonic seconds, None if there is none."""
         return self._deadline
 
     def begin_attempt(self, token: str | None) -> tuple[list[tuple[bytes, bytes]], Timeouts]:
-        """Note that the request is about to be sent with this token.
+        """Record that the request is about to be sent with this token.
 
         Returns:
-            The headers of the request, and the timeouts of its steps: no longer than the call has
-            left.
+            The headers of the request, and the timeouts of its steps, limited to the time left.
 
         Raises:
             APIError: The deadline has passed.
         """
         left = self.remaining()
-        if left is not None and left <= self._margin:
-            raise self.timed_out()
+        if left is not None and left <= self._send_margin:
+            raise self.deadline_error()
         if token is not None:
-            self._tokens.append(token)
+            self._sent_tokens.append(token)
         self.attempts += 1
         self._in_flight = True
-        self._started_response = None
-        return self._headers(token), {step: self._cut(step, left) for step in self._timeouts}
+        self._response_head = None
+        timeouts = {step: self._limit_timeout(step, left) for step in self._timeouts}
+        return self._request_headers(token), timeouts
 
-    def _headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
+    def _request_headers(self, token: str | None) -> list[tuple[bytes, bytes]]:
         operation = self.operation
         headers = list(self._common_headers)
         if token is not None:
             headers.append((b"Authorization", b"Bearer " + token.encode()))
         if operation.content is not None:
             headers.append((b"Content-Type", operation.content_type.encode()))
-        if operation.content is not None or operation.method in _WITH_BODY:
+        if operation.content is not None or operation.method in _METHODS_WITH_BODY:
             headers.append((b"Content-Length", b"%d" % len(operation.content or b"")))
         headers.extend((name.encode(), value.encode()) for name, value in operation.headers)
         return headers
 
     def timeout_for(self, step: str) -> float | None:
-        """Return the timeout of a step that begins now: no longer than the call has left."""
-        return self._cut(step, self.remaining())
+        """Return the timeout of a step that starts now, limited to the time left."""
+        return self._limit_timeout(step, self.remaining())
 
-    def _cut(self, step: str, left: float | None) -> float | None:
+    def _limit_timeout(self, step: str, left: float | None) -> float | None:
         limit = self._timeouts[step]
         if left is None:
             return limit
-        if step in _BEFORE_SENDING:
-            left = max(0.0, left - self._margin)
+        if step in _STEPS_BEFORE_SENDING:
+            left = max(0.0, left - self._send_margin)
         return left if limit is None else min(limit, left)
 
     def response_started(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Note the beginning of an answer, before its body is read."""
-        self._started_response = status, headers
+        """Record the status and headers of a response, before its body is read."""
+        self._response_head = status, headers
 
     def check_deadline(self) -> None:
-        """Check the deadline while an answer is read.
+        """Raise if the deadline has passed while a response is read.
 
         Raises:
-            APIError: It has passed.
+            APIError: The deadline has passed.
         """
         if self.remaining() == 0:
-            raise self.timed_out()
+            raise self.deadline_error()
 
-    def needs_new_token(self, answer: RawResponse) -> bool:
-        """Decide whether the request is to be sent again with a fresh token, which happens once."""
-        if answer.status != HTTPStatus.UNAUTHORIZED or self._renewed_token:
+    def needs_new_token(self, response: RawResponse) -> bool:
+        """Return whether to resend the request with a new token: True on the first 401 only."""
+        if response.status != HTTPStatus.UNAUTHORIZED or self._token_renewed:
             return False
         self._in_flight = False
-        self._renewed_token = True
+        self._token_renewed = True
         return True
 
-    def finish(self, answer: RawResponse) -> T:
-        """Decide what an answer means.
+    def finish(self, response: RawResponse) -> T:
+        """Finish the attempt with a response.
 
         Returns:
-            The decoded value of a success.
+            The decoded value of a successful response.
 
         Raises:
-            APIStatusError: The status is none of a success.
-            ResponseDecodeError: The answer is a success and cannot be read.
+            APIStatusError: Unexpected status.
+            ResponseDecodeError: The successful response cannot be decoded.
         """
         self._in_flight = False
         operation = self.operation
-        if answer.status not in operation.success:
-            if self._deleted_before(answer):
-                return self._succeed(answer, cast("T", None))
-            raise self._status_error(answer)
-        if answer.broken is not None and operation.response_type is not NoneType:
-            raise self._broken(answer, answer.broken) from self.clean_cause(answer.broken)
+        if response.status not in operation.success:
+            if self._already_deleted(response):
+                return self._record_success(response, cast("T", None))
+            raise self._status_error(response)
+        if response.body_error is not None and operation.response_type is not NoneType:
+            cause = self.redact_cause(response.body_error)
+            raise self._incomplete_body_error(response, response.body_error) from cause
         try:
-            value = operation.decode(answer.body)
+            value = operation.decode(response.body)
         except errors.DecodeError as error:
-            raise self._unreadable(answer, str(error)) from error
-        return self._succeed(answer, value)
+            raise self._decode_error(response, str(error)) from error
+        return self._record_success(response, value)
 
-    def _broken(self, answer: RawResponse, cause: Exception) -> errors.APIError:
-        if answer.timed_out:
-            return self.connection_lost(cause, timed_out=True, transport_fault=True)
+    def _incomplete_body_error(self, response: RawResponse, cause: Exception) -> errors.APIError:
+        if response.timed_out:
+            return self.connection_error(cause, timed_out=True, transport_fault=True)
         if isinstance(cause, BodyError):
-            return self._unreadable(answer, str(cause))
-        return self._unreadable(answer, f"its body is broken off ({type(cause).__name__})")
+            return self._decode_error(response, str(cause))
+        return self._decode_error(response, f"its body is truncated ({type(cause).__name__})")
 
-    def _deleted_before(self, answer: RawResponse) -> bool:
-        # What an earlier attempt of this call may have deleted is gone, and that was the wish.
+    def _already_deleted(self, response: RawResponse) -> bool:
+        # After an ambiguous attempt, 404 means that the subscription is gone, as requested.
         return (
-            answer.status == HTTPStatus.NOT_FOUND
+            response.status == HTTPStatus.NOT_FOUND
             and self.operation.method == "DELETE"
-            and self._unknown
+            and self._outcome_unknown
         )
 
-    def _succeed(self, answer: RawResponse, value: T) -> T:
-        self._outcome = answer, value
+    def _record_success(self, response: RawResponse, value: T) -> T:
+        self._result = response, value
         return value
 
     def response(self) -> APIResponse[T]:
-        """Return the value of the finished call with what else is known of it."""
-        assert self._outcome is not None
-        answer, value = self._outcome
+        """Return the value and response metadata of the finished call."""
+        assert self._result is not None
+        response, value = self._result
         return APIResponse(
             value=value,
-            status=answer.status,
-            headers=answer.headers,
+            status=response.status,
+            headers=response.headers,
             attempts=self.attempts,
-            elapsed=self._clock.monotonic() - self._began,
+            elapsed=self._clock.monotonic() - self._started_at,
         )
 
-    def connection_lost(
-        self, cause: Exception, *, timed_out: bool, transport_fault: bool, provable: bool = True
+    def connection_error(
+        self,
+        cause: Exception,
+        *,
+        timed_out: bool,
+        transport_fault: bool,
+        can_prove_unsent: bool = True,
     ) -> errors.APIConnectionError:
-        """Say what it means that no answer came.
+        """Build the error for a failed or lost connection.
 
         Args:
-            cause: What was raised instead.
-            timed_out: Whether it says that time ran out.
-            transport_fault: Whether it is a failure of the network.
-            provable: Whether it is of this request, and so can prove that this one was not sent.
+            cause: The exception.
+            timed_out: Whether it is a timeout.
+            transport_fault: Whether it is a network failure.
+            can_prove_unsent: Whether the transport raised it for this request, so that its causes
+                can prove that the request was not sent.
         """
         failure_kind = FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
-        if provable:
+        if can_prove_unsent:
             failure_kind = classify_exception(cause, transport_fault=transport_fault)
-        what = "timed out" if timed_out else "the connection failed"
-        what = what if transport_fault else "an event hook or the transport raised"
+        failure = "an event hook or the transport raised"
+        if transport_fault:
+            failure = "timed out" if timed_out else "the connection failed"
         text = one_line(redact(str(cause), self._secrets()))
-        reason = f"{what}: {type(cause).__name__}{f' ({text})' if text else ''}."
-        kind = errors.APITimeoutError if timed_out else errors.APIConnectionError
-        advice = _ADVICE_FOR_FAILURE[failure_kind]
+        reason = f"{failure}: {type(cause).__name__}{f' ({text})' if text else ''}."
+        error_class = errors.APITimeoutError if timed_out else errors.APIConnectionError
+        advice = _CONNECTION_ADVICE[failure_kind]
         if type(cause).__name__ == "PoolTimeout":
-            advice = "Nothing was sent: no connection became free, so raise max_connections."
-        return self._fail(kind, failure_kind, f"{reason} {advice}")
+            advice = "Nothing was sent: no connection became available. Increase max_connections."
+        return self._record_failure(error_class, failure_kind, f"{reason} {advice}")
 
-    def timed_out(self) -> errors.APIError:
-        """Say that the deadline has passed, in the middle of an attempt or between two.
+    def deadline_error(self) -> errors.APIError:
+        """Build the error for a deadline that passed during or between attempts.
 
-        An answer that had begun, and is no success, is what is told: its status says more.
+        If a response with an unexpected status has started, return the error of that status, which
+        is more informative.
         """
         if (
             self._in_flight
-            and self._started_response
-            and self._started_response[0] not in self.operation.success
+            and self._response_head
+            and self._response_head[0] not in self.operation.success
         ):
-            status, headers = self._started_response
+            status, headers = self._response_head
             return self._status_error(RawResponse(status, Headers(headers), b""))
         failure_kind = FailureKind.AMBIGUOUS if self._in_flight else FailureKind.REJECTED
-        total = self._clock.monotonic() - self._began
-        return self._fail(
+        total = self._clock.monotonic() - self._started_at
+        return self._record_failure(
             errors.APITimeoutError,
             failure_kind,
-            f"the deadline passed after {total:.1f} s. Raise RetryPolicy.deadline to wait longer.",
+            f"the deadline passed after {total:.1f} s."
+            " Increase RetryPolicy.deadline to wait longer.",
         )
 
-    def token_unavailable(self, failure: errors.APIError) -> errors.APIError:
-        """Say that the call ended because no access token could be had."""
+    def token_error(self, failure: errors.APIError) -> errors.APIError:
+        """Build the error for a failed token request."""
         self._failure_kind = FailureKind.REJECTED
         error = copy(failure)
         error.args = (f"{self.operation.name}: no access token: {failure.args[0]}",)
         error.operation = self.operation.name
         error.hook_id = self.operation.hook_id
         error.request_id = self.operation.request_id
-        error.outcome_unknown = self._unknown
+        error.outcome_unknown = self._outcome_unknown
         return error
 
-    def client_closed(self) -> errors.APIConnectionError:
-        """Say that the client was closed before this call could send (again)."""
-        return self._fail(
+    def client_closed_error(self) -> errors.APIConnectionError:
+        """Build the error for a client that was closed before an attempt could be sent."""
+        return self._record_failure(
             errors.APIConnectionError,
             FailureKind.REJECTED,
             "the client was closed during the call.",
         )
 
-    def provider_failed(self, cause: Exception) -> errors.AuthenticationError:
-        """Say that the caller's function for access tokens raised, or returned none."""
-        said = str(cause) if isinstance(cause, errors.ConfigurationError) else ""
-        return self._fail(
+    def token_provider_error(self, cause: Exception) -> errors.AuthenticationError:
+        """Build the error for a token provider that raised or returned an invalid token."""
+        problem = str(cause) if isinstance(cause, errors.ConfigurationError) else ""
+        return self._record_failure(
             errors.AuthenticationError,
             FailureKind.REJECTED,
-            f"no access token: {said or f'the auth callable raised {type(cause).__name__}.'}",
+            f"no access token: {problem or f'the auth callable raised {type(cause).__name__}.'}",
         )
 
     @property
     def deadline_passed(self) -> bool:
-        """Whether the deadline has passed, so that a failure says nothing about the service."""
+        """Whether the deadline has passed."""
         return self.remaining() == 0
 
     def can_retry(self, error: BaseException) -> bool:
-        """Decide whether the operation may be sent again after this error of its last attempt."""
+        """Return whether this error of the last attempt allows a retry."""
         return isinstance(error, errors.APIError) and may_retry(
             self.operation.safety, self._failure_kind, resend_unknown=self.policy.resend_unknown
         )
 
     def should_retry(self, error: errors.APIError, attempts: int, wait: float) -> bool:
-        """Decide whether there is still to be another attempt.
+        """Return whether the policy and the deadline leave room for another attempt.
 
         Args:
-            error: Why the last one failed.
-            attempts: How many there were, not counting those that only renewed a token.
-            wait: Seconds to wait before the next one.
+            error: The error of the last attempt.
+            attempts: The number of attempts, not counting those repeated with a new token.
+            wait: The seconds to wait before the next attempt.
         """
         if attempts >= self.policy.max_attempts:
             return False
         if (error.retry_after or 0.0) > self.policy.max_retry_after:
             return False
         left = self.remaining()
-        return left is None or wait < left - self._margin
+        return left is None or wait < left - self._send_margin
 
-    def announce_retry(self, error: errors.APIError, wait: float) -> None:
-        """Tell whoever wants to know that the call waits and is tried again."""
-        self._announce(
+    def notify_retry(self, error: errors.APIError, wait: float) -> None:
+        """Call `on_retry` before the wait for a retry."""
+        self._on_retry(
             RetryEvent(
                 operation=self.operation.name,
                 hook_id=self.operation.hook_id,
                 request_id=self.operation.request_id,
                 attempt=self.attempts,
                 wait=wait,
-                elapsed=self._clock.monotonic() - self._began,
+                elapsed=self._clock.monotonic() - self._started_at,
                 error=error,
             )
         )
 
-    def _status_error(self, answer: RawResponse) -> errors.APIStatusError:
-        headers = masked_headers(answer, self._secrets())
-        retry_after = parse_retry_after(answer.headers.get("retry-after"), self._clock.wall())
-        refusal = describe_error(self.operation, answer, self._secrets())
-        error = self._fail(
-            refusal.kind,
-            classify_status(answer.status, retry_after=retry_after),
-            f"{refusal.reason}. {refusal.advice}",
-            status=answer.status,
+    def _status_error(self, response: RawResponse) -> errors.APIStatusError:
+        headers = masked_headers(response, self._secrets())
+        retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
+        details = error_details(self.operation, response, self._secrets())
+        error = self._record_failure(
+            details.error_class,
+            classify_status(response.status, retry_after=retry_after),
+            f"{details.reason}. {details.advice}",
+            status=response.status,
             headers=headers,
-            body=redact_body(answer.body, self._secrets()),
+            body=redact_body(response.body, self._secrets()),
             retry_after=retry_after,
         )
         if isinstance(error, errors.AuthenticationError):
-            error.error = refusal.code
-            error.error_description = refusal.description
+            error.error = details.oauth_error
+            error.error_description = details.oauth_error_description
         return error
 
-    def _unreadable(self, answer: RawResponse, problem: str) -> errors.ResponseDecodeError:
+    def _decode_error(self, response: RawResponse, problem: str) -> errors.ResponseDecodeError:
         problem = redact(problem, self._secrets())
-        return self._fail(
+        return self._record_failure(
             errors.ResponseDecodeError,
             FailureKind.UNDECODABLE,
-            f"{answer.status} answered, but {problem}. Check base_url, or update the SDK.",
-            status=answer.status,
-            headers=masked_headers(answer, self._secrets()),
-            # A token endpoint's success is a credential in whatever shape it came.
+            f"the {response.status} response cannot be decoded: {problem}."
+            " Check base_url, or update the SDK.",
+            status=response.status,
+            headers=masked_headers(response, self._secrets()),
+            # The successful response of a token endpoint contains a credential.
             body=None
             if self.operation.endpoint == "token"
-            else redact_body(answer.body, self._secrets()),
+            else redact_body(response.body, self._secrets()),
         )
 
-    def _fail(self, kind: type[E], failure_kind: FailureKind, text: str, **known: Any) -> E:  # noqa: ANN401
-        """Note the failure_kind of the attempt and make its error."""
+    def _record_failure(
+        self,
+        error_class: type[E],
+        failure_kind: FailureKind,
+        message: str,
+        **attributes: Any,  # noqa: ANN401
+    ) -> E:
+        """Record the failure of the attempt and build its error."""
         self._in_flight = False
         self._failure_kind = failure_kind
-        self._unknown = self._unknown or leaves_outcome_unknown(self.operation.safety, failure_kind)
-        return kind(
-            f"{self.operation.name}: {text}",
+        self._outcome_unknown = self._outcome_unknown or leaves_outcome_unknown(
+            self.operation.safety, failure_kind
+        )
+        return error_class(
+            f"{self.operation.name}: {message}",
             operation=self.operation.name,
             hook_id=self.operation.hook_id,
             request_id=self.operation.request_id,
             attempts=self.attempts,
-            outcome_unknown=self._unknown,
-            **known,
+            outcome_unknown=self._outcome_unknown,
+            **attributes,
         )
 
-    def clean_cause(self, cause: Exception) -> Exception:
-        """Return what an error may name as its cause: it, unless its text shows a credential."""
+    def redact_cause(self, cause: Exception) -> Exception:
+        """Return an exception, or a redacted substitute if its traceback shows a credential."""
         secrets = self._secrets()
         shown = "".join(
             line for link in exceptions_in_traceback(cause) for line in format_exception_only(link)
@@ -399,15 +419,15 @@ class Call(Generic[T]):
         return Exception(f"{type(cause).__name__}: {redact(str(cause), secrets)}")
 
     def _secrets(self) -> tuple[str, ...]:
-        return (*self.operation.secrets, *self._tokens)
+        return (*self.operation.secrets, *self._sent_tokens)
 
 
-# A request of these methods says how long its body is even if it has none (RFC 9110, section 8.6).
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# These methods send Content-Length even without a body (RFC 9110, section 8.6).
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-_ADVICE_FOR_FAILURE: Mapping[FailureKind, str] = {
-    FailureKind.NOT_SENT: "Nothing was sent: check base_url, network and proxy.",
-    FailureKind.REJECTED: "Nothing was sent: the server's certificate was not accepted.",
-    FailureKind.AMBIGUOUS: "No whole answer came.",
-    FailureKind.AMBIGUOUS_PERMANENT: "It may have been sent.",
+_CONNECTION_ADVICE: Mapping[FailureKind, str] = {
+    FailureKind.NOT_SENT: "Nothing was sent: check base_url, the network and the proxy.",
+    FailureKind.REJECTED: "Nothing was sent: the server's certificate could not be verified.",
+    FailureKind.AMBIGUOUS: "No complete response was received.",
+    FailureKind.AMBIGUOUS_PERMANENT: "The request may have been sent.",
 }

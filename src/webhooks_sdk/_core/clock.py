@@ -1,4 +1,4 @@
-"""Where decisions get the time from: passed in, so that tests can supply their own."""
+"""The clock, passed in as an argument so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from attrs import frozen
 
 @frozen
 class Clock:
-    """Two sources of time.
+    """A monotonic and a wall clock.
 
     Attributes:
-        monotonic: Returns seconds that never go backwards, for durations and deadlines.
-        wall: Returns seconds since 1970, for comparison with dates that a server sends.
+        monotonic: Returns seconds that never decrease, for durations and deadlines.
+        wall: Returns seconds since 1970, for comparison with dates sent by a server.
     """
 
     monotonic: Callable[[], float]

@@ -1,4 +1,4 @@
-"""Where the service is: its environments, and the rules for addresses and settings."""
+"""The service's environments, and validation of URLs and environment variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Environment(StrEnum):
-    """An environment of the service. A token of one is not valid in the other.
+    """An environment of the service. Tokens are valid in one environment only.
 
     Source: developers.boldpenguin.com/docs/api/authenticate.
     """
@@ -50,13 +50,13 @@ _TOKEN_URLS = {
 
 @frozen
 class Endpoint:
-    """An address that requests may be sent to.
+    """A validated base or token URL.
 
     Attributes:
-        url: Its URL; that of the API has no trailing slash.
-        host: Its host, in lower case.
-        authority: Its host and, unless it is the scheme's own, its port: the Host header.
-        plain_loopback: Whether it is plain http to this machine, which no proxy may see.
+        url: The URL; a base URL has no trailing slash.
+        host: The host in lower case.
+        authority: The Host header: the host, and the port unless it is the scheme's default.
+        plain_loopback: Whether it is unencrypted HTTP to this machine, which must bypass proxies.
     """
 
     url: str
@@ -67,7 +67,7 @@ class Endpoint:
 
 @frozen
 class Endpoints:
-    """Where the API and, for client credentials, the token endpoint are."""
+    """The endpoints of the API and, for client credentials, of access tokens."""
 
     base: Endpoint
     token: Endpoint | None
@@ -81,17 +81,17 @@ def resolve_endpoints(
     needs_token_url: bool,
     allow_insecure_http: bool,
 ) -> Endpoints:
-    """Decide where a client's requests go, or say what is missing or contradictory.
+    """Return the endpoints that the settings of a client specify.
 
     Raises:
-        ConfigurationError: The settings do not name exactly one place, or name an unsafe one.
+        ConfigurationError: A setting is missing, contradictory, invalid or unsafe.
     """
     if environment is not None:
         if base_url is not None or token_url is not None:
             raise ConfigurationError(
-                "environment names both URLs: pass either environment, or base_url and token_url."
+                "environment sets both URLs: pass either environment, or base_url and token_url."
             )
-        known = _environment(environment)
+        known = _parse_environment(environment)
         base_url = known.base_url
         token_url = known.token_url if needs_token_url else None
     if not isinstance(cast("object", allow_insecure_http), bool):
@@ -101,26 +101,26 @@ def resolve_endpoints(
             "Pass environment='staging' or 'production', or base_url: there is no default."
         )
     if needs_token_url and token_url is None:
-        raise ConfigurationError("Client credentials with a base_url need token_url as well.")
+        raise ConfigurationError("Client credentials with base_url require token_url.")
     if not needs_token_url and token_url is not None:
         raise ConfigurationError(
-            "token_url is only for ClientCredentials: leave it out with a token or a callable."
+            "token_url is only for ClientCredentials: omit it with a token or a callable."
         )
-    base = _endpoint("base_url", base_url, allow_insecure_http=allow_insecure_http)
+    base = _parse_endpoint("base_url", base_url, allow_insecure_http=allow_insecure_http)
     base = evolve(base, url=base.url.rstrip("/"))
     if token_url is None:
         return Endpoints(base, None)
-    token = _endpoint("token_url", token_url, allow_insecure_http=allow_insecure_http)
+    token = _parse_endpoint("token_url", token_url, allow_insecure_http=allow_insecure_http)
     _check_same_environment(base, token)
     return Endpoints(base, token)
 
 
-def _environment(value: EnvironmentLike) -> Environment:
+def _parse_environment(value: EnvironmentLike) -> Environment:
     try:
         return Environment(value)
     except ValueError:
         raise ConfigurationError(
-            f"environment must be 'production' or 'staging', not {value!r}."
+            f"environment must be 'production' or 'staging', got {value!r}."
         ) from None
 
 
@@ -129,57 +129,57 @@ def _check_same_environment(base: Endpoint, token: Endpoint) -> None:
         hosts = urlsplit(environment.base_url).hostname, urlsplit(environment.token_url).hostname
         if (base.host == hosts[0]) != (token.host == hosts[1]):
             raise ConfigurationError(
-                f"base_url and token_url must both be those of {environment}, or neither: its"
-                " credentials and tokens go to no other host."
+                f"base_url and token_url must both be those of {environment}, or neither:"
+                " credentials and tokens are never sent to other hosts."
             )
 
 
-# Only what every URL parser reads alike: no backslash, white space, userinfo, query or fragment.
-_URL = re.compile(
+# Only what all URL parsers agree on: no backslash, whitespace, userinfo, query or fragment.
+_match_url = re.compile(
     r"https?://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*)"
 ).fullmatch
 _MAX_PORT = 65_535
 
 
-def _endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
+def _parse_endpoint(name: str, url: str, *, allow_insecure_http: bool) -> Endpoint:
     if not isinstance(cast("object", url), str):
-        raise ConfigurationError(f"{name} must be a string, not {type(url).__name__}.")
+        raise ConfigurationError(f"{name} must be a string, got {type(url).__name__}.")
     scheme, colon, rest = url.partition(":")
     url = scheme.lower() + colon + rest
-    match = _URL(url)
+    match = _match_url(url)
     if "@" in (url if match is None else match["host"]):
-        # The URL is not quoted: what stands before the @ may be a password.
-        raise ConfigurationError(f"{name} must not hold a user name or password.")
+        # Not quoted, because it may contain a password.
+        raise ConfigurationError(f"{name} must not contain a user name or password.")
     if match is None or int(match["port"] or 0) > _MAX_PORT or not _is_host(match["host"]):
         raise ConfigurationError(
             f"{name} must be an http or https URL in ASCII without query or fragment, such as"
-            f" 'https://host.example/prefix', not {url!r}."
+            f" 'https://host.example/prefix', got {url!r}."
         )
     host = match["host"].lower().rstrip(".")
     plain = url.startswith("http:")
     loopback = _is_loopback(host)
     if plain and not loopback and not allow_insecure_http:
         raise ConfigurationError(
-            f"{name} {url!r} would send credentials unencrypted: use https, or say"
+            f"{name} {url!r} would send credentials unencrypted: use https, or pass"
             " allow_insecure_http=True."
         )
-    own_port = "80" if plain else "443"
-    authority = host if match["port"] in (None, own_port) else f"{host}:{match['port']}"
+    default_port = "80" if plain else "443"
+    authority = host if match["port"] in (None, default_port) else f"{host}:{match['port']}"
     return Endpoint(url, host, authority, plain_loopback=plain and loopback)
 
 
-_MAX_LABEL = 63
-_LOOKS_NUMERIC = re.compile(r"[0-9.]+").fullmatch
+_MAX_LABEL_LENGTH = 63
+_match_numeric_host = re.compile(r"[0-9.]+").fullmatch
 
 
 def _is_host(host: str) -> bool:
-    if any(not 0 < len(label) <= _MAX_LABEL for label in host.rstrip(".").split(".")):
+    if any(not 0 < len(label) <= _MAX_LABEL_LENGTH for label in host.rstrip(".").split(".")):
         return False
     try:
         if host.startswith("["):
             IPv6Address(host.strip("[]"))
-        elif _LOOKS_NUMERIC(host):
+        elif _match_numeric_host(host):
             IPv4Address(host)
     except ValueError:
         return False
@@ -197,7 +197,7 @@ def _is_loopback(host: str) -> bool:
 
 @frozen
 class EnvironmentSettings:
-    """What the `WEBHOOKS_*` environment variables say."""
+    """The settings in the `WEBHOOKS_*` environment variables, None if unset."""
 
     environment: Environment | None
     base_url: str | None
@@ -208,38 +208,39 @@ class EnvironmentSettings:
 
 
 def settings_from_variables(variables: Mapping[str, str]) -> EnvironmentSettings:
-    """Read the client's settings from environment variables. An empty one counts as unset.
+    """Read the client's settings from environment variables. An empty variable counts as unset.
 
     Raises:
-        ConfigurationError: One is missing, or two contradict each other; both are named.
+        ConfigurationError: A variable is missing or invalid, or two contradict each other. The
+            message names them.
     """
 
     def read(name: str) -> str | None:
         return variables.get(f"WEBHOOKS_{name}") or None
 
     settings = EnvironmentSettings(
-        environment=_environment_variable(read("ENVIRONMENT")),
+        environment=_parse_environment_variable(read("ENVIRONMENT")),
         base_url=read("BASE_URL"),
         token_url=read("TOKEN_URL"),
         access_token=read("ACCESS_TOKEN"),
         client_id=read("CLIENT_ID"),
         client_secret=read("CLIENT_SECRET"),
     )
-    _check_place(settings)
+    _check_urls(settings)
     _check_credentials(settings)
     return settings
 
 
-def _environment_variable(value: str | None) -> Environment | None:
+def _parse_environment_variable(value: str | None) -> Environment | None:
     try:
         return None if value is None else Environment(value)
     except ValueError:
         raise ConfigurationError(
-            f"WEBHOOKS_ENVIRONMENT must be 'production' or 'staging', not {value!r}."
+            f"WEBHOOKS_ENVIRONMENT must be 'production' or 'staging', got {value!r}."
         ) from None
 
 
-def _check_place(settings: EnvironmentSettings) -> None:
+def _check_urls(settings: EnvironmentSettings) -> None:
     if settings.environment is not None:
         for name in ("base_url", "token_url"):
             if getattr(settings, name) is not None:
@@ -253,9 +254,9 @@ def _check_place(settings: EnvironmentSettings) -> None:
         )
     elif settings.access_token is None and settings.token_url is None:
         raise ConfigurationError(
-            "WEBHOOKS_BASE_URL with client credentials needs WEBHOOKS_TOKEN_URL as well."
+            "WEBHOOKS_BASE_URL with client credentials requires WEBHOOKS_TOKEN_URL."
             if settings.client_id or settings.client_secret
-            else "WEBHOOKS_BASE_URL needs WEBHOOKS_ACCESS_TOKEN, or WEBHOOKS_TOKEN_URL with"
+            else "WEBHOOKS_BASE_URL requires WEBHOOKS_ACCESS_TOKEN, or WEBHOOKS_TOKEN_URL with"
             " WEBHOOKS_CLIENT_ID and WEBHOOKS_CLIENT_SECRET."
         )
 

@@ -1,4 +1,4 @@
-"""What an answer of the service means: which error a status is, and what to tell the caller."""
+"""Responses of the service, and the errors that unexpected statuses map to."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,33 +17,33 @@ T = TypeVar("T")
 
 @frozen(eq=False)
 class RawResponse:
-    """What came back: a status, headers, and as much of the body as could be read.
+    """A response as received: its status, headers and body, which may be incomplete.
 
     Attributes:
         status: The HTTP status.
-        headers: The headers as they came.
-        body: The decoded body; its beginning where `broken` is set.
-        broken: Why there is no more of the body, None if it is whole.
-        timed_out: Whether that was because time ran out.
+        headers: The headers, unmasked.
+        body: The decompressed body, or its beginning if `body_error` is set.
+        body_error: The exception that interrupted the body, None if the body is complete.
+        timed_out: Whether `body_error` is a timeout.
     """
 
     status: int
     headers: Headers
     body: bytes
-    broken: Exception | None = None
+    body_error: Exception | None = None
     timed_out: bool = False
 
 
 @frozen(eq=False)
 class APIResponse(Generic[T]):
-    """The value of a call and what else is known of it: what `client.send` returns.
+    """The value and response metadata of a successful call, as returned by `client.send`.
 
     Attributes:
-        value: The decoded answer.
+        value: The decoded response.
         status: The HTTP status.
-        headers: The headers of the answer. Case-insensitive.
-        attempts: How many times the request was sent or tried.
-        elapsed: Seconds from the beginning of the call to its value, waits and tokens included.
+        headers: The headers of the response. Case-insensitive.
+        attempts: The number of attempts made to send the request.
+        elapsed: The duration of the call in seconds, including waits and token requests.
     """
 
     value: T
@@ -53,11 +53,11 @@ class APIResponse(Generic[T]):
     elapsed: float
 
 
-def masked_headers(answer: RawResponse, secrets: Sequence[str]) -> Headers:
-    """Return the headers of an answer without any credential."""
+def masked_headers(response: RawResponse, secrets: Sequence[str]) -> Headers:
+    """Return the headers of a response with credentials masked."""
     return Headers(
         (name, MASK if name in _SECRET_HEADERS else redact(value, secrets))
-        for name, value in answer.headers.items()
+        for name, value in response.headers.items()
     )
 
 
@@ -65,41 +65,42 @@ _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "
 
 
 @frozen
-class ErrorDescription:
-    """What to say of an answer that is no success.
+class ErrorDetails:
+    """The error class and message parts for an unexpected status.
 
     Attributes:
-        kind: The error that it is.
-        reason: What the service said, in a few words.
+        error_class: The class of the error to raise.
+        reason: The status and, from a token endpoint, its error code.
         advice: What to do next.
-        code: The `error` of a token endpoint, None if there is none.
-        description: Its `error_description`, None if there is none.
+        oauth_error: The `error` of a token endpoint, if any.
+        oauth_error_description: The `error_description` of a token endpoint, if any.
     """
 
-    kind: type[errors.APIStatusError]
+    error_class: type[errors.APIStatusError]
     reason: str
     advice: str
-    code: str | None = None
-    description: str | None = None
+    oauth_error: str | None = None
+    oauth_error_description: str | None = None
 
 
-def describe_error(
-    operation: Operation[Any], answer: RawResponse, secrets: Sequence[str]
-) -> ErrorDescription:
-    """Say what a status that is no success of the operation means."""
-    status = answer.status
-    kind = _ERROR_OF_STATUS.get(status, errors.APIStatusError)
+def error_details(
+    operation: Operation[Any], response: RawResponse, secrets: Sequence[str]
+) -> ErrorDetails:
+    """Return the error class and message parts for a response with an unexpected status."""
+    status = response.status
+    error_class = _ERROR_CLASSES.get(status, errors.APIStatusError)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind = errors.InternalServerError
-    if operation.endpoint == "token" and status in _CLIENT_ERRORS and status not in _PASSING:
-        return _describe_token_error(answer, secrets)
-    return ErrorDescription(kind, f"{status}{_phrase(status)}", _advice(operation, status, kind))
+        error_class = errors.InternalServerError
+    if operation.endpoint == "token" and status in _CLIENT_ERRORS and status not in _TRANSIENT:
+        return _token_error_details(response, secrets)
+    advice = _advice(operation, status, error_class)
+    return ErrorDetails(error_class, f"{status}{_phrase(status)}", advice)
 
 
 _CLIENT_ERRORS = range(400, 500)
-_PASSING = frozenset({408, 429})
+_TRANSIENT = frozenset({408, 429})
 
-_ERROR_OF_STATUS: Mapping[int, type[errors.APIStatusError]] = {
+_ERROR_CLASSES: Mapping[int, type[errors.APIStatusError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
     403: errors.PermissionDeniedError,
@@ -110,27 +111,27 @@ _ERROR_OF_STATUS: Mapping[int, type[errors.APIStatusError]] = {
 }
 
 
-def _describe_token_error(answer: RawResponse, secrets: Sequence[str]) -> ErrorDescription:
-    """Read the error answer of a token endpoint (RFC 6749, section 5.2), as far as it is one."""
+def _token_error_details(response: RawResponse, secrets: Sequence[str]) -> ErrorDetails:
+    """Parse the error response of a token endpoint (RFC 6749, section 5.2) leniently."""
     fields: dict[str, object] = {}
     try:
-        parsed = parse_json(answer.body)
+        parsed = parse_json(response.body)
     except errors.DecodeError:
         parsed = None
     if isinstance(parsed, dict):
         fields = cast("dict[str, object]", parsed)
-    said = {
+    reported = {
         name: one_line(redact(value, secrets))
         for name in ("error", "error_description")
         if isinstance(value := fields.get(name), str)
     }
-    detail = f" ({': '.join(said.values())})" if said else ""
-    return ErrorDescription(
+    detail = f" ({': '.join(reported.values())})" if reported else ""
+    return ErrorDetails(
         errors.AuthenticationError,
-        f"{answer.status}{_phrase(answer.status)}{detail}",
-        "Check client_id, client_secret and style, and that they are of this environment.",
-        said.get("error"),
-        said.get("error_description"),
+        f"{response.status}{_phrase(response.status)}{detail}",
+        "Check client_id, client_secret and style, and that they belong to this environment.",
+        reported.get("error"),
+        reported.get("error_description"),
     )
 
 
@@ -141,23 +142,26 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _advice(operation: Operation[Any], status: int, kind: type[errors.APIStatusError]) -> str:
-    if kind is errors.NotFoundError:
-        named = (("hook", operation.hook_id), ("request", operation.request_id))
+def _advice(
+    operation: Operation[Any], status: int, error_class: type[errors.APIStatusError]
+) -> str:
+    if error_class is errors.NotFoundError:
+        named = (("subscription", operation.hook_id), ("event", operation.request_id))
         ids = [f"{noun} {value}" for noun, value in named if value is not None]
-        what = " and ".join(ids)
+        if not ids:
+            return "Check base_url."
         verb = "exist" if len(ids) > 1 else "exists"
-        return f"Check that {what} {verb} in this environment." if ids else "Check base_url."
+        return f"Check that {' and '.join(ids)} {verb} in this environment."
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return "Redirects are not followed: check base_url."
     if status < HTTPStatus.MULTIPLE_CHOICES:
-        return "This operation has no such success: check base_url."
-    return _ADVICE.get(kind, "See the error's body for what the service says.")
+        return "The status is unexpected for this operation: check base_url."
+    return _ADVICE.get(error_class, "See the error's body for details.")
 
 
 _ADVICE: Mapping[type[errors.APIStatusError], str] = {
-    errors.AuthenticationError: "Check the access token, and that it is of this environment.",
-    errors.PermissionDeniedError: "Ask for the permission that this operation needs.",
-    errors.RateLimitError: "Send more slowly, and wait for retry_after seconds if it is set.",
+    errors.AuthenticationError: "Check the access token, and that it belongs to this environment.",
+    errors.PermissionDeniedError: "Request the permission that this operation requires.",
+    errors.RateLimitError: "Reduce the request rate, and wait retry_after seconds if it is set.",
     errors.InternalServerError: "The service failed; see the error's body.",
 }

@@ -1,4 +1,4 @@
-"""What a failed attempt means, and whether and when to send again. No clock, no I/O."""
+"""Classify failed attempts and decide whether to retry them. No clock, no I/O."""
 
 import enum
 import re
@@ -18,99 +18,98 @@ from webhooks_sdk.operations import Safety
 
 
 class NothingSentError(Exception):
-    """Found among the causes of an error, it proves that nothing was sent."""
+    """The request was not sent. As a cause of another error, it proves that for that error."""
 
 
 class FailureKind(enum.Enum):
-    """What is known of a failed attempt."""
+    """How an attempt failed, which determines whether it may be retried."""
 
     NOT_SENT = "proven not sent"
-    DEFERRED = "the service asks to come back later"
-    AMBIGUOUS = "it may have been processed"
-    REJECTED = "it was refused, and would be again"
-    AMBIGUOUS_PERMANENT = "it may have been processed, and would fail the same way again"
-    UNDECODABLE = "it was answered with a success that cannot be read"
+    RETRY_LATER = "the service asked for a later retry"
+    AMBIGUOUS = "may have been processed"
+    AMBIGUOUS_PERMANENT = "may have been processed, and a retry would fail again"
+    REJECTED = "refused, and a retry would fail again"
+    UNDECODABLE = "succeeded, but the response cannot be decoded"
 
 
-def _seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
+def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise ConfigurationError(
-            f"{attribute.name} must be a number of seconds of at least 0, not {value!r}."
+            f"{attribute.name} must be a non-negative number of seconds, got {value!r}."
         )
 
 
-def _seconds_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
+def _validate_seconds_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ConfigurationError(
-            f"{attribute.name} must be a number of seconds greater than 0, or None, not {value!r}."
+            f"{attribute.name} must be a positive number of seconds or None, got {value!r}."
         )
 
 
-def _boolean(_: object, attribute: "Attribute[bool]", value: object) -> None:
+def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> None:
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{attribute.name} must be True or False, not {value!r}.")
+        raise ConfigurationError(f"{attribute.name} must be True or False, got {value!r}.")
 
 
-def _count(_: object, attribute: "Attribute[int]", value: object) -> None:
+def _validate_count(_: object, attribute: "Attribute[int]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(
-            f"{attribute.name} must be an integer of at least 1, not {value!r}."
+            f"{attribute.name} must be an integer of at least 1, got {value!r}."
         )
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How a call is tried again. All times are in seconds.
+    """How failed calls are retried. All times are in seconds.
 
-    What is sent again depends on the operation and on what happened: see "Retries" in the README.
+    Whether a call is retried depends on the operation and the failure: see "Retries" in the README.
 
     Attributes:
-        max_attempts: How many times a request is sent at the most, the first included. A request
-            that is sent again with a fresh token after a 401 is not counted.
-        initial_backoff: The longest wait before the second attempt. Each wait is drawn at random
-            between 0 and a bound that doubles from attempt to attempt (full jitter).
-        max_backoff: What that bound grows to.
-        deadline: The time that a call may take, over all attempts and waits, getting a token
-            included; None for no limit. In `AsyncClient` it is a hard bound. In `Client` timeouts
-            are cut to what is left of it and the clock is checked between chunks of a body; a name
-            look-up, one read or write that is under way, and headers that drip in byte by byte
-            can still outlast it.
-        max_retry_after: A `Retry-After` of the service up to this is waited for; a longer one
-            raises at once, and the error's `retry_after` has it.
-        resend_unknown: Whether `create` and `redeliver` are sent again when they may have been
-            processed already, so that the effect may happen twice.
+        max_attempts: The maximum number of attempts, including the first. Resending a request with
+            a new token after a 401 does not count.
+        initial_backoff: The longest wait before the second attempt. Each wait is random between 0
+            and a bound that doubles with every attempt (full jitter).
+        max_backoff: The maximum of that bound.
+        deadline: The total time for a call, including all attempts, waits and token requests; None
+            for no limit. In `AsyncClient` it is a hard limit. `Client` limits the timeouts to the
+            time left and checks the clock between chunks of a body; a DNS lookup, a read or write
+            in progress and headers received byte by byte can exceed it.
+        max_retry_after: The longest `Retry-After` to wait for. A longer one raises the error
+            immediately, with the wait in its `retry_after`.
+        resend_unknown: Whether to resend `create` and `redeliver` when they may already have been
+            processed, which may have the effect twice.
 
     Raises:
-        ConfigurationError: A value is out of its range.
+        ConfigurationError: A value is out of range.
     """
 
-    max_attempts: int = field(default=3, validator=_count)
-    initial_backoff: float = field(default=0.5, validator=_seconds)
-    max_backoff: float = field(default=8.0, validator=_seconds)
-    deadline: float | None = field(default=120.0, validator=_seconds_or_none)
-    max_retry_after: float = field(default=60.0, validator=_seconds)
-    resend_unknown: bool = field(default=False, validator=_boolean)
+    max_attempts: int = field(default=3, validator=_validate_count)
+    initial_backoff: float = field(default=0.5, validator=_validate_seconds)
+    max_backoff: float = field(default=8.0, validator=_validate_seconds)
+    deadline: float | None = field(default=120.0, validator=_validate_seconds_or_none)
+    max_retry_after: float = field(default=60.0, validator=_validate_seconds)
+    resend_unknown: bool = field(default=False, validator=_validate_bool)
 
     @classmethod
     def none(cls) -> "RetryPolicy":
-        """Return the policy that sends once, within the default deadline."""
+        """Return a policy without retries and with the default deadline."""
         return cls(max_attempts=1)
 
 
 @frozen(kw_only=True)
 class RetryEvent:
-    """What `on_retry` is told before a call waits and is tried again.
+    """The argument of `on_retry`, which is called before the wait for a retry.
 
     Attributes:
-        operation: The name of the operation, `"token"` for a request for an access token.
-        hook_id: The subscription that the call names, if any.
-        request_id: The event that the call names, if any.
-        attempt: The number of the attempt that failed, counted from 1.
-        wait: Seconds until the next one.
-        elapsed: Seconds since the call began.
-        error: Why it failed.
+        operation: The name of the operation, `"token"` for a token request.
+        hook_id: The ID of the subscription that the call named, if any.
+        request_id: The ID of the event that the call named, if any.
+        attempt: The number of the failed attempt, starting at 1.
+        wait: The seconds until the next attempt.
+        elapsed: The seconds since the start of the call.
+        error: The error of the failed attempt.
     """
 
     operation: str
@@ -123,9 +122,9 @@ class RetryEvent:
 
 
 def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool) -> bool:
-    """Decide whether an operation may be sent again after an attempt with this failure_kind."""
+    """Return whether an operation may be resent after a failure of this kind."""
     match failure_kind:
-        case FailureKind.NOT_SENT | FailureKind.DEFERRED:
+        case FailureKind.NOT_SENT | FailureKind.RETRY_LATER:
             return True
         case FailureKind.AMBIGUOUS:
             return safety is not Safety.NON_IDEMPOTENT or resend_unknown
@@ -134,33 +133,33 @@ def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool
 
 
 def leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> bool:
-    """Decide whether an attempt with this failure_kind may have had an effect that nobody was told of."""
+    """Return whether the operation may have taken effect despite a failure of this kind."""
     if failure_kind in (FailureKind.AMBIGUOUS, FailureKind.AMBIGUOUS_PERMANENT):
         return safety is not Safety.SAFE
     return failure_kind is FailureKind.UNDECODABLE and safety is Safety.NON_IDEMPOTENT
 
 
 def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
-    """Decide what a status that is no success means for the request that it answers."""
+    """Classify a failure by its HTTP status."""
     if status == 429 or (status == 503 and retry_after is not None):  # noqa: PLR2004
-        return FailureKind.DEFERRED
+        return FailureKind.RETRY_LATER
     if status == 408 or status >= 500:  # noqa: PLR2004
         return FailureKind.AMBIGUOUS
     return FailureKind.REJECTED
 
 
 def classify_exception(error: BaseException, *, transport_fault: bool) -> FailureKind:
-    """Decide what an exception, raised while a request was sent and answered, means for it.
+    """Classify a failure by the exception raised while sending the request or reading the response.
 
-    The type that a transport raises is no evidence: some report a connection that was lost after
-    sending as a failure to connect. So the chain of causes is searched for proof that nothing was
-    sent, and without proof the request may have been processed.
+    The type of the exception alone is not evidence: some transports report a connection lost after
+    sending as a failure to connect. The chain of causes is searched for proof that nothing was
+    sent; without proof, the request may have been processed.
 
     Args:
-        error: What was raised.
-        transport_fault: Whether it is a failure of the network, and so may pass by itself.
+        error: The exception.
+        transport_fault: Whether it is a network failure, and so possibly transient.
     """
-    causes = tuple(follow_chain(error, _cause))
+    causes = tuple(follow_chain(error, _cause_of))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return FailureKind.REJECTED
     if any(map(_proves_unsent, causes)):
@@ -168,46 +167,47 @@ def classify_exception(error: BaseException, *, transport_fault: bool) -> Failur
     return FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
 
 
-def _cause(error: BaseException) -> BaseException | None:
-    # Not __context__: it can be the refusal of a first address, before the second took the request.
-    # But httpcore hides the cause of its own errors there, by raising them `from None`.
+def _cause_of(error: BaseException) -> BaseException | None:
+    # __context__ is not proof in general: it can be the refused connection to a host's first
+    # address, while the request was sent to the second. But httpcore raises its own errors
+    # `from None`, which leaves their cause only there.
     return error.__cause__ or (error.__context__ if _proves_unsent(error) else None)
 
 
-# What httpcore, and its continuation, raise only before a request is written. By name, since this
-# floor does not know that HTTP libraries exist.
-_HTTPCORE = frozenset({"httpcore", "httpcore2"})
-_BEFORE_SENDING = frozenset(
+# Errors that httpcore and its successor raise only before writing a request. Compared by name,
+# since this layer does not import HTTP libraries.
+_HTTPCORE_MODULES = frozenset({"httpcore", "httpcore2"})
+_UNSENT_ERRORS = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
 
 
 def _proves_unsent(error: BaseException) -> bool:
-    # A refusal and a failed look-up can only happen before there is a connection.
+    # A refused connection and a failed DNS lookup occur before anything can be sent.
     if isinstance(error, NothingSentError | ConnectionRefusedError | socket.gaierror):
         return True
-    kind = type(error)
-    return kind.__module__ in _HTTPCORE and kind.__name__ in _BEFORE_SENDING
+    error_type = type(error)
+    return error_type.__module__ in _HTTPCORE_MODULES and error_type.__name__ in _UNSENT_ERRORS
 
 
-_DELAY = re.compile(r"[0-9]+").fullmatch
+_match_delay_seconds = re.compile(r"[0-9]+").fullmatch
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Read a Retry-After header (RFC 9110, section 10.2.3).
+    """Parse a Retry-After header (RFC 9110, section 10.2.3).
 
     Args:
-        value: Seconds as digits, or an HTTP-date; None if there is no such header.
-        now: The time, in seconds since 1970.
+        value: The seconds as digits, or an HTTP-date; None if the header is missing.
+        now: The current time, in seconds since 1970.
 
     Returns:
-        Seconds to wait, 0 for a date that has passed, None for no header or one that is garbage.
+        The seconds to wait, 0 for a date in the past, None for a missing or invalid header.
     """
     if value is None:
         return None
     text = value.strip()
-    if _DELAY(text):
-        # More digits than a float can hold still mean "much too long".
+    if _match_delay_seconds(text):
+        # A float cannot hold more digits; infinity exceeds any max_retry_after just as well.
         return float(text) if len(text) < 300 else inf  # noqa: PLR2004
     try:
         moment = parsedate_to_datetime(text)

@@ -1,4 +1,4 @@
-"""Credentials, the request for an access token, and whether a token is still good. No I/O."""
+"""Client credentials, the token request and the access token cache. No I/O."""
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -9,49 +9,49 @@ from urllib.parse import urlencode
 
 from attrs import Attribute, field, frozen
 
-from webhooks_sdk._models import SENDABLE_TOKEN, AccessToken
+from webhooks_sdk._models import AccessToken, match_token
 from webhooks_sdk.errors import APIError, ConfigurationError
 from webhooks_sdk.operations import Operation, Safety
 
-_GRANT = ("grant_type", "client_credentials")
+_GRANT_TYPE_FIELD = ("grant_type", "client_credentials")
 
 
-def _non_empty(_: object, attribute: "Attribute[str]", value: object) -> None:
+def _validate_non_empty(_: object, attribute: "Attribute[str]", value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{attribute.name} must be a string that is not empty.")
+        raise ConfigurationError(f"{attribute.name} must be a non-empty string.")
 
 
-def _known_style(_: object, attribute: "Attribute[Any]", value: object) -> None:
+def _validate_style(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value not in ("form", "multipart", "basic"):
         raise ConfigurationError(
-            f"{attribute.name} must be 'form', 'multipart' or 'basic', not {value!r}."
+            f"{attribute.name} must be 'form', 'multipart' or 'basic', got {value!r}."
         )
 
 
-_Style: TypeAlias = Literal["form", "multipart", "basic"]
+_CredentialStyle: TypeAlias = Literal["form", "multipart", "basic"]
 
 
 @frozen
 class ClientCredentials:
-    """What a client asks for access tokens with (RFC 6749, section 4.4). `repr` masks the secret.
+    """Credentials to request access tokens with (RFC 6749, section 4.4). `repr` masks the secret.
 
     Source: developers.boldpenguin.com/docs/api/authenticate.
 
     Attributes:
-        client_id: The public half.
-        client_secret: The secret half.
+        client_id: The client ID.
+        client_secret: The client secret.
         style: How both are sent: as URL-encoded form data (`"form"`), as multipart form data
             (`"multipart"`), or in an `Authorization: Basic` header with the grant type in the
-            query (`"basic"`), which some of the vendor's services still want.
+            query (`"basic"`), which some of the vendor's services still require.
 
     Raises:
-        ConfigurationError: A half is empty, the style is unknown, or a `client_id` with a colon is
-            to be sent in a Basic header.
+        ConfigurationError: The ID or secret is empty, the style is unknown, or the `client_id`
+            contains a colon and `style` is `"basic"`.
     """
 
-    client_id: str = field(validator=_non_empty)
-    client_secret: str = field(validator=_non_empty, repr=lambda _: "'***'")
-    style: _Style = field(default="form", validator=_known_style, kw_only=True)
+    client_id: str = field(validator=_validate_non_empty)
+    client_secret: str = field(validator=_validate_non_empty, repr=lambda _: "'***'")
+    style: _CredentialStyle = field(default="form", validator=_validate_style, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.style == "basic" and ":" in self.client_id:
@@ -59,19 +59,19 @@ class ClientCredentials:
 
 
 TokenProvider: TypeAlias = Callable[[], str]
-"""Returns an access token, asked before each attempt."""
+"""Returns an access token. Called before each attempt."""
 
 AsyncTokenProvider: TypeAlias = Callable[[], str | Awaitable[str]]
-"""Returns an access token or an awaitable of one, asked before each attempt."""
+"""Returns an access token or an awaitable of one. Called before each attempt."""
 
 Auth: TypeAlias = str | ClientCredentials | TokenProvider
 AsyncAuth: TypeAlias = str | ClientCredentials | AsyncTokenProvider
 
 
 def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
-    """Declare the request for an access token: `POST` to the token URL, 200."""
+    """Return the operation that requests an access token: `POST` to the token URL, 200."""
     secret = credentials.client_secret
-    fields = (_GRANT, ("client_id", credentials.client_id), ("client_secret", secret))
+    fields = (_GRANT_TYPE_FIELD, ("client_id", credentials.client_id), ("client_secret", secret))
     query, content, content_type = "", None, ""
     headers: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = (secret,)
@@ -80,12 +80,12 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
             content_type = "application/x-www-form-urlencoded"
             content = urlencode(fields).encode()
         case "multipart":
-            boundary = _boundary(fields)
+            boundary = _choose_boundary(fields)
             content_type = f"multipart/form-data; boundary={boundary}"
-            content = _multipart(fields, boundary)
+            content = _encode_multipart(fields, boundary)
         case "basic":
             encoded = b64encode(f"{credentials.client_id}:{secret}".encode()).decode()
-            query = f"?{urlencode([_GRANT])}"
+            query = f"?{urlencode([_GRANT_TYPE_FIELD])}"
             headers = (("Authorization", f"Basic {encoded}"),)
             secrets = (secret, encoded)
     return Operation(
@@ -103,14 +103,14 @@ def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
     )
 
 
-def _boundary(fields: tuple[tuple[str, str], ...]) -> str:
+def _choose_boundary(fields: tuple[tuple[str, str], ...]) -> str:
     boundary = "webhooks-sdk"
     while any(boundary in value for _, value in fields):
         boundary += "-"
     return boundary
 
 
-def _multipart(fields: tuple[tuple[str, str], ...], boundary: str) -> bytes:
+def _encode_multipart(fields: tuple[tuple[str, str], ...], boundary: str) -> bytes:
     parts = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields
@@ -119,74 +119,82 @@ def _multipart(fields: tuple[tuple[str, str], ...], boundary: str) -> bytes:
 
 
 def check_token(token: object) -> str:
-    """Return an access token that can stand in a header.
+    """Return an access token if it is valid in a header.
 
     Raises:
-        ConfigurationError: It is no string, empty, or has characters that no token has. It is not
-            quoted in the message.
+        ConfigurationError: The token is not a string, is empty, or contains invalid characters.
+            The message does not quote it.
     """
-    if isinstance(token, str) and SENDABLE_TOKEN(token):
+    if isinstance(token, str) and match_token(token):
         return token
+    if not isinstance(token, str):
+        found = type(token).__name__
+    else:
+        found = "a string with other characters" if token else "an empty string"
     raise ConfigurationError(
-        "An access token must be a string of visible ASCII characters without spaces"
-        f" (got {'one with others' if isinstance(token, str) and token else type(token).__name__})."
+        f"An access token must be a string of visible ASCII characters without spaces, got {found}."
     )
 
 
-_MARGIN = 300.0
-_MARGIN_SHARE = 0.1
-_LONG_LIFE = (
-    10**9
-)  # about 30 years; an integer of JSON may be too large for arithmetic with a clock
+_RENEWAL_MARGIN = 300.0
+_RENEWAL_MARGIN_SHARE = 0.1
+# About 30 years. A larger integer from JSON may overflow when added to a clock's float.
+_MAX_LIFETIME = 10**9
 
 
 class TokenCache:
-    """One access token for all callers, and what became of the last attempt to get one.
+    """Caches one access token for all callers, and the outcome of the last token request.
 
-    It holds no lock and reads no clock: a driver does both. All times are monotonic seconds.
+    The cache holds no lock and reads no clock; the driver does both. All times are monotonic
+    seconds.
+
+    Attributes:
+        request_count: The number of token requests that have succeeded or failed.
     """
 
     def __init__(self) -> None:
-        self.rounds = 0
-        self._outcome: str | APIError | None = None
-        # One reference, so that a thread never sees a token beside the age of another.
-        self._held: tuple[str, float] | None = None
+        self.request_count = 0
+        self._last_outcome: str | APIError | None = None
+        # The token and when to renew it, in one reference, so that threads never see a mix.
+        self._cached: tuple[str, float] | None = None
 
     def current(self, now: float) -> str | None:
-        """Return the token if there is one that is not to be renewed yet.
+        """Return the cached token, or None if there is none or it is due for renewal.
 
-        It is renewed 5 minutes before it expires, a short-lived one after 90 % of its life.
+        A token is renewed 5 minutes before it expires, or after 90 % of a shorter lifetime.
         """
-        held = self._held
-        return held[0] if held is not None and now < held[1] else None
+        cached = self._cached
+        return cached[0] if cached is not None and now < cached[1] else None
 
-    def store(self, answer: AccessToken, asked_at: float) -> str:
-        """Keep a new token, whose life is counted from the moment when it was asked for."""
+    def store(self, token: AccessToken, requested_at: float) -> str:
+        """Cache a new token, whose lifetime starts when it was requested, and return it."""
         renew_at = inf
-        if answer.expires_in is not None:
-            life = min(answer.expires_in, _LONG_LIFE)
-            renew_at = asked_at + life - min(_MARGIN, life * _MARGIN_SHARE)
-        self._held = answer.access_token, renew_at
-        self._outcome = answer.access_token
-        self.rounds += 1
-        return answer.access_token
+        if token.expires_in is not None:
+            lifetime = min(token.expires_in, _MAX_LIFETIME)
+            renew_at = (
+                requested_at + lifetime - min(_RENEWAL_MARGIN, lifetime * _RENEWAL_MARGIN_SHARE)
+            )
+        self._cached = token.access_token, renew_at
+        self._last_outcome = token.access_token
+        self.request_count += 1
+        return token.access_token
 
-    def refuse(self, token: str) -> None:
-        """Forget a token that the service refused, unless it is a newer one that is kept."""
-        held = self._held
-        if held is not None and held[0] == token:
-            self._held = None
+    def invalidate(self, token: str) -> None:
+        """Remove a token that the service rejected, unless it has already been replaced."""
+        cached = self._cached
+        if cached is not None and cached[0] == token:
+            self._cached = None
 
-    def fail(self, error: APIError) -> None:
-        """Note that a request for a token failed, for those who wait for its outcome."""
-        # A copy has no traceback, which would keep everything alive that the failed call saw.
-        self._outcome = copy(error)
-        self._outcome.__cause__ = error.__cause__
-        self.rounds += 1
+    def record_failure(self, error: APIError) -> None:
+        """Record that a token request failed, for the callers that wait for its outcome."""
+        # A copy has no traceback, which would keep the frames of the failed call alive.
+        self._last_outcome = copy(error)
+        self._last_outcome.__cause__ = error.__cause__
+        self.request_count += 1
 
-    def outcome_since(self, seen: int) -> str | APIError | None:
-        """Return the token, or the failure, that came of a request since `rounds` was `seen`."""
-        return self._outcome if self.rounds != seen else None
+    def outcome_since(self, request_count: int) -> str | APIError | None:
+        """Return the last token or failure if a request finished since `request_count` was read."""
+        return self._last_outcome if self.request_count != request_count else None
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A token cache cannot be pickled: it holds a credential.")
+        raise TypeError("A TokenCache cannot be pickled, because it holds a credential.")

@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import JSONObject, parse_id, parse_json
-from webhooks_sdk._models import HasEvent
+from webhooks_sdk._models import EventNameMixin
 from webhooks_sdk._receiving.signing import (
     DELIVERY_HEADER,
     EVENT_HEADER,
@@ -49,7 +49,7 @@ HeadersLike: TypeAlias = SupportsItems | Iterable[tuple[str | bytes, str | bytes
 
 
 @frozen(kw_only=True)
-class Delivery(HasEvent):
+class Delivery(EventNameMixin):
     """An event as delivered to a subscriber. `repr` omits the payload.
 
     The signature covers the body only, and has no timestamp: `event` and `delivery_id` are only as

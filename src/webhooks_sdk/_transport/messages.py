@@ -93,13 +93,13 @@ def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Reques
         APIConnectionError: Always.
     """
     own_request = _concerns(request, error)
-    raise call.connection_lost(
+    raise call.connection_error(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
         transport_fault=own_request and isinstance(error, _TRANSPORT_FAULTS),
         # A transport raises httpx's errors. Any other may come from an event hook.
-        provable=own_request and isinstance(error, httpx.RequestError),
-    ) from call.clean_cause(error)
+        can_prove_unsent=own_request and isinstance(error, httpx.RequestError),
+    ) from call.redact_cause(error)
 
 
 def _concerns(request: httpx.Request, error: Exception) -> bool:

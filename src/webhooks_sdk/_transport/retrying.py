@@ -38,7 +38,7 @@ def retrying_arguments(call: Call[Any]) -> RetryingArguments:
         )
 
     def before_sleep(state: RetryCallState) -> None:
-        call.announce_retry(_failure(state), wait=state.upcoming_sleep)
+        call.notify_retry(_failure(state), wait=state.upcoming_sleep)
 
     return {
         "retry": retry_if_exception(call.can_retry),

@@ -100,7 +100,7 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
             policy=options.retry,
             timeouts=options.timeouts,
             clock=SYSTEM_CLOCK,
-            announce=self._announce,
+            on_retry=self._announce,
             deadline=deadline,
         )
 

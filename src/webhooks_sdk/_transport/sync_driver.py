@@ -107,20 +107,20 @@ class SyncDriver:
         response = self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
             _logger.debug("access token rejected, requesting a new one")
-            self._tokens.refuse(token)
+            self._tokens.invalidate(token)
             token = self._token(http, call, options)
             response = self._exchange(http, call, token)
         return call.finish(response)
 
     def _exchange(self, http: ProcessHTTP, call: Call[T], token: str | None) -> RawResponse:
         if self._connections.closed or http.closed:
-            raise call.client_closed()
+            raise call.client_closed_error()
         request = build_request(call, token)
         bypass_proxy = self.settings.endpoint(call.operation).plain_loopback
         try:
             response = http.send(request, bypass_proxy=bypass_proxy)
         except PoolClosedError:
-            raise call.client_closed() from None
+            raise call.client_closed_error() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
             raise_connection_lost(call, error, request)
         call.response_started(response.status_code, response.headers.raw)
@@ -142,7 +142,7 @@ class SyncDriver:
         except APIError:
             raise
         except Exception as error:  # noqa: BLE001 - its meaning depends on the status
-            return raw_response_from(response, reader.beginning() if reader else b"", error)
+            return raw_response_from(response, reader.partial() if reader else b"", error)
 
     def _feed_body(self, call: Call[T], reader: BodyReader, response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
@@ -164,22 +164,22 @@ class SyncDriver:
             token = provider()
             return check_token(token)
         except Exception as error:
-            raise call.provider_failed(error) from error
+            raise call.token_provider_error(error) from error
 
     def _new_token(
         self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        seen = self._tokens.rounds
+        seen = self._tokens.request_count
         left = call.remaining()
         if not http.token_lock.acquire(timeout=-1 if left is None else left):
-            raise call.timed_out()
+            raise call.deadline_error()
         try:
             # Another thread may have fetched a token, or failed to, while this one waited.
             outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
                 seen
             )
             if isinstance(outcome, APIError):
-                raise call.token_unavailable(outcome) from outcome.__cause__
+                raise call.token_error(outcome) from outcome.__cause__
             return outcome or self._fetch_token(http, call, options, credentials)
         finally:
             http.token_lock.release()
@@ -194,8 +194,8 @@ class SyncDriver:
         except APIError as error:
             # After a passed deadline only this call fails: the waiting threads may have more time.
             if not call.deadline_passed:
-                self._tokens.fail(error)
-            raise call.token_unavailable(error) from error.__cause__
+                self._tokens.record_failure(error)
+            raise call.token_error(error) from error.__cause__
         return self._tokens.store(token, requested_at)
 
 

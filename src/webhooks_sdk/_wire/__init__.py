@@ -1,1 +1,1 @@
-"""Bytes and text on the wire: header lists, bounded decompression, masking of credentials."""
+"""Wire-level primitives: headers, bounded body decoding, credential redaction."""

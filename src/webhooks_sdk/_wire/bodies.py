@@ -1,4 +1,4 @@
-"""Reading an answer's body within a limit, whatever the service sends."""
+"""Read and decompress response bodies up to a size limit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# What is offered in Accept-Encoding is what can be undone here, step by step and within the limit.
+# Only codings that can be decompressed incrementally, within the limit.
 ACCEPT_ENCODING = "gzip, deflate"
 
 
 class BodyError(Exception):
-    """The body cannot be read; the text says why, without a part of it."""
+    """A body cannot be read. The message says why and quotes none of the body."""
 
 
 class BodyReader:
-    """Collects the chunks of one body, undoes its coding, and stops at a limit.
+    """Collects the chunks of one body, decompresses them and enforces a size limit.
 
     Args:
-        coding: The value of Content-Encoding, "identity" if there is none.
-        limit: How many bytes the body may have, decoded and as sent.
+        coding: The value of Content-Encoding, "identity" if the header is missing.
+        limit: The maximum size in bytes, both as received and decompressed.
     """
 
     def __init__(self, coding: str, limit: int) -> None:
@@ -29,13 +29,13 @@ class BodyReader:
         self._received = 0
         self._size = 0
         self._parts: list[bytes] = []
-        self._inflater = _inflater(coding)
+        self._inflater = _create_inflater(coding)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next chunk, as it came over the wire.
+        """Add the next chunk, still compressed.
 
         Raises:
-            BodyError: The body is larger than the limit, or its coding is broken.
+            BodyError: The body is larger than the limit, or its compressed data is corrupt.
         """
         self._received += len(chunk)
         if self._received > self._limit:
@@ -46,22 +46,22 @@ class BodyReader:
             self._inflate(chunk)
 
     def finish(self) -> bytes:
-        """Return the whole body.
+        """Return the complete body.
 
         Raises:
-            BodyError: Its coding ends too early.
+            BodyError: The compressed body is truncated.
         """
         if self._inflater is not None and self._received and not self._inflater.ended:
-            raise BodyError("its compressed body is broken off")
+            raise BodyError("its compressed body is truncated")
         return b"".join(self._parts)
 
-    def beginning(self) -> bytes:
-        """Return what could be read so far, for an error message."""
+    def partial(self) -> bytes:
+        """Return the part of the body read so far, for error messages."""
         return b"".join(self._parts)
 
     def _inflate(self, chunk: bytes) -> None:
         assert self._inflater is not None
-        # One byte more than is allowed, so that a bomb is noticed and not unpacked.
+        # One byte over the limit detects a decompression bomb without unpacking it.
         part = self._inflater.inflate(chunk, self._limit - self._size + 1)
         self._size += len(part)
         if self._size > self._limit:
@@ -73,12 +73,12 @@ class BodyReader:
 
 
 def content_coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return how a body with these headers is encoded, several codings joined with commas."""
+    """Return the content coding of a body; several codings are joined with commas."""
     codings = [value for name, value in headers if name.lower() == b"content-encoding"]
     return b", ".join(codings).decode("latin-1") or "identity"
 
 
-def _inflater(coding: str) -> _Inflater | None:
+def _create_inflater(coding: str) -> _Inflater | None:
     match coding.strip().lower():
         case "identity":
             return None
@@ -87,54 +87,55 @@ def _inflater(coding: str) -> _Inflater | None:
         case "deflate":
             return _Inflater(zlib.MAX_WBITS)
         case _:
-            # Not quoted: it is the server's own text. Stacked codings multiply what a bomb can do.
-            raise BodyError("its Content-Encoding is none of gzip, deflate and identity")
+            # The header is not quoted: it is untrusted text. Stacked codings are not supported,
+            # because each one multiplies what a decompression bomb can do.
+            raise BodyError("its Content-Encoding is not gzip, deflate or identity")
 
 
 class _Inflater:
     def __init__(self, window_bits: int) -> None:
         self._window_bits = window_bits
         self._stream = zlib.decompressobj(window_bits)
-        # Some servers send "deflate" without the zlib wrapper of RFC 9110, section 8.4.1.2. That is
-        # seen at the first two bytes, so nothing is unpacked before they are here.
-        self._undecided = window_bits == zlib.MAX_WBITS
-        self._held = b""
+        # Some servers send "deflate" without the zlib wrapper of RFC 9110, section 8.4.1.2. The
+        # first two bytes show which, so nothing is decompressed before they are received.
+        self._wrapper_unknown = window_bits == zlib.MAX_WBITS
+        self._buffer = b""
 
     @property
     def ended(self) -> bool:
         return self._stream.eof
 
-    def inflate(self, chunk: bytes, at_most: int) -> bytes:
-        if self._undecided:
-            chunk = self._held + chunk
+    def inflate(self, chunk: bytes, max_length: int) -> bytes:
+        if self._wrapper_unknown:
+            chunk = self._buffer + chunk
             if len(chunk) < _WRAPPER_SIZE:
-                self._held = chunk
+                self._buffer = chunk
                 return b""
-            self._decide(chunk)
+            self._detect_wrapper(chunk)
         parts: list[bytes] = []
-        while chunk and at_most > 0:
+        while chunk and max_length > 0:
             if self._stream.eof:
                 # A gzip body may have several members (RFC 1952, section 2.2).
                 self._stream = zlib.decompressobj(self._window_bits)
-            part = self._decompress(chunk, at_most)
+            part = self._decompress(chunk, max_length)
             parts.append(part)
-            at_most -= len(part)
+            max_length -= len(part)
             chunk = self._stream.unused_data if self._stream.eof else b""
         return b"".join(parts)
 
-    def _decide(self, beginning: bytes) -> None:
-        self._undecided, self._held = False, b""
+    def _detect_wrapper(self, data: bytes) -> None:
+        self._wrapper_unknown, self._buffer = False, b""
         try:
-            zlib.decompressobj(self._window_bits).decompress(beginning[:_WRAPPER_SIZE])
+            zlib.decompressobj(self._window_bits).decompress(data[:_WRAPPER_SIZE])
         except zlib.error:
             self._window_bits = -zlib.MAX_WBITS
             self._stream = zlib.decompressobj(self._window_bits)
 
-    def _decompress(self, chunk: bytes, at_most: int) -> bytes:
+    def _decompress(self, chunk: bytes, max_length: int) -> bytes:
         try:
-            return self._stream.decompress(chunk, at_most)
+            return self._stream.decompress(chunk, max_length)
         except zlib.error:
-            raise BodyError("its compressed body is broken") from None
+            raise BodyError("its compressed body is corrupt") from None
 
 
 _WRAPPER_SIZE = 2

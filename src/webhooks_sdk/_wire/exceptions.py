@@ -1,4 +1,4 @@
-"""Walking the chain of causes behind an exception."""
+"""Iterate over chained and grouped exceptions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 def follow_chain(
-    error: BaseException, follow: Callable[[BaseException], BaseException | None]
+    error: BaseException, get_next: Callable[[BaseException], BaseException | None]
 ) -> Iterator[BaseException]:
-    """Yield an exception and those behind it, each once, even if the chain is circular.
+    """Yield an exception and those chained to it, each once, even if the chain is circular.
 
     Args:
-        error: Where to start.
-        follow: Returns the next exception, or None at the end of the chain.
+        error: The exception to start from.
+        get_next: Returns the next exception, or None at the end of the chain.
     """
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = follow(link)
+        link = get_next(link)
 
 
 def exceptions_in_traceback(error: BaseException) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""Header lists as one read-only mapping that ignores case."""
+"""A read-only, case-insensitive mapping of HTTP headers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 
 class Headers(Mapping[str, str]):
-    """The headers of an HTTP answer: read-only, names in any case, hashable, picklable.
+    """HTTP response headers: read-only, case-insensitive, hashable and picklable.
 
-    A header that was sent several times reads as one value, its values joined with `", "`
-    (RFC 9110, section 5.3). Iteration gives lower-case names in the order of arrival.
+    The values of a repeated header are joined with `", "` (RFC 9110, section 5.3). Iteration
+    yields lower-case names in the order received.
 
     Args:
-        pairs: Names and values; bytes, as they come over the wire, are read as Latin-1.
+        pairs: Names and values. Bytes are decoded as Latin-1.
     """
 
     __slots__ = ("_by_name", "_pairs")
@@ -23,11 +23,11 @@ class Headers(Mapping[str, str]):
 
     @property
     def _values(self) -> dict[str, str]:
-        # Not before somebody looks: hardly anybody reads the headers of a success.
+        # Built on first access: the headers of a successful response are rarely read.
         if self._by_name is None:
             values: dict[str, str] = {}
             for name, value in self._pairs:
-                key, text = _text(name).lower(), _text(value)
+                key, text = _decode(name).lower(), _decode(value)
                 values[key] = f"{values[key]}, {text}" if key in values else text
             self._by_name = values
         return self._by_name
@@ -54,5 +54,5 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._values!r})"
 
 
-def _text(value: str | bytes) -> str:
+def _decode(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
