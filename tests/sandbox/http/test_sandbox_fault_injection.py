@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -269,8 +269,10 @@ def test_seed_gives_new_ids_in_an_existing_database(tmp_path: Any) -> None:
 
 
 def test_stopping_cancels_delayed_requests() -> None:
-    with Subscriber() as subscriber, ThreadPoolExecutor(2) as pool:
-        with Sandbox() as sandbox, SandboxClient(sandbox) as client:
+    with Subscriber() as subscriber, ThreadPoolExecutor(2) as pool, ExitStack() as later:
+        with Sandbox() as sandbox:
+            # Closed after its calls: a socket that is closed under a reader can leave it waiting.
+            client = later.enter_context(SandboxClient(sandbox))
             client.subscribe(subscriber.url)
             (attempt,) = sandbox.publish(EVENT, {})
             subscriber.delay = 600
