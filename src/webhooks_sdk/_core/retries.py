@@ -12,13 +12,17 @@ from uuid import UUID
 
 from attrs import Attribute, field, frozen
 
+from webhooks_sdk._core.validation import check_bool, check_count, check_seconds
 from webhooks_sdk._wire.exceptions import follow_chain
-from webhooks_sdk.errors import APIError, ConfigurationError
+from webhooks_sdk.errors import APIError
 from webhooks_sdk.operations import Safety
 
 
 class NothingSentError(Exception):
-    """The request was not sent. As a cause of another error, it proves that for that error."""
+    """No connection was free, so the request was not sent.
+
+    As the cause of another error, it proves that nothing was sent when that one was raised.
+    """
 
 
 class FailureKind(enum.Enum):
@@ -32,70 +36,116 @@ class FailureKind(enum.Enum):
     UNDECODABLE = "succeeded, but the response cannot be decoded"
 
 
+class ConnectionFailure(enum.Enum):
+    """What is known about a request whose connection failed or was lost.
+
+    The kind, which determines whether the outcome is unknown, and what the message says about it
+    belong to one member, so that they cannot contradict each other.
+    """
+
+    NO_FREE_CONNECTION = (
+        FailureKind.NOT_SENT,
+        "no connection became available. Increase max_connections.",
+    )
+    NO_FREE_CONNECTION_IN_HTTP_CLIENT = (
+        FailureKind.NOT_SENT,
+        "no connection became available. Increase the limits of your http_client or transport.",
+    )
+    NOT_CONNECTED = (FailureKind.NOT_SENT, "check {setting}, the network and the proxy.")
+    NOT_TLS = (
+        FailureKind.NOT_SENT,
+        "the response to the TLS handshake was not TLS. Check {setting} ({url}): is it http?",
+    )
+    UNTRUSTED_CERTIFICATE = (
+        FailureKind.REJECTED,
+        "the server's certificate could not be verified. Check {setting} and SSL_CERT_FILE.",
+    )
+    NO_RESPONSE = (FailureKind.AMBIGUOUS, "No complete response was received.")
+    UNEXPECTED_EXCEPTION = (FailureKind.AMBIGUOUS_PERMANENT, "The request may have been sent.")
+
+    def __init__(self, kind: FailureKind, explanation: str) -> None:
+        self.kind = kind
+        self._explanation = explanation
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether it is proven that the request was not sent."""
+        return self.kind in (FailureKind.NOT_SENT, FailureKind.REJECTED)
+
+    def explain(self, *, setting: str, url: str, unsent: str) -> str:
+        """Return what the failure means and what to do, in complete sentences.
+
+        Args:
+            setting: The name of the setting with the URL, such as `"base_url"`.
+            url: That URL.
+            unsent: What to say if nothing was sent, such as `"Nothing was sent"`.
+        """
+        explanation = self._explanation.format(setting=setting, url=url)
+        return f"{unsent}: {explanation}" if self.nothing_sent else explanation
+
+
 def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
-        raise ConfigurationError(
-            f"{attribute.name} must be a non-negative number of seconds, got {value!r}."
-        )
+    check_seconds(attribute.name, value, allow_zero=True)
 
 
-def _validate_seconds_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigurationError(
-            f"{attribute.name} must be a positive number of seconds or None, got {value!r}."
-        )
-
-
-def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{attribute.name} must be True or False, got {value!r}.")
+def _validate_deadline(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    check_seconds(attribute.name, value, allow_none=True)
 
 
 def _validate_count(_: object, attribute: "Attribute[int]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"{attribute.name} must be an integer of at least 1, got {value!r}."
-        )
+    check_count(attribute.name, value)
+
+
+def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> None:
+    check_bool(attribute.name, value)
+
+
+_DEFAULT_DEADLINE = 120.0
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How failed calls are retried. All times are in seconds.
+    """How failed calls are retried. All times are in seconds, at most 1,000,000 (11 days).
 
     Whether a call is retried depends on the operation and the failure: see "Retries" in the README.
 
     Attributes:
-        max_attempts: The maximum number of attempts, including the first. Resending a request with
-            a new token after a 401 does not count.
+        max_attempts: The maximum number of attempts, including the first, from 1 to 1,000,000.
+            Resending a request with a new token after a 401 does not count.
         initial_backoff: The longest wait before the second attempt. Each wait is random between 0
             and a bound that doubles with every attempt (full jitter).
         max_backoff: The maximum of that bound.
-        deadline: The total time for a call, including all attempts, waits and token requests; None
-            for no limit. In `AsyncClient` it is a hard limit. `Client` limits the timeouts to the
-            time left and checks the clock between chunks of a body; a DNS lookup, a read or write
-            in progress and headers received byte by byte can exceed it.
+        deadline: The total time for a call, including all attempts, waits and token requests,
+            greater than 0; None for no limit. In `AsyncClient` it is a hard limit. `Client` limits
+            the timeouts to the time left and checks the clock between chunks of a body; a DNS
+            lookup, a read or write in progress and headers received byte by byte can exceed it.
         max_retry_after: The longest `Retry-After` to wait for. A longer one raises the error
             immediately, with the wait in its `retry_after`.
         resend_unknown: Whether to resend `create` and `redeliver` when they may already have been
             processed, which may have the effect twice.
 
     Raises:
-        ConfigurationError: A value is out of range.
+        ConfigurationError: A value is out of range or has the wrong type.
     """
 
     max_attempts: int = field(default=3, validator=_validate_count)
     initial_backoff: float = field(default=0.5, validator=_validate_seconds)
     max_backoff: float = field(default=8.0, validator=_validate_seconds)
-    deadline: float | None = field(default=120.0, validator=_validate_seconds_or_none)
+    deadline: float | None = field(default=_DEFAULT_DEADLINE, validator=_validate_deadline)
     max_retry_after: float = field(default=60.0, validator=_validate_seconds)
     resend_unknown: bool = field(default=False, validator=_validate_bool)
 
     @classmethod
-    def none(cls) -> "RetryPolicy":
-        """Return a policy without retries and with the default deadline."""
-        return cls(max_attempts=1)
+    def none(cls, *, deadline: float | None = _DEFAULT_DEADLINE) -> "RetryPolicy":
+        """Return a policy without retries.
+
+        Args:
+            deadline: The total time for a call in seconds; None for no limit.
+
+        Raises:
+            ConfigurationError: `deadline` is out of range.
+        """
+        return cls(max_attempts=1, deadline=deadline)
 
 
 @frozen(kw_only=True)
@@ -134,9 +184,11 @@ def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool
 
 def leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> bool:
     """Return whether the operation may have taken effect despite a failure of this kind."""
-    if failure_kind in (FailureKind.AMBIGUOUS, FailureKind.AMBIGUOUS_PERMANENT):
-        return safety is not Safety.SAFE
-    return failure_kind is FailureKind.UNDECODABLE and safety is Safety.NON_IDEMPOTENT
+    return safety is not Safety.SAFE and failure_kind in (
+        FailureKind.AMBIGUOUS,
+        FailureKind.AMBIGUOUS_PERMANENT,
+        FailureKind.UNDECODABLE,
+    )
 
 
 def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
@@ -148,7 +200,9 @@ def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
     return FailureKind.REJECTED
 
 
-def classify_exception(error: BaseException, *, transport_fault: bool) -> FailureKind:
+def classify_exception(
+    error: BaseException, *, transport_fault: bool, can_prove_unsent: bool = True
+) -> ConnectionFailure:
     """Classify a failure by the exception raised while sending the request or reading the response.
 
     The type of the exception alone is not evidence: some transports report a connection lost after
@@ -158,36 +212,61 @@ def classify_exception(error: BaseException, *, transport_fault: bool) -> Failur
     Args:
         error: The exception.
         transport_fault: Whether it is a network failure, and so possibly transient.
+        can_prove_unsent: Whether the transport raised it for this request, so that its causes can
+            prove that the request was not sent.
     """
-    causes = tuple(follow_chain(error, _cause_of))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return FailureKind.REJECTED
-    if any(map(_proves_unsent, causes)):
-        return FailureKind.NOT_SENT
-    return FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
+    if can_prove_unsent:
+        causes = tuple(follow_chain(error, _cause_of))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return ConnectionFailure.UNTRUSTED_CERTIFICATE
+        proofs = [proof for proof in map(_proof_of, causes) if proof is not None]
+        if proofs:
+            return ConnectionFailure.NOT_TLS if any(map(_is_not_tls, causes)) else proofs[0]
+    if transport_fault:
+        return ConnectionFailure.NO_RESPONSE
+    return ConnectionFailure.UNEXPECTED_EXCEPTION
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
     # __context__ is not proof in general: it can be the refused connection to a host's first
     # address, while the request was sent to the second. But httpcore raises its own errors
     # `from None`, which leaves their cause only there.
-    return error.__cause__ or (error.__context__ if _proves_unsent(error) else None)
+    return error.__cause__ or (error.__context__ if _proof_of(error) is not None else None)
 
 
 # Errors that httpcore and its successor raise only before writing a request. Compared by name,
 # since this layer does not import HTTP libraries.
 _HTTPCORE_MODULES = frozenset({"httpcore", "httpcore2"})
-_UNSENT_ERRORS = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
-)
+_HTTPCORE_PROOFS = {
+    "ConnectError": ConnectionFailure.NOT_CONNECTED,
+    "ConnectTimeout": ConnectionFailure.NOT_CONNECTED,
+    "PoolTimeout": ConnectionFailure.NO_FREE_CONNECTION_IN_HTTP_CLIENT,
+    "ProxyError": ConnectionFailure.NOT_CONNECTED,
+    "UnsupportedProtocol": ConnectionFailure.NOT_CONNECTED,
+}
 
 
-def _proves_unsent(error: BaseException) -> bool:
+def _proof_of(error: BaseException) -> ConnectionFailure | None:
+    """Return the failure that this exception proves, if it proves that nothing was sent."""
+    if isinstance(error, NothingSentError):
+        return ConnectionFailure.NO_FREE_CONNECTION
     # A refused connection and a failed DNS lookup occur before anything can be sent.
-    if isinstance(error, NothingSentError | ConnectionRefusedError | socket.gaierror):
-        return True
+    if isinstance(error, ConnectionRefusedError | socket.gaierror):
+        return ConnectionFailure.NOT_CONNECTED
     error_type = type(error)
-    return error_type.__module__ in _HTTPCORE_MODULES and error_type.__name__ in _UNSENT_ERRORS
+    if error_type.__module__ in _HTTPCORE_MODULES:
+        return _HTTPCORE_PROOFS.get(error_type.__name__)
+    return None
+
+
+# The reason of OpenSSL 3.2 and later is "record layer failure". It is compared with the text, since
+# older versions of Python do not know its code and leave the attribute `reason` empty.
+_NOT_TLS_REASONS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+
+
+def _is_not_tls(error: BaseException) -> bool:
+    text = str(error).upper().replace(" ", "_")
+    return isinstance(error, ssl.SSLError) and any(reason in text for reason in _NOT_TLS_REASONS)
 
 
 _match_delay_seconds = re.compile(r"[0-9]+").fullmatch
