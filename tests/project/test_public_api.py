@@ -72,6 +72,15 @@ def test_the_annotations_of_fields_resolve(exported: type) -> None:
         assert {field.name for field in attrs.fields(exported)} <= set(hints)
 
 
+@pytest.mark.parametrize("exported", CLASSES)
+def test_the_source_of_a_class_is_its_own_or_unavailable(exported: type) -> None:
+    try:
+        source = inspect.getsource(exported)
+    except OSError:
+        return
+    assert f"class {exported.__name__}" in source
+
+
 def functions_of(cls: type) -> list[FunctionType]:
     """Return the functions that a class and its bases in the SDK define in a file."""
     members = [
