@@ -11,21 +11,17 @@ from uuid import UUID
 
 from webhooks_sdk import operations
 from webhooks_sdk._codec import parse_id
+from webhooks_sdk._core.checks import select_attempt, warn_if_inactive
 from webhooks_sdk._core.responses import APIResponse
+from webhooks_sdk._lazy import LazyModule
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
 from webhooks_sdk._transport.async_driver import AsyncSingleAttemptSender
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk.replay import (
-        AsyncReplay,
-        Progress,
-        Recovery,
-        ReplayOptions,
-        Target,
-        TargetLike,
-        UndeliveredEvents,
-    )
+    from webhooks_sdk import replay
+else:
+    replay = LazyModule("webhooks_sdk.replay")
 
 T = TypeVar("T")
 
@@ -107,7 +103,8 @@ class AsyncHooks:
             url: The URL that events are delivered to.
             events: The events to receive: each entry is a `subject` (all its actions), a
                 `subject:action`, or `*` (everything).
-            active: Whether events are delivered; requires at least one event.
+            active: Whether events are delivered; requires at least one event. The default is that
+                of the service: an inactive subscription receives nothing, and a warning is logged.
             secret: The key to sign deliveries with; None for no signature.
             header: One static HTTP header, as `Name: Value`, to send with each delivery.
 
@@ -123,13 +120,10 @@ class AsyncHooks:
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
-        return (
-            await self._client.send(
-                operations.create(
-                    url=url, events=events, active=active, secret=secret, header=header
-                )
-            )
-        ).value
+        operation = operations.create(
+            url=url, events=events, active=active, secret=secret, header=header
+        )
+        return warn_if_inactive((await self._client.send(operation)).value)
 
     async def update(
         self,
@@ -214,6 +208,40 @@ class AsyncHooks:
         """
         return (await self._client.send(operations.list_events(hook_id))).value
 
+    async def find_attempt(self, hook_id: UUID | str, delivery_id: UUID | str) -> WebhookEvent:
+        """Find a recent delivery attempt by its delivery id, as a receiver has logged it.
+
+        Every delivery carries its own id in a header (`Delivery.delivery_id`). To redeliver the
+        event, use the `id` of the attempt:
+
+            attempt = await client.hooks.find_attempt(hook_id, delivery_id)
+            await client.hooks.redeliver(hook_id, attempt.id)
+
+        Args:
+            hook_id: The subscription.
+            delivery_id: The delivery attempt. It is not the `request_id` of `redeliver`: one event
+                can have several delivery attempts.
+
+        Returns:
+            The attempt. Its `id` is the `request_id` of `redeliver`.
+
+        Raises:
+            InvalidArgumentError: `hook_id` or `delivery_id` is not a UUID; nothing was sent.
+            AttemptNotListedError: The attempt is not among the recent attempts that the service
+                lists.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
+            ResponseDecodeError: The response could not be decoded.
+            ClientClosedError: The client is closed.
+        """
+        hook = parse_id(hook_id, "hook_id")
+        delivery = parse_id(delivery_id, "delivery_id")
+        listed = await self.list_events(hook)
+        return select_attempt(listed, hook_id=hook, delivery_id=delivery)
+
     async def redeliver(self, hook_id: UUID | str, request_id: UUID | str) -> WebhookEvent:
         """Redeliver an event to its subscription.
 
@@ -243,7 +271,7 @@ class AsyncHooks:
 
     def redeliver_many(
         self,
-        targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
+        targets: Iterable[replay.TargetLike] | AsyncIterable[replay.TargetLike],
         *,
         journal: str | os.PathLike[str] | None = None,
         concurrency: int = 16,
@@ -252,8 +280,8 @@ class AsyncHooks:
         max_consecutive_failures: int | None = 20,
         resend_unknown: bool = False,
         durable: bool = False,
-        on_progress: Callable[[Progress], object] | None = None,
-    ) -> AsyncReplay:
+        on_progress: Callable[[replay.Progress], object] | None = None,
+    ) -> replay.AsyncReplay:
         """Redeliver many events, with adaptive concurrency and a journal to resume from.
 
             async with client.hooks.redeliver_many(targets, journal="outage.sqlite") as replay:
@@ -304,9 +332,7 @@ class AsyncHooks:
             ReplayStoppedError: While iterating: nothing succeeded, or the credentials were
                 rejected. The run can be resumed.
         """
-        from webhooks_sdk.replay import ReplayOptions  # noqa: PLC0415 - only when used
-
-        options = ReplayOptions(
+        options = replay.ReplayOptions(
             journal=journal,
             concurrency=concurrency,
             rate=rate,
@@ -332,8 +358,8 @@ class AsyncHooks:
         max_consecutive_failures: int | None = 20,
         resend_unknown: bool = False,
         durable: bool = False,
-        on_progress: Callable[[Progress], object] | None = None,
-    ) -> AsyncReplay:
+        on_progress: Callable[[replay.Progress], object] | None = None,
+    ) -> replay.AsyncReplay:
         """Redeliver the events of a subscription that were not delivered in a window.
 
             async with client.hooks.recover(hook_id, since=since, journal=path) as replay:
@@ -373,15 +399,13 @@ class AsyncHooks:
                 subscription or window.
             ReplayStoppedError: As in `redeliver_many`.
         """
-        from webhooks_sdk.replay import Recovery, ReplayOptions  # noqa: PLC0415 - only when used
-
-        recovery = Recovery(
+        recovery = replay.Recovery(
             hook_id=parse_id(hook_id, "hook_id"),
             since=since,
             until=until,
             pending_grace=pending_grace,
         )
-        options = ReplayOptions(
+        options = replay.ReplayOptions(
             journal=journal,
             concurrency=concurrency,
             rate=rate,
@@ -400,7 +424,7 @@ class AsyncHooks:
         since: datetime,
         until: datetime | None = None,
         pending_grace: float = 120.0,
-    ) -> UndeliveredEvents:
+    ) -> replay.UndeliveredEvents:
         """List the events of a subscription that were not delivered in a window.
 
         An event counts as undelivered if none of its listed attempts returned 2xx. The window
@@ -432,9 +456,7 @@ class AsyncHooks:
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
-        from webhooks_sdk.replay import Recovery  # noqa: PLC0415 - only when used
-
-        recovery = Recovery(
+        recovery = replay.Recovery(
             hook_id=parse_id(hook_id, "hook_id"),
             since=since,
             until=until,
@@ -446,19 +468,17 @@ class AsyncHooks:
 
     def _replay(
         self,
-        targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
-        options: ReplayOptions,
-        recovery: Recovery | None = None,
-    ) -> AsyncReplay:
-        from webhooks_sdk.replay import AsyncReplay  # noqa: PLC0415 - only when used
-
+        targets: Iterable[replay.TargetLike] | AsyncIterable[replay.TargetLike],
+        options: replay.ReplayOptions,
+        recovery: replay.Recovery | None = None,
+    ) -> replay.AsyncReplay:
         sender = self._open_sender(options.concurrency)
 
-        async def send(target: Target) -> WebhookEvent:
+        async def send(target: replay.Target) -> WebhookEvent:
             operation = operations.redeliver(target.hook_id, target.request_id)
             return (await sender.send(operation)).value
 
-        return AsyncReplay(
+        return replay.AsyncReplay(
             send,
             targets,
             base_url=self._client.base_url,

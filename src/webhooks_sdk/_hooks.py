@@ -11,21 +11,17 @@ from uuid import UUID
 
 from webhooks_sdk import operations
 from webhooks_sdk._codec import parse_id
+from webhooks_sdk._core.checks import select_attempt, warn_if_inactive
 from webhooks_sdk._core.responses import APIResponse
+from webhooks_sdk._lazy import LazyModule
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
 from webhooks_sdk._transport.sync_driver import SyncSingleAttemptSender
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk.replay import (
-        Progress,
-        Recovery,
-        Replay,
-        ReplayOptions,
-        Target,
-        TargetLike,
-        UndeliveredEvents,
-    )
+    from webhooks_sdk import replay
+else:
+    replay = LazyModule("webhooks_sdk.replay")
 
 T = TypeVar("T")
 
@@ -107,7 +103,8 @@ class Hooks:
             url: The URL that events are delivered to.
             events: The events to receive: each entry is a `subject` (all its actions), a
                 `subject:action`, or `*` (everything).
-            active: Whether events are delivered; requires at least one event.
+            active: Whether events are delivered; requires at least one event. The default is that
+                of the service: an inactive subscription receives nothing, and a warning is logged.
             secret: The key to sign deliveries with; None for no signature.
             header: One static HTTP header, as `Name: Value`, to send with each delivery.
 
@@ -123,9 +120,10 @@ class Hooks:
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
-        return self._client.send(
-            operations.create(url=url, events=events, active=active, secret=secret, header=header)
-        ).value
+        operation = operations.create(
+            url=url, events=events, active=active, secret=secret, header=header
+        )
+        return warn_if_inactive(self._client.send(operation).value)
 
     def update(
         self,
@@ -208,6 +206,40 @@ class Hooks:
         """
         return self._client.send(operations.list_events(hook_id)).value
 
+    def find_attempt(self, hook_id: UUID | str, delivery_id: UUID | str) -> WebhookEvent:
+        """Find a recent delivery attempt by its delivery id, as a receiver has logged it.
+
+        Every delivery carries its own id in a header (`Delivery.delivery_id`). To redeliver the
+        event, use the `id` of the attempt:
+
+            attempt = client.hooks.find_attempt(hook_id, delivery_id)
+            client.hooks.redeliver(hook_id, attempt.id)
+
+        Args:
+            hook_id: The subscription.
+            delivery_id: The delivery attempt. It is not the `request_id` of `redeliver`: one event
+                can have several delivery attempts.
+
+        Returns:
+            The attempt. Its `id` is the `request_id` of `redeliver`.
+
+        Raises:
+            InvalidArgumentError: `hook_id` or `delivery_id` is not a UUID; nothing was sent.
+            AttemptNotListedError: The attempt is not among the recent attempts that the service
+                lists.
+            AuthenticationError: The access token was rejected or could not be obtained.
+            NotFoundError: The subscription does not exist in this environment.
+            APIStatusError: The service returned another error status.
+            APIConnectionError: No complete response was received (`APITimeoutError`: the request
+                timed out).
+            ResponseDecodeError: The response could not be decoded.
+            ClientClosedError: The client is closed.
+        """
+        hook = parse_id(hook_id, "hook_id")
+        delivery = parse_id(delivery_id, "delivery_id")
+        listed = self.list_events(hook)
+        return select_attempt(listed, hook_id=hook, delivery_id=delivery)
+
     def redeliver(self, hook_id: UUID | str, request_id: UUID | str) -> WebhookEvent:
         """Redeliver an event to its subscription.
 
@@ -237,7 +269,7 @@ class Hooks:
 
     def redeliver_many(
         self,
-        targets: Iterable[TargetLike],
+        targets: Iterable[replay.TargetLike],
         *,
         journal: str | os.PathLike[str] | None = None,
         concurrency: int = 16,
@@ -246,8 +278,8 @@ class Hooks:
         max_consecutive_failures: int | None = 20,
         resend_unknown: bool = False,
         durable: bool = False,
-        on_progress: Callable[[Progress], object] | None = None,
-    ) -> Replay:
+        on_progress: Callable[[replay.Progress], object] | None = None,
+    ) -> replay.Replay:
         """Redeliver many events, with adaptive concurrency and a journal to resume from.
 
             with client.hooks.redeliver_many(targets, journal="outage.sqlite") as replay:
@@ -297,9 +329,7 @@ class Hooks:
             ReplayStoppedError: While iterating: nothing succeeded, or the credentials were
                 rejected. The run can be resumed.
         """
-        from webhooks_sdk.replay import ReplayOptions  # noqa: PLC0415 - only when used
-
-        options = ReplayOptions(
+        options = replay.ReplayOptions(
             journal=journal,
             concurrency=concurrency,
             rate=rate,
@@ -325,8 +355,8 @@ class Hooks:
         max_consecutive_failures: int | None = 20,
         resend_unknown: bool = False,
         durable: bool = False,
-        on_progress: Callable[[Progress], object] | None = None,
-    ) -> Replay:
+        on_progress: Callable[[replay.Progress], object] | None = None,
+    ) -> replay.Replay:
         """Redeliver the events of a subscription that were not delivered in a window.
 
             with client.hooks.recover(hook_id, since=since, journal=path) as replay:
@@ -366,15 +396,13 @@ class Hooks:
                 subscription or window.
             ReplayStoppedError: As in `redeliver_many`.
         """
-        from webhooks_sdk.replay import Recovery, ReplayOptions  # noqa: PLC0415 - only when used
-
-        recovery = Recovery(
+        recovery = replay.Recovery(
             hook_id=parse_id(hook_id, "hook_id"),
             since=since,
             until=until,
             pending_grace=pending_grace,
         )
-        options = ReplayOptions(
+        options = replay.ReplayOptions(
             journal=journal,
             concurrency=concurrency,
             rate=rate,
@@ -393,7 +421,7 @@ class Hooks:
         since: datetime,
         until: datetime | None = None,
         pending_grace: float = 120.0,
-    ) -> UndeliveredEvents:
+    ) -> replay.UndeliveredEvents:
         """List the events of a subscription that were not delivered in a window.
 
         An event counts as undelivered if none of its listed attempts returned 2xx. The window
@@ -425,9 +453,7 @@ class Hooks:
             ResponseDecodeError: The response could not be decoded.
             ClientClosedError: The client is closed.
         """
-        from webhooks_sdk.replay import Recovery  # noqa: PLC0415 - only when used
-
-        recovery = Recovery(
+        recovery = replay.Recovery(
             hook_id=parse_id(hook_id, "hook_id"),
             since=since,
             until=until,
@@ -439,19 +465,17 @@ class Hooks:
 
     def _replay(
         self,
-        targets: Iterable[TargetLike],
-        options: ReplayOptions,
-        recovery: Recovery | None = None,
-    ) -> Replay:
-        from webhooks_sdk.replay import Replay  # noqa: PLC0415 - only when used
-
+        targets: Iterable[replay.TargetLike],
+        options: replay.ReplayOptions,
+        recovery: replay.Recovery | None = None,
+    ) -> replay.Replay:
         sender = self._open_sender(options.concurrency)
 
-        def send(target: Target) -> WebhookEvent:
+        def send(target: replay.Target) -> WebhookEvent:
             operation = operations.redeliver(target.hook_id, target.request_id)
             return sender.send(operation).value
 
-        return Replay(
+        return replay.Replay(
             send,
             targets,
             base_url=self._client.base_url,

@@ -18,3 +18,7 @@ def set_public_module(package: str, names: Iterable[str], namespace: Mapping[str
         exported = namespace[name]
         if isinstance(exported, type | FunctionType) and "._" in exported.__module__:
             exported.__module__ = package
+            # Python 3.13 drops the line number itself, but not if the metaclass is written in
+            # Python: inspect.getsource would then return unrelated lines of the package.
+            if "__firstlineno__" in vars(exported):
+                delattr(exported, "__firstlineno__")

@@ -19,6 +19,7 @@ __all__ = [
     "APIError",
     "APIStatusError",
     "APITimeoutError",
+    "AttemptNotListedError",
     "AuthenticationError",
     "BadRequestError",
     "ClientClosedError",
@@ -56,6 +57,10 @@ class ConfigurationError(WebhooksError, ValueError):
 
 class InvalidArgumentError(WebhooksError, ValueError):
     """An argument of an operation is invalid. Nothing was sent."""
+
+
+class AttemptNotListedError(WebhooksError, LookupError):
+    """A delivery attempt is not among the recent attempts that the service lists."""
 
 
 class ClientClosedError(WebhooksError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
 import pickletools
 import typing
@@ -69,6 +70,45 @@ def test_the_annotations_of_fields_resolve(exported: type) -> None:
     hints = typing.get_type_hints(exported)
     if attrs.has(exported):
         assert {field.name for field in attrs.fields(exported)} <= set(hints)
+
+
+@pytest.mark.parametrize("exported", CLASSES)
+def test_the_source_of_a_class_is_its_own_or_unavailable(exported: type) -> None:
+    try:
+        source = inspect.getsource(exported)
+    except OSError:
+        return
+    assert f"class {exported.__name__}" in source
+
+
+def functions_of(cls: type) -> list[FunctionType]:
+    """Return the functions that a class and its bases in the SDK define in a file."""
+    members = [
+        member
+        for base in cls.__mro__
+        if base.__module__.startswith("webhooks_sdk")
+        for member in vars(base).values()
+    ]
+    functions = [
+        inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+        for member in members
+    ]
+    return [
+        function
+        for function in functions
+        # Methods that attrs generates are not in a file.
+        if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<")
+    ]
+
+
+@pytest.mark.parametrize(("module", "name"), EXPORTED)
+def test_the_annotations_of_functions_resolve_without_help(module: str, name: str) -> None:
+    exported = getattr(importlib.import_module(module), name)
+    functions = functions_of(exported) if isinstance(exported, type) else [exported]
+    for function in functions:
+        if isinstance(function, FunctionType):
+            hints = typing.get_type_hints(function)
+            assert hints.keys() == inspect.get_annotations(function).keys()
 
 
 def error() -> RateLimitError:

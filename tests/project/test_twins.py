@@ -40,7 +40,7 @@ WORDS = (
     (r"\bAsyncSingleAttemptSender\b", "SyncSingleAttemptSender"),
     (r"\bAsyncBaseTransport\b", "BaseTransport"),
     (r"\baclose\b", "close"),
-    (r"\bIterable\[TargetLike\] \| AsyncIterable\[TargetLike\]", "Iterable[TargetLike]"),
+    (r"(Iterable\[(?:replay\.)?TargetLike\]) \| AsyncIterable\[(?:replay\.)?TargetLike\]", r"\1"),
     (r"\bAwaitable\[((?:[^\[\]]|\[[^\[\]]*\])*)\]", r"\1"),
     (r"\bAsync(Iterator|Iterable)\b", r"\1"),
     (r", from an iterable or an async iterable, consumed", ", consumed"),

@@ -32,7 +32,7 @@ class Layer:
 
 
 LAYERS: tuple[Layer, ...] = (
-    Layer("wire", ("_version", "_public", "_wire"), "headers, decompression, masking"),
+    Layer("wire", ("_version", "_public", "_lazy", "_wire"), "headers, decompression, masking"),
     Layer("errors", ("errors",), "the public exceptions"),
     Layer("models", ("_codec", "_models"), "JSON to frozen models and back"),
     Layer("operations", ("operations",), "each API operation, declared once"),
