@@ -32,6 +32,7 @@ OTHER_ERRORS: list[type[errors.WebhooksError]] = [
     errors.WebhooksError,
     errors.ConfigurationError,
     errors.InvalidArgumentError,
+    errors.AttemptNotListedError,
     errors.ClientClosedError,
     errors.DecodeError,
     errors.DeliveryError,
