@@ -22,7 +22,7 @@ from webhooks_sdk.errors import (
     RateLimitError,
     ReplayStoppedError,
 )
-from webhooks_sdk.replay import Outcome, OutcomeStatus, Target
+from webhooks_sdk.replay import NotSentReason, Outcome, OutcomeStatus, Target
 from webhooks_sdk.replay._report import RunStats
 
 if TYPE_CHECKING:
@@ -316,12 +316,17 @@ def test_skipped_targets_do_not_count_towards_the_rate(service: Service, tmp_pat
 
 
 def test_remaining_time_is_based_on_the_targets_sent() -> None:
-    skipped = Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.SKIPPED)
+    skipped = Outcome(
+        hook_id=HOOK,
+        request_id=event_id(0),
+        status=OutcomeStatus.SKIPPED,
+        not_sent=NotSentReason.DONE_EARLIER,
+    )
     stats = RunStats(total=1_001, started_at=0.0)
     for _ in range(900):
-        stats.add(skipped, sent=False)
+        stats.add(skipped)
     assert stats.progress(10.0, in_flight=1).remaining is None
-    stats.add(evolve(skipped, status=OutcomeStatus.DELIVERED), sent=True)
+    stats.add(evolve(skipped, status=OutcomeStatus.DELIVERED, not_sent=None))
     progress = stats.progress(10.0, in_flight=0)
     assert (progress.done, progress.rate) == (901, 0.1)
     assert progress.remaining == timedelta(seconds=1_000)
