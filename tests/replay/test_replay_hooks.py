@@ -193,6 +193,19 @@ def test_recover_uses_the_clock_of_the_service_if_it_is_ahead_async(
     anyio.run(main, backend=backend)
 
 
+def test_without_until_the_window_ends_now_even_if_the_clock_of_the_service_is_ahead() -> None:
+    with Sandbox() as sandbox, Subscriber() as subscriber:
+        outage = Outage(sandbox, subscriber)
+        subscriber.fail(503)
+        sandbox.advance(timedelta(hours=3))
+        [later] = sandbox.publish("application_form:quoted", {})
+        subscriber.recover()
+        with outage.client() as client:
+            with client.hooks.recover(outage.hook_id, since=outage.since) as replay:
+                sent = {outcome.request_id for outcome in replay}
+            assert sent == {*outage.missed, later.event_id}
+
+
 def test_targets_can_be_pairs_events_and_targets(outage: Outage) -> None:
     first, second, third, *_ = outage.missed
     with outage.client() as client:

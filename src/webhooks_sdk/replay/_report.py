@@ -17,6 +17,8 @@ MAX_PROBLEMS = 100
 BOUNDS_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 """Upper bounds of the duration histogram in milliseconds. The last bucket is unbounded."""
 
+_MAX_REMAINING = 1e13  # seconds, within the limit of timedelta
+
 PROBLEMS = frozenset({OutcomeStatus.REJECTED, OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN})
 
 
@@ -245,7 +247,7 @@ class RunStats:
         remaining = None
         if left == 0:
             remaining = timedelta(0)
-        elif left is not None and rate > 0:
+        elif left is not None and rate > 0 and left / rate < _MAX_REMAINING:
             remaining = timedelta(seconds=left / rate)
         return Progress(
             counts=MappingProxyType(dict(self._counts)),

@@ -329,7 +329,7 @@ def test_progress_is_reported_while_nothing_completes(replay_harness: ReplayHarn
 
 
 class StalledService(Service):
-    """A service that responds once `finish` is called."""
+    """A service that responds once `finish` is called, or after 30 s, which fails the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -342,11 +342,12 @@ class StalledService(Service):
             self.finish_async.set()
 
     def wait(self) -> None:
-        self.finish_sync.wait()
+        self.finish_sync.wait(30)
 
     async def wait_async(self) -> None:
         self.finish_async = anyio.Event()
-        await self.finish_async.wait()
+        with anyio.move_on_after(30):
+            await self.finish_async.wait()
 
 
 class VirtualClock:
@@ -445,6 +446,14 @@ def test_remaining_time_is_based_on_the_targets_sent() -> None:
     progress = stats.progress(10.0, in_flight=0)
     assert (progress.done, progress.rate) == (901, 0.1)
     assert progress.remaining == timedelta(seconds=1_000)
+
+
+def test_a_remaining_time_that_no_timedelta_can_hold_is_unknown() -> None:
+    stats = RunStats(total=10**12, started_at=0.0)
+    stats.add(
+        Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.DELIVERED, attempts=1)
+    )
+    assert stats.progress(1e6, in_flight=0).remaining is None
 
 
 def test_the_total_of_a_generator_is_unknown(service: Service) -> None:
