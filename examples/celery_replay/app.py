@@ -35,7 +35,7 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         # Kills a process that hangs. Calls end before that, by the client's deadline.
-        task_time_limit=settings.answer_seconds,
+        task_time_limit=settings.reply_seconds,
         task_publish_retry_policy={"max_retries": 3, "interval_max": 1.0},
         broker_connection_retry_on_startup=True,
         broker_transport_options={"socket_connect_timeout": 5.0, "socket_timeout": 30.0},

@@ -19,7 +19,7 @@ from celery_replay.app import make_app
 from celery_replay.sender import WorkerSender
 from celery_replay.settings import Settings
 from celery_replay.task_store import TaskStore
-from webhooks_sdk import Client
+from webhooks_sdk import Client, operations
 from webhooks_sdk.errors import ReplayStoppedError, WebhooksError
 from webhooks_sdk.replay import Progress, Recovery, Replay, ReplayOptions, Report
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from webhooks_sdk.replay import TargetLike
 
-EXIT_OK, EXIT_PROBLEMS, EXIT_NOT_STARTED = 0, 1, 2
-_PROBLEM_STATUSES = ("rejected", "failed", "unknown")
+EXIT_COMPLETE, EXIT_PROBLEMS, EXIT_NOT_STARTED, EXIT_UNKNOWN = 0, 1, 2, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,8 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: The command-line arguments, None for those of the process.
 
     Returns:
-        The exit status: 0 if every event was delivered or accepted, 1 if some were not or the run
-        was stopped, 2 if it could not start.
+        The exit status: 0 if every event was delivered or accepted, 1 if some were not, may be
+        missing or were not reached, 2 if the run could not start, and 3 if some may have been
+        delivered.
     """
     args = _parser().parse_args(arguments)
     try:
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
             WorkerSender(app, task_store, settings, base_url=client.base_url),
             _targets(args, stack),
             base_url=client.base_url,
-            list_events=client.hooks.list_events,
+            list_events=lambda hook_id: client.send(operations.list_events(hook_id)),
             options=_options(args),
             recovery=_recovery(args),
         )
@@ -78,14 +78,14 @@ def _run(args: argparse.Namespace) -> int:
 def _exit_status(report: Report, journal: str) -> int:
     for outcome in report.problems:
         print(outcome.request_id, outcome.status, outcome.error or "", file=sys.stderr)
-    if report.finished and not any(report.counts[status] for status in _PROBLEM_STATUSES):
-        return EXIT_OK
+    if report.complete:
+        return EXIT_COMPLETE
     print(
         f"To resume, run the same command again: {journal} records what is left. Unknown events are"
         " looked up, and sent again only with --resend-unknown.",
         file=sys.stderr,
     )
-    return EXIT_PROBLEMS
+    return EXIT_UNKNOWN if report.counts["unknown"] else EXIT_PROBLEMS
 
 
 def _targets(args: argparse.Namespace, stack: ExitStack) -> Iterable[TargetLike]:
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         help="maximum number of requests in flight; at most the number of worker processes",
     )
     common.add_argument("--rate", type=float, help="maximum number of requests per second")
-    common.add_argument("--max-attempts", type=int, default=3, help="for one event, over all runs")
+    common.add_argument("--max-attempts", type=int, default=3, help="for one event in this run")
     common.add_argument(
         "--resend-unknown",
         action="store_true",

@@ -74,14 +74,14 @@ class WorkerSender:
             if reply is None and self._task_store.take_permit(task_id):
                 raise self._withdrawn_error(target)
             if reply is None:
-                reply = self._task_store.wait_for_reply(task_id, self._settings.answer_seconds)
+                reply = self._task_store.wait_for_reply(task_id, self._settings.reply_seconds)
         except (RedisError, OperationalError) as error:
             raise _unknown_error(target, f"The connection to Redis was lost: {error}") from error
         if reply is None:
             raise _unknown_error(
                 target,
                 "A worker took the task but did not reply within"
-                f" {self._settings.answer_seconds:g} s: it may have died.",
+                f" {self._settings.reply_seconds:g} s: it may have died.",
             )
         return decode_reply(reply, target)
 

@@ -39,7 +39,7 @@ class TaskStore:
         self._prefix = settings.queue
         # Longer than the coordinator waits, so that a permit does not expire before its withdrawal.
         self._permit_ms = _milliseconds(settings.queue_seconds + _EXPIRY_MARGIN)
-        self._reply_ms = _milliseconds(settings.answer_seconds + _EXPIRY_MARGIN)
+        self._reply_ms = _milliseconds(settings.reply_seconds + _EXPIRY_MARGIN)
         self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - untyped kwargs
             settings.redis_url,
             socket_connect_timeout=5.0,

@@ -292,8 +292,9 @@ class Hooks:
         service reduces the rate of all requests.
 
         Calling this again with the same journal resumes the run: it sends targets that were never
-        sent, and those that were rejected or failed, up to `max_attempts`. Targets with an unknown
-        outcome are looked up in `list_events`, and sent again only if `resend_unknown` is true.
+        sent, and those that were rejected or failed, however many runs have tried. Targets with an
+        unknown outcome are looked up in `list_events`, and sent again only if `resend_unknown` is
+        true.
 
         Args:
             targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, consumed lazily.
@@ -301,20 +302,23 @@ class Hooks:
                 `()` resumes from the journal alone.
             journal: The journal file (SQLite, created with mode 0600). None for a temporary one,
                 in which case the run cannot be resumed.
-            concurrency: The maximum number of requests in flight.
-            rate: The maximum number of requests per second, including resends, evenly spaced; None
-                for no limit.
-            max_attempts: The maximum number of requests for one event, over all runs of the
-                journal. Requests that the service defers (429, or 503 with `Retry-After`) are not
+            concurrency: The maximum number of requests in flight, from 1 to 1,000,000.
+            rate: The maximum number of requests per second, including resends, evenly spaced: from
+                0.000001 to 1,000,000, or None for no limit.
+            max_attempts: The maximum number of requests for one event in this run, from 1 to
+                1,000,000. Only a request that provably was not processed is sent again in the same
+                run. Requests that the service defers (429, or 503 with `Retry-After`) are not
                 counted.
             max_consecutive_failures: Stop the run after this many outcomes in a row that are
-                rejected, failed or unknown; None to never stop.
+                rejected, failed or unknown: from 1 to 1,000,000, or None to never stop.
             resend_unknown: Whether a resumed run resends targets whose outcome is unknown. The
                 subscriber may then receive an event twice.
             durable: Whether the journal survives a power loss, not only the death of the process.
                 It costs a synchronous write to disk for each step.
-            on_progress: Called with a `Progress` about once a second, and at the end. If it
-                raises, the run ends with that exception.
+            on_progress: Called with a `Progress` about once a second while the next outcome is
+                awaited, whether or not anything has completed, and at the end. It is called where
+                the replay is iterated, so not while the loop body runs or a target is awaited. If
+                it raises, the run ends with that exception.
 
         Returns:
             A context manager to iterate over. Nothing is sent before it is entered.
@@ -371,10 +375,10 @@ class Hooks:
         Args:
             hook_id: The subscription.
             since: The start of the window, inclusive.
-            until: The end of the window, exclusive. None for now, or when resuming, for the end
-                that the first run used.
-            pending_grace: Seconds for which an attempt without a status counts as in flight; its
-                event is not redelivered.
+            until: The end of the window, exclusive. None for now by the service's clock, or when
+                resuming, for the end that the first run used.
+            pending_grace: Seconds for which an attempt without a status counts as in flight, from
+                0 to 1,000,000; its event is not redelivered.
             journal: As in `redeliver_many`. Resume it with the same arguments.
             concurrency: As in `redeliver_many`; the default is lower.
             rate: As in `redeliver_many`; the default is 20 per second.
@@ -390,7 +394,7 @@ class Hooks:
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty,
-                or an option is out of range.
+                or an option is out of range. On entering: the window starts in the future.
             APIError: On entering: the events could not be listed.
             JournalError: As in `redeliver_many`; also if the journal belongs to another
                 subscription or window.
@@ -434,17 +438,18 @@ class Hooks:
         Args:
             hook_id: The subscription.
             since: The start of the window, inclusive.
-            until: The end of the window, exclusive; None for now.
-            pending_grace: Seconds for which an attempt without a status counts as still in flight:
-                its event is left out and counted in `coverage.pending`. The age is measured with
-                the local clock.
+            until: The end of the window, exclusive; None for now by the service's clock.
+            pending_grace: Seconds for which an attempt without a status counts as still in flight,
+                from 0 to 1,000,000: its event is left out and counted in `coverage.pending`. The
+                age is measured with the local clock, or with the service's (the `Date` header of
+                its response) if that is ahead.
 
         Returns:
             The events, oldest first.
 
         Raises:
-            InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, or the window is
-                empty.
+            InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty
+                or starts in the future, or `pending_grace` is out of range.
             AuthenticationError: The access token was rejected or could not be obtained.
             NotFoundError: The subscription does not exist in this environment.
             APIStatusError: The service returned another error status.
@@ -459,9 +464,9 @@ class Hooks:
             until=until,
             pending_grace=pending_grace,
         )
-        # Taken before the request, since the list does not include later events.
-        now = datetime.now(UTC)
-        return recovery.find_in(self.list_events(recovery.hook_id), now=now)
+        began = datetime.now(UTC)
+        response = self._client.send(operations.list_events(recovery.hook_id))
+        return recovery.find_in_list(response, began=began, ended=datetime.now(UTC))
 
     def _replay(
         self,
@@ -475,11 +480,14 @@ class Hooks:
             operation = operations.redeliver(target.hook_id, target.request_id)
             return sender.send(operation).value
 
+        def list_events(hook_id: UUID) -> APIResponse[builtins.list[WebhookEvent]]:
+            return self._client.send(operations.list_events(hook_id))
+
         return replay.Replay(
             send,
             targets,
             base_url=self._client.base_url,
-            list_events=self.list_events,
+            list_events=list_events,
             options=options,
             recovery=recovery,
             on_close=sender.close,

@@ -99,7 +99,7 @@ def test_settings_have_defaults_and_hide_the_password() -> None:
     settings = Settings.from_variables(
         {"REPLAY_REDIS_URL": "redis://:s3cret@redis.example/0", "REPLAY_QUEUE": ""}
     )
-    assert (settings.queue, settings.queue_seconds, settings.answer_seconds) == (
+    assert (settings.queue, settings.queue_seconds, settings.reply_seconds) == (
         "redeliver",
         60.0,
         180.0,
@@ -107,10 +107,10 @@ def test_settings_have_defaults_and_hide_the_password() -> None:
     assert "s3cret" not in repr(settings)
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e10", "soon"])
 def test_invalid_seconds_are_rejected(seconds: str) -> None:
-    variables = {"REPLAY_REDIS_URL": "redis://127.0.0.1/0", "REPLAY_ANSWER_SECONDS": seconds}
-    with pytest.raises(errors.ConfigurationError, match="REPLAY_ANSWER_SECONDS"):
+    variables = {"REPLAY_REDIS_URL": "redis://127.0.0.1/0", "REPLAY_REPLY_SECONDS": seconds}
+    with pytest.raises(errors.ConfigurationError, match="REPLAY_REPLY_SECONDS"):
         Settings.from_variables(variables)
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replays import HOOK, NOON, attempt, event_id
+from support.replays import HOOK, NOON, ReplayHarness, attempt, event_id
 
+from webhooks_sdk import APIResponse, Headers
 from webhooks_sdk.errors import InvalidArgumentError
 from webhooks_sdk.replay import Recovery
 from webhooks_sdk.replay._undelivered import was_redelivered_since
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.replays import Service
+
     from webhooks_sdk import WebhookEvent
     from webhooks_sdk.replay import UndeliveredEvents
 
@@ -71,10 +76,67 @@ def test_since_is_inclusive_and_until_is_exclusive(at: float, inside: bool) -> N
     assert bool(len(find(attempt("a", 500, at=at)))) is inside
 
 
-def test_without_until_the_window_ends_now() -> None:
+def test_without_until_the_window_has_every_event_that_is_listed() -> None:
+    # The service's clock may be ahead of the local one.
     before = attempt("a", 500, at=7199)
     after = attempt("b", 500, at=7201)
-    assert ids(find(before, after, until=None)) == [event_id("a")]
+    assert ids(find(before, after, until=None)) == [event_id("a"), event_id("b")]
+
+
+def find_in_response(date: str | None, *, since: float = 0) -> UndeliveredEvents:
+    """Find an event with an attempt in progress since 14:00, in a list requested at 14:00."""
+    response = APIResponse(
+        value=[attempt("a", None, at=7200)],
+        status=200,
+        headers=Headers([] if date is None else [(b"Date", date.encode())]),
+        attempts=1,
+        elapsed=2.0,
+    )
+    recovery = Recovery(hook_id=HOOK, since=NOON + timedelta(seconds=since))
+    return recovery.find_in_list(response, began=LATER, ended=LATER + timedelta(seconds=2))
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        None,
+        "Sun, 01 Mar 2026 14:00:02 GMT",
+        "Sun, 01 Mar 2026 14:02:01 GMT",
+        "Sun, 01 Mar 2026 12:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -1200",
+        "Sun, 99 Mar 2026 14:30:00 GMT",
+        "tomorrow",
+        "",
+    ],
+)
+def test_ages_are_measured_with_the_local_clock(date: str | None) -> None:
+    assert find_in_response(date).coverage.pending == 1
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Sun, 01 Mar 2026 14:02:02 GMT", "Sun, 01 Mar 2026 15:02:02 +0100", "1 Mar 2026 14:02:02"],
+)
+def test_ages_are_measured_with_the_clock_of_the_service_if_it_is_ahead(date: str) -> None:
+    # The attempt is two minutes old. The two seconds that the request took do not count.
+    found = find_in_response(date)
+    assert (ids(found), found.coverage.pending) == ([event_id("a")], 0)
+
+
+@pytest.mark.parametrize(
+    ("date", "since"),
+    [(None, 7202), ("Sun, 01 Mar 2026 15:00:00 GMT", 10_801)],
+    ids=["local clock", "service's clock"],
+)
+def test_a_window_that_starts_in_the_future_is_refused(date: str | None, since: float) -> None:
+    assert len(find_in_response(date, since=since)) == 0
+    with pytest.raises(InvalidArgumentError, match=r"^since must not be in the future \(it is now"):
+        find_in_response(date, since=since + 1)
+
+
+def test_until_may_be_in_the_future() -> None:
+    assert ids(find(attempt("a", 500), until=10**6)) == [event_id("a")]
 
 
 def test_events_are_sorted_by_time_and_represented_by_their_latest_attempt() -> None:
@@ -146,11 +208,44 @@ def test_since_and_until_must_be_aware_datetimes(name: str, value: Any) -> None:
 
 
 def test_since_must_be_before_until() -> None:
-    with pytest.raises(InvalidArgumentError, match="must be before until"):
+    with pytest.raises(InvalidArgumentError, match="since must be before until"):
         Recovery(hook_id=HOOK, since=NOON, until=NOON)
 
 
-@pytest.mark.parametrize("grace", [-1, float("inf"), float("nan"), "120", True, None])
+FAR_EAST, FAR_WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", datetime.min.replace(tzinfo=FAR_EAST)),
+        ("until", datetime.max.replace(tzinfo=FAR_WEST)),
+    ],
+)
+def test_datetimes_outside_of_the_calendar_in_utc_are_refused(name: str, value: datetime) -> None:
+    window: dict[str, Any] = {"since": NOON, "until": LATER} | {name: value}
+    with pytest.raises(InvalidArgumentError, match=f"{name} must be in the years 1 to 9999 in UTC"):
+        Recovery(hook_id=HOOK, **window)
+
+
+def test_the_widest_window_is_recorded_and_resumed(service: Service, tmp_path: Path) -> None:
+    service.listed = [attempt("a", 500)]
+    everything = Recovery(
+        hook_id=HOOK,
+        since=datetime.min.replace(tzinfo=UTC),
+        until=datetime.max.replace(tzinfo=UTC),
+        pending_grace=1_000_000,
+    )
+    for expected in ("delivered", "skipped"):
+        _, report = ReplayHarness("sync").collect(
+            service, (), recovery=everything, journal=tmp_path / "journal"
+        )
+        assert report.counts[expected] == 1
+
+
+@pytest.mark.parametrize(
+    "grace", [-1, float("inf"), float("nan"), 1e10, 10**30, 1_000_001, "120", True, None]
+)
 def test_pending_grace_must_be_a_number_of_seconds(grace: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="pending_grace must be a number of seconds"):
         Recovery(hook_id=HOOK, since=NOON, pending_grace=grace)

@@ -81,6 +81,14 @@ class Service:
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
 
+    def wait(self) -> None:
+        """Wait in a thread, between `begin` and `end`, as long as a request lasts."""
+        time.sleep(0)
+
+    async def wait_async(self) -> None:
+        """Wait in a task, as `wait` does."""
+        await anyio.lowlevel.checkpoint()
+
     def end(self, target: Target) -> WebhookEvent:
         with self._lock:
             self._in_flight -= 1
@@ -146,7 +154,7 @@ class ReplayHarness:
     ) -> Replay:
         def send(target: Target) -> WebhookEvent:
             service.begin(target)
-            time.sleep(0)
+            service.wait()
             return service.end(target)
 
         with Replay(send, targets, list_events=lambda _: service.listed, **arguments) as replay:
@@ -166,7 +174,7 @@ class ReplayHarness:
     ) -> AsyncReplay:
         async def send(target: Target) -> WebhookEvent:
             service.begin(target)
-            await anyio.lowlevel.checkpoint()
+            await service.wait_async()
             return service.end(target)
 
         async def list_events(_: UUID) -> list[WebhookEvent]:

@@ -11,7 +11,7 @@ from webhooks_sdk.replay._engine.sync_replay import Replay
 from webhooks_sdk.replay._journal.reader import Journal, JournalEntry
 from webhooks_sdk.replay._journal.rows import Plan
 from webhooks_sdk.replay._options import ReplayOptions
-from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus
+from webhooks_sdk.replay._outcomes import NotSentReason, Outcome, OutcomeStatus
 from webhooks_sdk.replay._report import HistogramBucket, Progress, Report
 from webhooks_sdk.replay._targets import Target, TargetLike
 from webhooks_sdk.replay._undelivered import Coverage, Recovery, UndeliveredEvents
@@ -22,6 +22,7 @@ __all__ = [
     "HistogramBucket",
     "Journal",
     "JournalEntry",
+    "NotSentReason",
     "Outcome",
     "OutcomeStatus",
     "Plan",

@@ -6,6 +6,8 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from webhooks_sdk._core.validation import check_bool, check_count, check_number
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import InvalidArgumentError
 from webhooks_sdk.replay._report import Progress
 
@@ -19,47 +21,35 @@ RECOVER_RATE = 20.0
 _MIN_RATE, _MAX_RATE = 1e-6, 1e6  # requests per second
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _check_count(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if not _is_count(value):
-        raise InvalidArgumentError(
-            f"{attribute.name} must be an integer of at least 1, not {value!r}."
-        )
+    check_count(attribute.name, value, error_class=InvalidArgumentError)
 
 
 def _check_count_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is not None and not _is_count(value):
-        raise InvalidArgumentError(
-            f"{attribute.name} must be an integer of at least 1, or None for no limit,"
-            f" not {value!r}."
-        )
+    check_count(attribute.name, value, allow_none=True, error_class=InvalidArgumentError)
 
 
 def _check_rate(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not _MIN_RATE <= value <= _MAX_RATE
-    ):
-        raise InvalidArgumentError(
-            f"{attribute.name} must be a number of requests per second from 0.000001 to 1000000,"
-            f" or None for no limit, not {value!r}."
-        )
+    check_number(
+        attribute.name,
+        value,
+        minimum=_MIN_RATE,
+        maximum=_MAX_RATE,
+        unit="requests per second",
+        allow_none=True,
+        error_class=InvalidArgumentError,
+    )
 
 
 def _check_boolean(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{attribute.name} must be True or False, not {value!r}.")
+    check_bool(attribute.name, value, error_class=InvalidArgumentError)
 
 
 def _check_callback(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not callable(value):
-        raise InvalidArgumentError(f"{attribute.name} must be callable, not {value!r}.")
+        raise InvalidArgumentError(
+            f"{attribute.name} must be callable or None, got {short_repr(value)}."
+        )
 
 
 @frozen(kw_only=True)
@@ -69,15 +59,18 @@ class ReplayOptions:
     Attributes:
         journal: The journal file, from which the run can be resumed. None for a temporary file
             that is deleted when the run ends.
-        concurrency: Maximum number of requests in flight. A run starts with one.
-        rate: Maximum number of requests per second, resends included, from 0.000001 to 1000000.
+        concurrency: Maximum number of requests in flight, from 1 to 1,000,000. A run starts with
+            one.
+        rate: Maximum number of requests per second, resends included, from 0.000001 to 1,000,000.
             None for no limit.
-        max_attempts: Maximum number of requests for one event, over all runs of the journal.
+        max_attempts: Maximum number of requests for one event in a run, from 1 to 1,000,000. A
+            resumed run counts from zero.
         max_consecutive_failures: Number of consecutive rejected, failed or unknown outcomes after
-            which the run stops. None to never stop for this reason.
+            which the run stops, from 1 to 1,000,000. None to never stop for this reason.
         resend_unknown: Whether a resumed run sends events again that may have been delivered.
         durable: Whether the journal survives a power failure, not only a crash of the process.
-        on_progress: Called with a `Progress` about once a second, and at the end.
+        on_progress: Called with a `Progress` about once a second while an outcome is awaited,
+            and at the end.
 
     Raises:
         InvalidArgumentError: A value is out of range.

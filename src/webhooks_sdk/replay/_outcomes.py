@@ -32,7 +32,33 @@ class OutcomeStatus(StrEnum):
     UNKNOWN = "unknown"
     """Possibly delivered: the request was sent, but no complete response arrived."""
     SKIPPED = "skipped"
-    """Nothing was sent: a duplicate, or completed by an earlier run of the journal."""
+    """Nothing was sent because nothing was left to do: see `Outcome.not_sent`."""
+
+
+class NotSentReason(StrEnum):
+    """Why a run sent no request for a target."""
+
+    DUPLICATE = "duplicate"
+    """`skipped`: the same target came earlier in this run."""
+    DONE_EARLIER = "done earlier"
+    """`skipped`: an earlier run of the journal ended with `delivered` or `accepted`."""
+    FOUND_DELIVERED = "found delivered"
+    """`skipped`: it was unknown, and the service now lists its successful redelivery."""
+    UNKNOWN_EARLIER = "unknown earlier"
+    """`unknown`: an earlier run left it unknown, and `resend_unknown` is False."""
+    NOT_FOUND_EARLIER = "not found earlier"
+    """`failed`: the API returned 404 to an earlier run, so the event cannot be redelivered."""
+
+    @property
+    def status(self) -> OutcomeStatus:
+        """The status of the outcomes with this reason."""
+        return _STATUS_OF_REASON.get(self, OutcomeStatus.SKIPPED)
+
+
+_STATUS_OF_REASON = {
+    NotSentReason.UNKNOWN_EARLIER: OutcomeStatus.UNKNOWN,
+    NotSentReason.NOT_FOUND_EARLIER: OutcomeStatus.FAILED,
+}
 
 
 @frozen(kw_only=True)
@@ -48,6 +74,7 @@ class Outcome:
             was killed records no error.
         attempts: Number of requests sent for the target, over all runs of the journal. Requests
             that the service deferred (429, or 503 with `Retry-After`) do not count.
+        not_sent: Why this run sent no request for the target, None if it sent one.
     """
 
     hook_id: UUID
@@ -56,6 +83,7 @@ class Outcome:
     event: WebhookEvent | None = None
     error: Exception | None = field(default=None, eq=False)
     attempts: int = 0
+    not_sent: NotSentReason | None = None
 
 
 @frozen

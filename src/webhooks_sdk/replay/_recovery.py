@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.errors import JournalError
 from webhooks_sdk.replay._journal.rows import Plan
-from webhooks_sdk.replay._undelivered import Coverage, Recovery
+from webhooks_sdk.replay._undelivered import Coverage, Recovery, find_in_listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from webhooks_sdk._models import WebhookEvent
     from webhooks_sdk.replay._journal.writer import JournalWriter
+    from webhooks_sdk.replay._listing import Listing
 
 
 def check_journal(journal: JournalWriter, recovery: Recovery | None) -> None:
@@ -53,22 +50,21 @@ def _describe(plan: Plan) -> str:
     return f"subscription {plan.hook_id}, from {plan.since.isoformat()} to {plan.until.isoformat()}"
 
 
-def write_plan(
-    journal: JournalWriter, recovery: Recovery, listed: Iterable[WebhookEvent], *, now: datetime
-) -> None:
+def write_plan(journal: JournalWriter, recovery: Recovery, listing: Listing) -> None:
     """Write all targets of a recovery to its journal.
 
     Args:
         journal: The journal.
         recovery: The recovery.
-        listed: The delivery attempts listed by the service.
-        now: When they were listed. The end of the window if `recovery.until` is None.
+        listing: The delivery attempts listed by the service, and when. That is the end of the
+            window if `recovery.until` is None.
 
     Raises:
+        InvalidArgumentError: The window starts in the future.
         JournalError: The journal cannot be written.
     """
-    until = now if recovery.until is None else recovery.until
-    found = recovery.find_in(listed, now=now)
+    found = find_in_listing(recovery, listing)
+    until = listing.not_before if recovery.until is None else recovery.until
     plan = Plan(
         hook_id=recovery.hook_id,
         since=recovery.since,

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus
+from webhooks_sdk.replay._outcomes import NotSentReason, Outcome, OutcomeStatus
 from webhooks_sdk.replay._undelivered import Coverage
 
 MAX_PROBLEMS = 100
@@ -16,6 +16,8 @@ MAX_PROBLEMS = 100
 
 BOUNDS_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 """Upper bounds of the duration histogram in milliseconds. The last bucket is unbounded."""
+
+_MAX_REMAINING = 1e13  # seconds, within the limit of timedelta
 
 PROBLEMS = frozenset({OutcomeStatus.REJECTED, OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN})
 
@@ -39,8 +41,13 @@ class HistogramBucket:
 class Report:
     """The results of a run, complete or so far.
 
+    `print(report)` shows a summary, and a line for everything that is missing.
+
     Attributes:
         counts: Number of outcomes by status.
+        not_sent: Number of outcomes without a request in this run, by `NotSentReason`. They are
+            included in `counts`.
+        not_reached: Number of targets that have no outcome, None if unknown.
         requests: Number of requests sent, resends included.
         duration: Duration of the run.
         durations: Histogram of the subscriber's response times, with fixed buckets.
@@ -52,6 +59,8 @@ class Report:
     """
 
     counts: Mapping[str, int] = field(hash=False)
+    not_sent: Mapping[str, int] = field(hash=False)
+    not_reached: int | None
     requests: int
     duration: timedelta
     durations: tuple[HistogramBucket, ...]
@@ -65,13 +74,83 @@ class Report:
         """Number of targets that have an outcome."""
         return sum(self.counts.values())
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do.
+
+        True if the run is finished, every target was delivered or accepted, in this run or before,
+        and for `recover`, the service's list covered the window and no event was pending.
+        """
+        return (
+            self.finished
+            and not any(self.counts[status] for status in PROBLEMS)
+            and (self.coverage is None or self.coverage.covers_since)
+            and (self.coverage is None or not self.coverage.pending)
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing, and what to do about it, as sentences. Empty if nothing is."""
+        notes: list[str] = []
+        if not self.finished and self.not_reached:
+            notes.append(f"{_count(self.not_reached, 'target')} had no outcome yet.")
+        unknown = self.not_sent[NotSentReason.UNKNOWN_EARLIER]
+        if unknown:
+            notes.append(
+                f"{_count(unknown, 'event')} had an unknown outcome in an earlier run and may have"
+                " been delivered: pass resend_unknown=True to send such events again."
+            )
+        not_found = self.not_sent[NotSentReason.NOT_FOUND_EARLIER]
+        if not_found:
+            notes.append(
+                f"{_count(not_found, 'event')} cannot be redelivered: the API returned 404 in an"
+                " earlier run."
+            )
+        if self.coverage is not None:
+            notes += _coverage_notes(self.coverage)
+        return tuple(notes)
+
     def __str__(self) -> str:
-        counts = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
+        counts = ", ".join(map(self._describe, filter(self.counts.get, self.counts)))
         seconds = self.duration.total_seconds()
         end = "finished" if self.finished else "not finished"
         if self.stopped is not None:
             end = f"stopped: {self.stopped}"
-        return f"{counts or 'no targets'}; {self.requests} requests in {seconds:.1f} s; {end}"
+        requests = _count(self.requests, "request")
+        summary = f"{counts or 'no targets'}; {requests} in {seconds:.1f} s; {end}"
+        return "\n".join((summary, *self.notes))
+
+    def _describe(self, status: str) -> str:
+        reasons = ", ".join(
+            f"{self.not_sent[reason]} {reason}"
+            for reason in NotSentReason
+            if reason.status == status and self.not_sent[reason]
+        )
+        return f"{self.counts[status]} {status}" + (f" ({reasons})" if reasons else "")
+
+
+def _coverage_notes(coverage: Coverage) -> list[str]:
+    notes: list[str] = []
+    if coverage.oldest_listed is None:
+        notes.append(
+            "The service listed no events: if there were any in the window, pass their ids to"
+            " redeliver_many."
+        )
+    elif not coverage.covers_since:
+        notes.append(
+            f"The service listed only events from {coverage.oldest_listed.isoformat()} on, not from"
+            " since: earlier events may be missing. Pass their ids to redeliver_many."
+        )
+    if coverage.pending:
+        notes.append(
+            f"{_count(coverage.pending, 'event')} had an attempt in progress when the events were"
+            " listed: run recover again later, with a new journal."
+        )
+    return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @frozen(kw_only=True)
@@ -120,19 +199,18 @@ class RunStats:
         self._started_at = started_at
         self._ended_at: float | None = None
         self._counts: dict[str, int] = dict.fromkeys(OutcomeStatus, 0)
+        self._not_sent: dict[str, int] = dict.fromkeys(NotSentReason, 0)
         self._buckets = [0] * (len(BOUNDS_MS) + 1)
         self._problems: list[Outcome] = []
 
-    def add(self, outcome: Outcome, *, sent: bool) -> None:
-        """Count an outcome.
-
-        Args:
-            outcome: The outcome.
-            sent: Whether this run sent a request for it.
-        """
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
         self.done += 1
-        self._sent += sent
         self._counts[outcome.status] += 1
+        if outcome.not_sent is None:
+            self._sent += 1
+        else:
+            self._not_sent[outcome.not_sent] += 1
         if outcome.status in PROBLEMS and len(self._problems) < MAX_PROBLEMS:
             self._problems.append(outcome)
         if outcome.event is not None and outcome.event.response_duration_ms is not None:
@@ -149,6 +227,8 @@ class RunStats:
         """Return the report at a point in time."""
         return Report(
             counts=MappingProxyType(dict(self._counts)),
+            not_sent=MappingProxyType(dict(self._not_sent)),
+            not_reached=0 if finished else self._left,
             requests=self.requests,
             duration=timedelta(seconds=self._seconds(now)),
             durations=self._durations(),
@@ -163,11 +243,11 @@ class RunStats:
         seconds = self._seconds(now)
         # Skipped targets take no time, so they do not predict how long the rest will take.
         rate = self._sent / seconds if seconds > 0 else 0.0
-        left = None if self.total is None else max(0, self.total - self.done)
+        left = self._left
         remaining = None
         if left == 0:
             remaining = timedelta(0)
-        elif left is not None and rate > 0:
+        elif left is not None and rate > 0 and left / rate < _MAX_REMAINING:
             remaining = timedelta(seconds=left / rate)
         return Progress(
             counts=MappingProxyType(dict(self._counts)),
@@ -176,6 +256,10 @@ class RunStats:
             rate=rate,
             remaining=remaining,
         )
+
+    @property
+    def _left(self) -> int | None:
+        return None if self.total is None else max(0, self.total - self.done)
 
     def _seconds(self, now: float) -> float:
         return (now if self._ended_at is None else self._ended_at) - self._started_at

@@ -12,9 +12,6 @@ from webhooks_sdk.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TargetLike: TypeAlias = tuple[UUID | str, UUID | str] | WebhookEvent
-"""A `(hook_id, request_id)` pair, or an event as listed by the service."""
-
 _PAIR_LENGTH = 2
 
 
@@ -29,6 +26,10 @@ class Target:
 
     hook_id: UUID
     request_id: UUID
+
+
+TargetLike: TypeAlias = tuple[UUID | str, UUID | str] | WebhookEvent | Target
+"""A `(hook_id, request_id)` pair, an event as listed by the service, or a `Target`."""
 
 
 def parse_target(item: object, position: int) -> Target:
@@ -51,5 +52,5 @@ def parse_target(item: object, position: int) -> Target:
         if len(pair) == _PAIR_LENGTH:
             return Target(parse_id(pair[0], f"{name}[0]"), parse_id(pair[1], f"{name}[1]"))
     raise InvalidArgumentError(
-        f"{name} must be a (hook_id, request_id) pair or a WebhookEvent, not {kind}."
+        f"{name} must be a (hook_id, request_id) pair, a WebhookEvent or a Target, got {kind}."
     )

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from math import inf
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -11,23 +10,28 @@ from uuid import UUID
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
+from webhooks_sdk._core.validation import check_seconds
 from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import InvalidArgumentError
+from webhooks_sdk.replay._listing import EventList, Listing, read_list
 
 
 def _check_aware(_: object, attribute: "Attribute[Any]", moment: object) -> None:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidArgumentError(
             f"{attribute.name} must be an aware datetime, such as"
-            f" datetime(2026, 1, 31, tzinfo=UTC), not {moment!r}."
+            f" datetime(2026, 1, 31, tzinfo=UTC), got {moment!r}."
         )
-
-
-def _check_seconds(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
         raise InvalidArgumentError(
-            f"{attribute.name} must be a number of seconds of at least 0, not {value!r}."
-        )
+            f"{attribute.name} must be in the years 1 to 9999 in UTC, got {moment!r}."
+        ) from None
+
+
+def _check_grace(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    check_seconds(attribute.name, value, allow_zero=True, error_class=InvalidArgumentError)
 
 
 @frozen(kw_only=True)
@@ -75,24 +79,45 @@ class Recovery:
     Attributes:
         hook_id: The subscription.
         since: Start of the window, inclusive.
-        until: End of the window, exclusive. None for now.
-        pending_grace: Seconds for which an attempt without a status may still be in flight.
+        until: End of the window, exclusive. None for now: the window has every listed event from
+            `since` on.
+        pending_grace: Seconds for which an attempt without a status may still be in flight, from 0
+            to 1,000,000.
 
     Raises:
-        InvalidArgumentError: A datetime is naive, the window is empty, or `pending_grace` is not a
-            non-negative number.
+        InvalidArgumentError: A datetime is naive or out of range, the window is empty, or
+            `pending_grace` is out of range.
     """
 
     hook_id: UUID
     since: datetime = field(validator=_check_aware)
     until: datetime | None = field(default=None, validator=optional(_check_aware))
-    pending_grace: float = field(default=120.0, validator=_check_seconds)
+    pending_grace: float = field(default=120.0, validator=_check_grace)
 
     def __attrs_post_init__(self) -> None:
         if self.until is not None and self.since >= self.until:
             raise InvalidArgumentError(
-                f"since ({self.since.isoformat()}) must be before until ({self.until.isoformat()})."
+                f"since must be before until ({self.until.isoformat()}),"
+                f" got {self.since.isoformat()}."
             )
+
+    def find_in_list(
+        self, listed: EventList, *, began: datetime, ended: datetime
+    ) -> UndeliveredEvents:
+        """Return the undelivered events of a list that was just requested.
+
+        Ages are measured by the clock of the service if it is ahead of the local one, as far as the
+        response tells.
+
+        Args:
+            listed: The attempts listed by the service, or the response with them.
+            began: The local time before the request was sent.
+            ended: The local time after the response was received.
+
+        Raises:
+            InvalidArgumentError: The window starts in the future.
+        """
+        return find_in_listing(self, read_list(listed, began=began, ended=ended))
 
     def find_in(self, listed: Iterable[WebhookEvent], *, now: datetime) -> UndeliveredEvents:
         """Return the undelivered events.
@@ -111,7 +136,7 @@ class Recovery:
         pending = 0
         for attempts in attempts_of.values():
             happened = min(attempt.enqueued_at for attempt in attempts)
-            if not self._in_window(happened, now) or any(attempt.delivered for attempt in attempts):
+            if not self._in_window(happened) or any(attempt.delivered for attempt in attempts):
                 continue
             if any(self._is_pending(attempt, now) for attempt in attempts):
                 pending += 1
@@ -130,12 +155,26 @@ class Recovery:
             ),
         )
 
-    def _in_window(self, moment: datetime, now: datetime) -> bool:
-        return self.since <= moment < (now if self.until is None else self.until)
+    def _in_window(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment < self.until)
 
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
         age = now - _last_change(attempt)
         return attempt.response_status is None and age.total_seconds() < self.pending_grace
+
+
+def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
+    """Return the undelivered events of a listing.
+
+    Raises:
+        InvalidArgumentError: The window starts in the future.
+    """
+    if recovery.since > listing.not_after:
+        raise InvalidArgumentError(
+            f"since must not be in the future (it is now {listing.not_after.isoformat()}),"
+            f" got {recovery.since.isoformat()}."
+        )
+    return recovery.find_in(listing.attempts, now=listing.not_before)
 
 
 def _last_change(attempt: WebhookEvent) -> datetime:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from attrs import evolve
 from support.replays import HOOK, ReplayHarness, Service, attempt, event_id
 
+from webhooks_sdk._core.clock import Clock
 from webhooks_sdk.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -22,7 +25,9 @@ from webhooks_sdk.errors import (
     RateLimitError,
     ReplayStoppedError,
 )
-from webhooks_sdk.replay import Outcome, OutcomeStatus, Target
+from webhooks_sdk.replay import NotSentReason, Outcome, OutcomeStatus, ReplayOptions, Target
+from webhooks_sdk.replay._engine.run import Run
+from webhooks_sdk.replay._engine.scheduler import Action, Wait
 from webhooks_sdk.replay._report import RunStats
 
 if TYPE_CHECKING:
@@ -307,6 +312,117 @@ def test_progress_is_reported_at_the_end(replay_harness: ReplayHarness, service:
     assert reported[-1].remaining.total_seconds() == 0
 
 
+def test_progress_is_reported_while_nothing_completes(replay_harness: ReplayHarness) -> None:
+    service, reported = StalledService(), list[Any]()
+
+    def on_progress(progress: Any) -> None:
+        reported.append((threading.get_ident(), progress))
+        if len(reported) == 2:
+            service.finish()
+
+    replay_harness.collect(service, targets(1), on_progress=on_progress)
+    (thread, first), (_, second), (_, last) = reported
+    assert (first.done, first.in_flight, first.total) == (0, 1, 1)
+    assert (second.done, second.in_flight) == (0, 1)
+    assert (last.done, last.in_flight) == (1, 0)
+    assert thread == threading.get_ident()
+
+
+class StalledService(Service):
+    """A service that responds once `finish` is called, or after 30 s, which fails the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finish_sync = threading.Event()
+        self.finish_async: anyio.Event | None = None
+
+    def finish(self) -> None:
+        self.finish_sync.set()
+        if self.finish_async is not None:
+            self.finish_async.set()
+
+    def wait(self) -> None:
+        self.finish_sync.wait(30)
+
+    async def wait_async(self) -> None:
+        self.finish_async = anyio.Event()
+        with anyio.move_on_after(30):
+            await self.finish_async.wait()
+
+
+class VirtualClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.clock = Clock(monotonic=lambda: self.now, wall=lambda: 1.8e9)
+
+
+@pytest.fixture
+def ticking() -> Iterator[tuple[Run, VirtualClock, list[Any]]]:
+    """A run with one request in flight, its clock, and the reported progress."""
+    clock, reported = VirtualClock(), list[Any]()
+    run = Run(
+        ReplayOptions(on_progress=reported.append),
+        base_url="https://service.test",
+        recovery=None,
+        total=1,
+        clock=clock.clock,
+    )
+    try:
+        run.begin()
+        assert run.step() is Action.TAKE_TARGET
+        job = run.accept_target((HOOK, event_id(0)))
+        assert job is not None
+        run.start(job)
+        yield run, clock, reported
+    finally:
+        run.close()
+
+
+def test_a_wait_ends_when_progress_is_due(
+    ticking: tuple[Run, VirtualClock, list[Any]],
+) -> None:
+    run, clock, reported = ticking
+    for second in range(1, 61):
+        assert run.step() == Wait(1.0)
+        assert len(reported) == second - 1
+        clock.now += 1
+    assert run.step() == Wait(1.0)
+    assert [(progress.in_flight, progress.done) for progress in reported] == [(1, 0)] * 60
+
+
+def test_progress_is_due_within_the_grace_of_a_stop(
+    ticking: tuple[Run, VirtualClock, list[Any]],
+) -> None:
+    run, clock, reported = ticking
+    run.stop(grace=1.5)
+    assert run.step() == Wait(1.0)
+    clock.now += 1
+    assert run.step() == Wait(0.5)
+    clock.now += 0.5
+    assert run.step() is Action.FINISH
+    assert len(reported) == 1
+
+
+def test_without_on_progress_a_wait_has_no_limit() -> None:
+    run = Run(
+        ReplayOptions(),
+        base_url="https://service.test",
+        recovery=None,
+        total=1,
+        clock=VirtualClock().clock,
+    )
+    try:
+        run.begin()
+        job = run.accept_target((HOOK, event_id(0)))
+        assert job is not None
+        run.start(job)
+        assert run.step() == Wait(None)
+    finally:
+        run.close()
+
+
 def test_skipped_targets_do_not_count_towards_the_rate(service: Service, tmp_path: Path) -> None:
     harness, reported = ReplayHarness("sync"), list[Any]()
     harness.collect(service, targets(5), journal=tmp_path / "journal")
@@ -316,15 +432,28 @@ def test_skipped_targets_do_not_count_towards_the_rate(service: Service, tmp_pat
 
 
 def test_remaining_time_is_based_on_the_targets_sent() -> None:
-    skipped = Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.SKIPPED)
+    skipped = Outcome(
+        hook_id=HOOK,
+        request_id=event_id(0),
+        status=OutcomeStatus.SKIPPED,
+        not_sent=NotSentReason.DONE_EARLIER,
+    )
     stats = RunStats(total=1_001, started_at=0.0)
     for _ in range(900):
-        stats.add(skipped, sent=False)
+        stats.add(skipped)
     assert stats.progress(10.0, in_flight=1).remaining is None
-    stats.add(evolve(skipped, status=OutcomeStatus.DELIVERED), sent=True)
+    stats.add(evolve(skipped, status=OutcomeStatus.DELIVERED, not_sent=None))
     progress = stats.progress(10.0, in_flight=0)
     assert (progress.done, progress.rate) == (901, 0.1)
     assert progress.remaining == timedelta(seconds=1_000)
+
+
+def test_a_remaining_time_that_no_timedelta_can_hold_is_unknown() -> None:
+    stats = RunStats(total=10**12, started_at=0.0)
+    stats.add(
+        Outcome(hook_id=HOOK, request_id=event_id(0), status=OutcomeStatus.DELIVERED, attempts=1)
+    )
+    assert stats.progress(1e6, in_flight=0).remaining is None
 
 
 def test_the_total_of_a_generator_is_unknown(service: Service) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from webhooks_sdk.errors import (
     ReplayStoppedError,
     UnprocessableEntityError,
 )
-from webhooks_sdk.replay import Journal, Recovery, Replay, ReplayOptions
+from webhooks_sdk.replay import Journal, NotSentReason, Recovery, Replay, ReplayOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LOST = APITimeoutError("timed out", operation="redeliver", outcome_unknown=True)
 GONE = NotFoundError("no such event", operation="redeliver", status=404)
 REFUSED = UnprocessableEntityError("no", operation="redeliver", status=422)
+UNSENT = APIConnectionError("refused", operation="redeliver")
 
 
 @pytest.fixture
@@ -62,14 +64,104 @@ def test_targets_that_are_not_resent(
 
 
 @pytest.mark.parametrize("result", [500, REFUSED], ids=["rejected", "failed"])
-def test_targets_that_are_resent_up_to_max_attempts(
+def test_every_run_resends_what_failed(
     replay_harness: ReplayHarness, service: Service, path: Path, result: Any
 ) -> None:
     service.respond(0, result)
-    for sent in (1, 2, 3, 3):
-        outcomes, _ = replay_harness.collect(service, targets(1), journal=path, max_attempts=3)
+    for sent in (1, 2, 3, 4):
+        outcomes, _ = replay_harness.collect(service, targets(1), journal=path, max_attempts=2)
         assert status_of(outcomes, 0) == ("rejected" if result == 500 else "failed")
         assert outcomes[0].attempts == len(service.sent) == sent
+        assert outcomes[0].not_sent is None
+
+
+def test_max_attempts_counts_the_requests_of_one_run(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    service.respond(0, UNSENT)
+    for sent in (2, 4):
+        outcomes, _ = replay_harness.collect(service, targets(1), journal=path, max_attempts=2)
+        assert status_of(outcomes, 0) == "failed"
+        assert outcomes[0].attempts == len(service.sent) == sent
+
+
+@pytest.mark.parametrize("missed", [5, 30], ids=["fewer than open the breaker", "more"])
+@pytest.mark.parametrize("failure", [503, None], ids=["rejected", "unsent"])
+def test_runs_during_an_outage_do_not_keep_a_later_run_from_sending(
+    replay_harness: ReplayHarness, service: Service, path: Path, missed: int, failure: int | None
+) -> None:
+    service.listed = [attempt(n, 503, at=n) for n in range(missed)]
+    for n in range(missed):
+        service.respond(n, UNSENT if failure is None else failure)
+    for _ in range(6):
+        with suppress(ReplayStoppedError):
+            replay_harness.collect(service, (), recovery=recovery(), journal=path, max_attempts=1)
+    service.results.clear()
+    _, report = replay_harness.collect(service, (), recovery=recovery(), journal=path)
+    assert report.counts["delivered"] == missed
+    assert report.complete
+
+
+def test_events_that_always_fail_do_not_keep_a_resumed_run_from_the_others(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    service.listed = [attempt(n, 503, at=n) for n in range(50)]
+    for n in range(25):
+        service.respond(n, 422)
+    for _ in range(2):
+        with suppress(ReplayStoppedError):
+            replay_harness.collect(service, (), recovery=recovery(), journal=path, concurrency=2)
+    with Journal(path) as journal:
+        assert journal.counts["delivered"] == 25
+
+
+def test_outcomes_that_need_no_request_tell_the_reason(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    results: list[Any] = [200, None, LOST, LOST, GONE]
+    for n, result in enumerate(results):
+        service.respond(n, result)
+    replay_harness.collect(service, targets(5), journal=path)
+    later = datetime.now(UTC) + timedelta(days=1)
+    service.listed = [attempt(2, redelivery=True, created_at=later, updated_at=later)]
+    outcomes, report = replay_harness.collect(service, [*targets(6), *targets(1)], journal=path)
+    reasons = [(outcome.request_id, outcome.status, outcome.not_sent) for outcome in outcomes]
+    assert Counter(reasons) == Counter(
+        [
+            (event_id(0), "skipped", NotSentReason.DONE_EARLIER),
+            (event_id(0), "skipped", NotSentReason.DUPLICATE),
+            (event_id(1), "skipped", NotSentReason.DONE_EARLIER),
+            (event_id(2), "skipped", NotSentReason.FOUND_DELIVERED),
+            (event_id(3), "unknown", NotSentReason.UNKNOWN_EARLIER),
+            (event_id(4), "failed", NotSentReason.NOT_FOUND_EARLIER),
+            (event_id(5), "delivered", None),
+        ]
+    )
+    assert dict(report.not_sent) == {
+        "duplicate": 1,
+        "done earlier": 2,
+        "found delivered": 1,
+        "unknown earlier": 1,
+        "not found earlier": 1,
+    }
+    summary, *notes = str(report).splitlines()
+    assert summary.startswith(
+        "1 delivered, 1 failed (1 not found earlier), 1 unknown (1 unknown earlier), 4 skipped"
+        " (1 duplicate, 2 done earlier, 1 found delivered); 1 request in "
+    )
+    assert tuple(notes) == report.notes
+    unknown, not_found = notes
+    assert unknown == (
+        "1 event had an unknown outcome in an earlier run and may have been delivered: pass"
+        " resend_unknown=True to send such events again."
+    )
+    assert not_found == "1 event cannot be redelivered: the API returned 404 in an earlier run."
+    assert not report.complete
+    # By now the redelivery is in the journal.
+    outcomes, _ = replay_harness.collect(service, targets(3), journal=path)
+    assert [one.not_sent for one in outcomes if one.request_id == event_id(2)] == [
+        NotSentReason.DONE_EARLIER
+    ]
 
 
 def test_the_error_of_an_earlier_run_is_restored(service: Service, path: Path) -> None:
@@ -91,7 +183,6 @@ def test_resend_unknown_resends_unknown_targets(
     assert len(service.sent) == 2
 
 
-UNSENT = APIConnectionError("refused", operation="redeliver")
 DENIED = AuthenticationError("wrong token", operation="redeliver", status=401)
 
 

@@ -15,7 +15,7 @@ import anyio
 import pytest
 from support.replays import HOOK, ReplayHarness, Service, attempt, event_id
 
-from webhooks_sdk.errors import JournalError
+from webhooks_sdk.errors import InvalidArgumentError, JournalError, ReplayStoppedError
 from webhooks_sdk.replay import AsyncReplay, Journal, Replay, ReplayOptions
 
 if TYPE_CHECKING:
@@ -164,6 +164,99 @@ def test_a_replay_must_be_entered_exactly_once(service: Service) -> None:
         next(replay)
     with replay, pytest.raises(RuntimeError, match="can be entered only once"), replay:
         pass
+
+
+def test_a_second_iteration_over_a_finished_replay_is_refused(service: Service) -> None:
+    targets = [(HOOK, event_id(n)) for n in range(3)]
+    with Replay(service.end, targets, base_url=BASE_URL) as replay:
+        assert len(list(replay)) == 3
+        for again in (lambda: list(replay), replay.run):
+            with pytest.raises(RuntimeError, match=r"^The replay has ended: .* See replay\.report"):
+                again()
+        # As every iterator, it stays exhausted.
+        assert next(replay, None) is None
+    with pytest.raises(RuntimeError, match="has ended"):
+        list(replay)
+    assert replay.report.counts["delivered"] == 3
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_second_async_iteration_over_a_finished_replay_is_refused(backend: Backend) -> None:
+    async def send(target: Target) -> WebhookEvent:
+        return attempt("x", id=target.request_id)
+
+    async def main() -> None:
+        async with AsyncReplay(send, [(HOOK, event_id(0))], base_url=BASE_URL) as replay:
+            assert len([outcome async for outcome in replay]) == 1
+            with pytest.raises(RuntimeError, match="The replay has ended"):
+                [outcome async for outcome in replay]
+            with pytest.raises(RuntimeError, match="The replay has ended"):
+                await replay.run()
+            assert await anext(replay, None) is None
+        with pytest.raises(RuntimeError, match="The replay has ended"):
+            await replay.run()
+
+    anyio.run(main, backend=backend)
+
+
+def test_iterating_after_stop_yields_the_rest_once(
+    replay_harness: ReplayHarness, service: Service
+) -> None:
+    def stop_at_once(replay: Any, _: Outcome) -> bool:
+        replay.stop()
+        return False
+
+    def then(replay: Any) -> None:
+        with pytest.raises(RuntimeError, match="The replay has ended"):
+            iter(replay) if replay_harness.name == "sync" else aiter(replay)
+
+    outcomes, report = replay_harness.collect(
+        service, endless(), each=stop_at_once, then=then, concurrency=1
+    )
+    assert (len(outcomes), report.stopped) == (1, "stop() was called")
+
+
+def test_iterating_a_replay_that_was_exited_early_is_refused(
+    replay_harness: ReplayHarness, service: Service
+) -> None:
+    def exit_at_once(*_: object) -> bool:
+        return True
+
+    def then(replay: Any) -> None:
+        with pytest.raises(RuntimeError, match=r"^The replay was exited, so it yields no more"):
+            iter(replay) if replay_harness.name == "sync" else aiter(replay)
+        with pytest.raises(RuntimeError, match=r"^The replay was exited, so it yields no more"):
+            next(replay) if replay_harness.name == "sync" else anyio.run(replay.__anext__)
+
+    replay_harness.collect(service, endless(), each=exit_at_once, then=then, concurrency=1)
+
+
+def test_a_second_iteration_over_an_aborted_replay_raises_its_error_again(
+    service: Service,
+) -> None:
+    for n in range(10):
+        service.respond(n, 500)
+    targets = [(HOOK, event_id(n)) for n in range(10)]
+    options = ReplayOptions(max_consecutive_failures=3)
+    with Replay(service.end, targets, base_url=BASE_URL, options=options) as replay:
+        for _ in range(2):
+            with pytest.raises(ReplayStoppedError, match="the last 3 outcomes"):
+                replay.run()
+
+
+@pytest.mark.parametrize(
+    "grace", [-1, float("nan"), float("inf"), 1e10, 10**30, True, "5"], ids=repr
+)
+def test_a_grace_out_of_range_is_refused(
+    replay_harness: ReplayHarness, service: Service, grace: Any
+) -> None:
+    def stop(replay: Any, _: Outcome) -> None:
+        with pytest.raises(InvalidArgumentError, match=r"^grace must be a number of seconds from"):
+            replay.stop(grace=grace)
+
+    _, report = replay_harness.collect(service, [(HOOK, event_id(0))], each=stop)
+    # An invalid argument does not stop the replay.
+    assert report.finished
 
 
 class BlockingService:

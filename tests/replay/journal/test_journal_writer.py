@@ -250,9 +250,21 @@ def test_unseen_targets_are_those_this_run_has_not_handled(path: Path) -> None:
         journal.record_intent(HOOK, events[2], LATER)
         # An outcome from a look-up does not mark the target as seen.
         journal.record_outcome(HOOK, events[3], OutcomeStatus.DELIVERED, LATER)
-        assert [row.request_id for row in journal.unseen()] == [events[0], events[3], events[4]]
+        # What is done comes first.
+        assert [row.request_id for row in journal.unseen()] == [events[3], events[0], events[4]]
         assert row_of(journal, events[1]).run == 2
         assert row_of(journal, events[1]).attempts == 1
+
+
+def test_unseen_targets_that_failed_come_after_those_that_were_never_sent(path: Path) -> None:
+    planned = [(HOOK, UUID(int=n)) for n in range(1, 6)]
+    with open_writer(path) as journal:
+        journal.write_plan(PLAN, planned)
+        for n, status in ((1, OutcomeStatus.REJECTED), (4, OutcomeStatus.DELIVERED)):
+            journal.record_intent(HOOK, UUID(int=n), NOW)
+            journal.record_outcome(HOOK, UUID(int=n), status, LATER)
+    with open_writer(path) as journal:
+        assert [row.request_id.int for row in journal.unseen()] == [4, 2, 3, 5, 1]
 
 
 def test_targets_may_be_written_while_unseen_ones_are_read(journal: JournalWriter) -> None:

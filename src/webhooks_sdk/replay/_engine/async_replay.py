@@ -26,6 +26,7 @@ from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import JournalError, NotFoundError
 from webhooks_sdk.replay._engine.run import Run, not_entered_error
 from webhooks_sdk.replay._engine.scheduler import Action, Job, Wait
+from webhooks_sdk.replay._listing import EventList
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
@@ -38,8 +39,8 @@ class AsyncReplay:
 
     Usually created by `client.hooks.redeliver_many` or `client.hooks.recover`. Requests are started
     while the next outcome is awaited, and continue while the loop body runs: a slow body slows the
-    run down, and results do not pile up. The targets are iterated in the task that iterates the
-    replay.
+    run down, and results do not pile up. The targets are iterated, and `on_progress` is called, in
+    the task that iterates the replay. A replay can be iterated to its end once.
 
     Exiting the `async with` block early takes no more targets and waits for the requests in flight.
     Cancellation and other exceptions that are not an `Exception` do not wait: requests in flight
@@ -51,7 +52,9 @@ class AsyncReplay:
         targets: The events to redeliver, an iterable or async iterable, consumed lazily.
         base_url: The API, to which a journal is bound.
         list_events: Lists the recent events of a subscription, which is needed to resolve requests
-            that an earlier run left unknown. None leaves them unknown.
+            that an earlier run left unknown. None leaves them unknown. It may return the response
+            of `client.send(operations.list_events(hook_id))`: with `recovery`, its `Date` header is
+            used if the clock of the service is ahead.
         options: The options of the replay.
         recovery: The window to recover, instead of targets.
         on_close: Called and awaited when the replay has ended.
@@ -63,7 +66,7 @@ class AsyncReplay:
         targets: Iterable[TargetLike] | AsyncIterable[TargetLike],
         *,
         base_url: str,
-        list_events: Callable[[UUID], Awaitable[Iterable[WebhookEvent]]] | None = None,
+        list_events: Callable[[UUID], Awaitable[EventList]] | None = None,
         options: ReplayOptions | None = None,
         recovery: Recovery | None = None,
         on_close: Callable[[], Awaitable[object]] | None = None,
@@ -164,13 +167,15 @@ class AsyncReplay:
                     await self._on_close()
 
     def __aiter__(self) -> Self:
+        self._entered_run().check_iterable()
         return self
 
     async def __anext__(self) -> Outcome:
         run = self._entered_run()
+        run.check_open()
         outcome = await self._next(run)
         if outcome is None:
-            run.raise_if_aborted()
+            run.end_iteration()
             raise StopAsyncIteration
         return outcome
 
@@ -183,6 +188,7 @@ class AsyncReplay:
         Raises:
             ReplayStoppedError: Nothing succeeded, or the credentials were refused.
             JournalError: The journal cannot be written.
+            RuntimeError: The replay has ended already: see `report`.
         """
         async for _ in self:
             """The report counts the outcome."""
@@ -200,7 +206,10 @@ class AsyncReplay:
 
         Args:
             grace: Maximum number of seconds to wait for the requests in flight, which are unknown
-                after that. None to wait until they finish.
+                after that: from 0 to 1,000,000. None to wait until they finish.
+
+        Raises:
+            InvalidArgumentError: `grace` is out of range. The replay is not stopped.
         """
         self._entered_run().stop(grace)
         # If the event loop is closed, the replay has ended too.

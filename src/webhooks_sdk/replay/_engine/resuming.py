@@ -6,44 +6,54 @@ from typing import TYPE_CHECKING
 
 from webhooks_sdk.replay._journal.errors import rebuild_error
 from webhooks_sdk.replay._journal.rows import RowState
-from webhooks_sdk.replay._outcomes import Outcome, OutcomeStatus, is_not_found
+from webhooks_sdk.replay._outcomes import NotSentReason, Outcome, OutcomeStatus, is_not_found
 
 if TYPE_CHECKING:
     from webhooks_sdk.replay._journal.rows import Row
 
 _SUCCEEDED = frozenset({RowState.DELIVERED, RowState.ACCEPTED})
-_RETRYABLE = frozenset({RowState.REJECTED, RowState.FAILED})
 _UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
 def outcome_without_sending(
-    row: Row, *, run: int, max_attempts: int, resend_unknown: bool
+    row: Row, *, run: int, resend_unknown: bool, found_delivered: bool
 ) -> Outcome | None:
     """Return the outcome of a target that must not be sent, or None if it must be sent.
+
+    The number of requests that earlier runs sent does not matter: while the subscriber is down,
+    they all fail, and a run after the outage must still send the target.
 
     Args:
         row: The target's row in the journal.
         run: Number of this run.
-        max_attempts: Maximum number of requests for a target, over all runs.
         resend_unknown: Whether to send targets again that may have been delivered.
+        found_delivered: Whether this run found a redelivery in the service's list.
     """
-    if row.run == run or row.state in _SUCCEEDED:
-        return _outcome(row, OutcomeStatus.SKIPPED)
-    if row.state in _RETRYABLE:
-        not_found = row.error is not None and is_not_found(row.error.status)
-        if not_found or row.attempts >= max_attempts:
-            return _outcome(row, OutcomeStatus(row.state))
-    if row.state in _UNRESOLVED and not resend_unknown:
-        return _outcome(row, OutcomeStatus.UNKNOWN)
-    return None
-
-
-def _outcome(row: Row, status: OutcomeStatus) -> Outcome:
-    error = None if status is OutcomeStatus.SKIPPED else row.error
+    reason = _reason_not_to_send(
+        row, run=run, resend_unknown=resend_unknown, found_delivered=found_delivered
+    )
+    if reason is None:
+        return None
+    error = None if reason.status is OutcomeStatus.SKIPPED else row.error
     return Outcome(
         hook_id=row.hook_id,
         request_id=row.request_id,
-        status=status,
+        status=reason.status,
         error=None if error is None else rebuild_error(error, row),
         attempts=row.attempts,
+        not_sent=reason,
     )
+
+
+def _reason_not_to_send(
+    row: Row, *, run: int, resend_unknown: bool, found_delivered: bool
+) -> NotSentReason | None:
+    if row.run == run:
+        return NotSentReason.DUPLICATE
+    if row.state in _SUCCEEDED:
+        return NotSentReason.FOUND_DELIVERED if found_delivered else NotSentReason.DONE_EARLIER
+    if row.state in _UNRESOLVED and not resend_unknown:
+        return NotSentReason.UNKNOWN_EARLIER
+    if row.state is RowState.FAILED and row.error is not None and is_not_found(row.error.status):
+        return NotSentReason.NOT_FOUND_EARLIER
+    return None

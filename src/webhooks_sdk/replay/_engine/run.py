@@ -11,12 +11,15 @@ from math import inf
 from random import random
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.errors import ReplayStoppedError
+from webhooks_sdk._core.responses import APIResponse
+from webhooks_sdk._core.validation import check_seconds
+from webhooks_sdk.errors import InvalidArgumentError, ReplayStoppedError
 from webhooks_sdk.replay._engine.resuming import outcome_without_sending
 from webhooks_sdk.replay._engine.scheduler import Action, Job, Scheduler, Wait
 from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
 from webhooks_sdk.replay._journal.writer import JournalWriter
+from webhooks_sdk.replay._listing import read_list
 from webhooks_sdk.replay._outcomes import OutcomeStatus
 from webhooks_sdk.replay._recovery import check_journal, coverage_of, write_plan
 from webhooks_sdk.replay._report import RunStats
@@ -34,12 +37,13 @@ if TYPE_CHECKING:
     from webhooks_sdk._models import WebhookEvent
     from webhooks_sdk.replay._engine.scheduler import Step
     from webhooks_sdk.replay._journal.rows import Row
+    from webhooks_sdk.replay._listing import EventList
     from webhooks_sdk.replay._options import ReplayOptions
     from webhooks_sdk.replay._outcomes import Outcome, Result
     from webhooks_sdk.replay._report import Report
     from webhooks_sdk.replay._undelivered import Recovery
 
-_PROGRESS_INTERVAL = 1.0
+_PROGRESS_INTERVAL = 1.0  # seconds
 
 
 def not_entered_error(statement: str) -> RuntimeError:
@@ -91,10 +95,13 @@ class Run:
         self._stats = RunStats(total=total, started_at=started_at)
         self._next_progress = started_at + _PROGRESS_INTERVAL
         self._position = 0
-        self._listed_at = self._now()
+        self._list_requested_at = self._now()
+        self._found_delivered: set[Target] = set()
         self._unseen: Iterator[Row] | None = None
         self._grace_deadline = inf
         self._finished = False
+        self._exhausted = False
+        self._closed = False
         self._journal = JournalWriter.open(
             options.journal, base_url=base_url, durable=options.durable
         )
@@ -106,6 +113,7 @@ class Run:
 
     def close(self) -> None:
         """Close the journal. Requests in flight remain in it as intents."""
+        self._closed = True
         self._stats.end(self._clock.monotonic())
         self._journal.close()
 
@@ -113,18 +121,22 @@ class Run:
         """Return the subscription whose events `plan` needs, None if the plan exists already."""
         if self._recovery is None or self._journal.plan is not None:
             return None
-        # Taken before the list is requested, which omits later events.
-        self._listed_at = self._now()
+        self._list_requested_at = self._now()
         return self._recovery.hook_id
 
-    def plan(self, listed: Iterable[WebhookEvent]) -> None:
+    def plan(self, listed: EventList) -> None:
         """Record which events will be redelivered, before the first request.
 
         Args:
-            listed: The delivery attempts of the subscription, as listed by the service.
+            listed: The delivery attempts of the subscription, which the service has just listed.
+
+        Raises:
+            InvalidArgumentError: The window starts in the future.
+            JournalError: The journal cannot be written.
         """
         assert self._recovery is not None
-        write_plan(self._journal, self._recovery, listed, now=self._listed_at)
+        listing = read_list(listed, began=self._list_requested_at, ended=self._now())
+        write_plan(self._journal, self._recovery, listing)
 
     def hooks_to_look_up(self) -> Iterable[UUID]:
         """Return the subscriptions with targets that earlier runs left in flight or unknown."""
@@ -136,7 +148,7 @@ class Run:
                 self._record_outcome(Target(row.hook_id, row.request_id), OutcomeStatus.UNKNOWN)
         return hooks
 
-    def resolve_unknown(self, hook_id: UUID, listed: Iterable[WebhookEvent]) -> None:
+    def resolve_unknown(self, hook_id: UUID, listed: EventList) -> None:
         """Record unknown targets as delivered if the service lists their redelivery.
 
         Args:
@@ -144,13 +156,15 @@ class Run:
             listed: Its delivery attempts, as listed by the service.
         """
         # Iterate over the list, as it is shorter than the unknown targets may be.
-        for attempt in listed:
+        for attempt in listed.value if isinstance(listed, APIResponse) else listed:
             row = self._journal.find(hook_id, attempt.id)
             if row is None or row.state is not RowState.UNKNOWN:
                 continue
             assert row.open_since is not None
             if was_redelivered_since(attempt, row.open_since):
-                self._record_outcome(Target(hook_id, attempt.id), OutcomeStatus.DELIVERED, attempt)
+                target = Target(hook_id, attempt.id)
+                self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
+                self._found_delivered.add(target)
 
     def _record_outcome(
         self,
@@ -172,21 +186,31 @@ class Run:
 
     def begin(self) -> None:
         """Mark the preparations as done: from here on, targets are taken."""
-        plan = self._journal.plan
-        if plan is not None:
-            self._stats.total = plan.total
+        if self._stats.total is not None:
+            # The targets that are only in the journal follow the caller's.
+            recorded = sum(self._journal.counts().values())
+            self._stats.total = max(self._stats.total, recorded)
 
     def step(self) -> Step:
-        """Return the next action: send a job, wait, take a target, or finish."""
+        """Return the next action: send a job, wait, take a target, or finish.
+
+        Also reports progress if that is due. The action never waits beyond the next time.
+        """
         now = self._clock.monotonic()
+        if now >= self._next_progress:
+            self._report_progress(now)
         step = self._scheduler.step(now)
-        if self._scheduler.stop_reason is None or not isinstance(step, Wait):
+        if not isinstance(step, Wait):
             return step
-        if now >= self._grace_deadline:
-            self._abandon_in_flight()
-            return Action.FINISH
-        left = self._grace_deadline - now
-        return step if left == inf else Wait(left)
+        until = inf if step.seconds is None else now + step.seconds
+        if self._scheduler.stop_reason is not None:
+            if now >= self._grace_deadline:
+                self._abandon_in_flight()
+                return Action.FINISH
+            until = self._grace_deadline
+        if self._options.on_progress is not None:
+            until = min(until, self._next_progress)
+        return Wait(None if until == inf else until - now)
 
     @property
     def outcomes_full(self) -> bool:
@@ -235,13 +259,13 @@ class Run:
             outcome = outcome_without_sending(
                 row,
                 run=self._journal.run,
-                max_attempts=self._options.max_attempts,
                 resend_unknown=self._options.resend_unknown,
+                found_delivered=target in self._found_delivered,
             )
         if outcome is None:
             return Job(target, was_unknown=row is not None and row.state is RowState.UNKNOWN)
         self._journal.mark_seen(target.hook_id, target.request_id)
-        self._emit(outcome, sent=False)
+        self._emit(outcome)
         return None
 
     def start(self, job: Job) -> None:
@@ -301,7 +325,13 @@ class Run:
 
         Args:
             grace: Maximum number of seconds to wait for the requests in flight, None for no limit.
+
+        Raises:
+            InvalidArgumentError: `grace` is out of range.
         """
+        check_seconds(
+            "grace", grace, allow_zero=True, allow_none=True, error_class=InvalidArgumentError
+        )
         self._scheduler.stop("stop() was called")
         if grace is not None:
             self._grace_deadline = min(self._grace_deadline, self._clock.monotonic() + grace)
@@ -341,12 +371,43 @@ class Run:
         """Whether the run is finished and all outcomes are consumed."""
         return self._finished and not self.outcomes
 
-    def raise_if_aborted(self) -> None:
-        """Raise an error if the run was aborted.
+    def check_iterable(self) -> None:
+        """Check that an iteration can yield outcomes.
+
+        Raises:
+            ReplayStoppedError: An earlier iteration ended because the run was aborted.
+            RuntimeError: An earlier iteration yielded the last outcome, or the block was exited.
+        """
+        if self._exhausted:
+            self._raise_if_aborted()
+            raise RuntimeError(
+                "The replay has ended: its outcomes were already consumed. See replay.report, or"
+                " create a new replay to resume from a journal."
+            )
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Check that the block has not been exited, unless all outcomes were consumed before.
+
+        Raises:
+            RuntimeError: It has.
+        """
+        if self._closed and not self._exhausted:
+            raise RuntimeError(
+                "The replay was exited, so it yields no more outcomes. See replay.report, or create"
+                " a new replay to resume from a journal."
+            )
+
+    def end_iteration(self) -> None:
+        """Mark the outcomes as consumed.
 
         Raises:
             ReplayStoppedError: The run was aborted because nothing succeeded.
         """
+        self._exhausted = True
+        self._raise_if_aborted()
+
+    def _raise_if_aborted(self) -> None:
         if self._scheduler.aborted:
             raise ReplayStoppedError(
                 f"The replay was stopped: {self._scheduler.stop_reason} {self._resume_hint()}"
@@ -354,7 +415,7 @@ class Run:
 
     def _resume_hint(self) -> str:
         if self._journal.temporary:
-            return "The remaining targets were not saved: pass journal= to be able to resume."
+            return "There is no journal to resume from: pass journal= to be able to resume."
         return f"Fix the cause and run again with journal={str(self._journal.path)!r} to resume."
 
     def report(self) -> Report:
@@ -368,12 +429,9 @@ class Run:
             coverage=None if plan is None else coverage_of(plan),
         )
 
-    def _emit(self, outcome: Outcome, *, sent: bool = True) -> None:
-        self._stats.add(outcome, sent=sent)
+    def _emit(self, outcome: Outcome) -> None:
+        self._stats.add(outcome)
         self.outcomes.append(outcome)
-        now = self._clock.monotonic()
-        if now >= self._next_progress:
-            self._report_progress(now)
 
     def _report_progress(self, now: float) -> None:
         self._next_progress = now + _PROGRESS_INTERVAL

@@ -111,7 +111,7 @@ class Scheduler:
         concurrency_limiter: Limits the requests in flight.
         rate_limiter: Limits the requests per second.
         circuit_breaker: Aborts the run when nothing succeeds.
-        max_attempts: Maximum number of requests for a target, over all runs.
+        max_attempts: Maximum number of requests for a target in this run, deferred ones excluded.
         max_queued: Number of targets waiting to be sent again at which no new target is taken.
         random: Returns a number from 0 to 1, used as jitter.
     """
@@ -254,7 +254,7 @@ class Scheduler:
         if result.deferred:
             # The rate limiter already pauses all requests.
             wait = 0.0
-        elif result.resendable and job.attempts < self._max_attempts:
+        elif result.resendable and job.resends + 1 < self._max_attempts:
             job.resends += 1
             wait = backoff(job.resends, self._random())
         else:

@@ -15,6 +15,7 @@ from webhooks_sdk._models import WebhookEvent
 from webhooks_sdk.errors import NotFoundError
 from webhooks_sdk.replay._engine.run import Run, not_entered_error
 from webhooks_sdk.replay._engine.scheduler import Action, Job, Wait
+from webhooks_sdk.replay._listing import EventList
 from webhooks_sdk.replay._options import ReplayOptions
 from webhooks_sdk.replay._outcomes import Outcome, Result, classify_result
 from webhooks_sdk.replay._report import Report
@@ -29,8 +30,8 @@ class Replay:
 
     Usually created by `client.hooks.redeliver_many` or `client.hooks.recover`. Requests are started
     while the next outcome is awaited, and continue while the loop body runs: a slow body slows the
-    run down, and results do not pile up. The targets are iterated in the thread that iterates the
-    replay.
+    run down, and results do not pile up. The targets are iterated, and `on_progress` is called, in
+    the thread that iterates the replay. A replay can be iterated to its end once.
 
     Exiting the `with` block early takes no more targets and waits for the requests in flight.
     KeyboardInterrupt and other exceptions that are not an `Exception` do not wait, even if caught
@@ -42,7 +43,9 @@ class Replay:
         targets: The events to redeliver, consumed lazily.
         base_url: The API, to which a journal is bound.
         list_events: Lists the recent events of a subscription, which is needed to resolve requests
-            that an earlier run left unknown. None leaves them unknown.
+            that an earlier run left unknown. None leaves them unknown. It may return the response
+            of `client.send(operations.list_events(hook_id))`: with `recovery`, its `Date` header is
+            used if the clock of the service is ahead.
         options: The options of the replay.
         recovery: The window to recover, instead of targets.
         on_close: Called when the replay has ended.
@@ -54,7 +57,7 @@ class Replay:
         targets: Iterable[TargetLike],
         *,
         base_url: str,
-        list_events: Callable[[UUID], Iterable[WebhookEvent]] | None = None,
+        list_events: Callable[[UUID], EventList] | None = None,
         options: ReplayOptions | None = None,
         recovery: Recovery | None = None,
         on_close: Callable[[], object] | None = None,
@@ -156,10 +159,12 @@ class Replay:
                 worker.join()
 
     def __iter__(self) -> Self:
+        self._entered_run().check_iterable()
         return self
 
     def __next__(self) -> Outcome:
         run = self._entered_run()
+        run.check_open()
         try:
             outcome = self._next(run)
         except Exception:
@@ -168,7 +173,7 @@ class Replay:
             run.interrupt()
             raise
         if outcome is None:
-            run.raise_if_aborted()
+            run.end_iteration()
             raise StopIteration
         return outcome
 
@@ -181,6 +186,7 @@ class Replay:
         Raises:
             ReplayStoppedError: Nothing succeeded, or the credentials were refused.
             JournalError: The journal cannot be written.
+            RuntimeError: The replay has ended already: see `report`.
         """
         for _ in self:
             """The report counts the outcome."""
@@ -198,7 +204,10 @@ class Replay:
 
         Args:
             grace: Maximum number of seconds to wait for the requests in flight, which are unknown
-                after that. None to wait until they finish.
+                after that: from 0 to 1,000,000. None to wait until they finish.
+
+        Raises:
+            InvalidArgumentError: `grace` is out of range. The replay is not stopped.
         """
         self._entered_run().stop(grace)
         self._results.put(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
@@ -69,7 +70,16 @@ INSERT OR IGNORE INTO target (request_id, hook_id, state, attempts, run)
 VALUES (?, ?, 'planned', 0, 0)
 """
 _SELECT_NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
-_SELECT_UNSEEN = _SELECT_NEXT.format("run < ?")
+# Targets that need no request come first, and those that were never sent before those that failed:
+# a run that the circuit breaker stops must not begin with the same failures each time.
+_SELECT_UNSEEN = tuple(
+    _SELECT_NEXT.format(f"run < ? AND state {states}")
+    for states in (
+        "IN ('delivered', 'accepted')",
+        "= 'planned'",
+        "NOT IN ('delivered', 'accepted', 'planned')",
+    )
+)
 _SELECT_UNRESOLVED = _SELECT_NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
 
 _CACHE_SIZE = 1_000
@@ -365,11 +375,13 @@ class JournalWriter:
             self._database.execute(_MARK_SEEN, self.run, row.seq)
 
     def unseen(self) -> Iterator[Row]:
-        """Yield the targets that this run has not handled, in order of insertion.
+        """Yield the targets that this run has not handled.
 
-        Each is read when it is requested, so the journal may be written in between.
+        First those that are done, then those that were never sent, then the others; each of them in
+        order of insertion. Each is read when it is requested, so the journal may be written in
+        between.
         """
-        return self._select(_SELECT_UNSEEN)
+        return chain.from_iterable(map(self._select, _SELECT_UNSEEN))
 
     def unresolved(self) -> Iterator[Row]:
         """Yield the targets that are unknown, or were left in flight by an earlier run.
