@@ -43,6 +43,9 @@ class Tenant:
     Tenants are isolated: each has its own subscriptions, events, attempts, tokens, clock, retries,
     variants and faults. A context manager: leaving it closes the tenant.
 
+    Two objects are equal if they refer to the same tenant of the same running sandbox, closed or
+    not, so `sandbox.add_tenant() in sandbox.tenants` is true. They can be used as dictionary keys.
+
     The methods can be called from any thread. `publish` and `advance` block; in async code, call
     them in a worker thread (`asyncio.to_thread`).
     """
@@ -61,6 +64,14 @@ class Tenant:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tenant):
+            return NotImplemented
+        return self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         account = self._service.account
@@ -368,6 +379,11 @@ class Tenant:
             runtime.tenants.remove(service)
 
         runtime.call(close)
+
+    @property
+    def _identity(self) -> tuple[int, int]:
+        # The object keeps the runtime alive, and numbers are not reused.
+        return id(self._runtime), self._service.account.number
 
     @property
     def _history(self) -> History:
