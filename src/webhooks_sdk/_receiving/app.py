@@ -166,7 +166,9 @@ def find_handler(router: DeliveryRouter, delivery: Delivery) -> DeliveryHandler 
     """Return the handler for a delivery; log it and return None if there is none."""
     handler = router.handler_for(delivery.event)
     if handler is None:
-        _logger.debug("no handler for %s, delivery %s", delivery.event, delivery.delivery_id)
+        _logger.debug(
+            "There is no handler for %s, delivery %s.", delivery.event, delivery.delivery_id
+        )
     return handler
 
 
@@ -174,24 +176,36 @@ def reject(error: DeliveryError) -> AppResponse:
     """Log a rejected request and return its response."""
     # Other methods come from health checks and scanners, not from the service.
     level = logging.DEBUG if isinstance(error, _MethodNotAllowedError) else logging.WARNING
-    _logger.log(level, "rejected a delivery with status %d: %s", error.status, error)
+    _logger.log(level, "Rejected a delivery with status %d: %s", error.status, error)
     return AppResponse(error.status, f"{error}\n")
 
 
 def handler_failed(delivery: Delivery, error: BaseException) -> AppResponse:
     """Log an exception raised by a handler and return the response, which causes a retry.
 
-    The log has the type and traceback of the exception and of those behind it, but not their text,
-    which may quote the payload.
+    The log has the types of the exception and of those behind it, and where they were raised, but
+    not their texts, which may quote the payload.
     """
-    tracebacks = [
-        f"{type(link).__qualname__}\n{''.join(traceback.format_tb(link.__traceback__))}"
-        for link in exceptions_in_traceback(error)
-    ]
     _logger.error(
-        "the handler for %s, delivery %s, raised %s",
+        "The handler for %s raised %s on delivery %s, so the response is 500 and the service will"
+        " retry. Exception texts are not logged, since they may quote the payload.\n%s",
         delivery.event,
+        _type_name(error),
         delivery.delivery_id,
-        "caused by ".join(tracebacks),
+        _format_without_texts(error),
     )
     return _HANDLER_FAILED
+
+
+def _format_without_texts(error: BaseException) -> str:
+    """Format the tracebacks of an exception and of those behind it, without their texts."""
+    return "\n".join(
+        f"{_type_name(link)} was raised at:\n{''.join(traceback.format_tb(link.__traceback__))}"
+        for link in exceptions_in_traceback(error)
+    ).rstrip()
+
+
+def _type_name(error: BaseException) -> str:
+    cls = type(error)
+    prefix = "" if cls.__module__ in {"builtins", "__main__"} else f"{cls.__module__}."
+    return f"{prefix}{cls.__qualname__}"
