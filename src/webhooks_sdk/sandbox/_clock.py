@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,11 @@ def from_microseconds(microseconds: int) -> datetime:
         microseconds: Microseconds since 1970.
     """
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def http_date(moment: datetime) -> bytes:
+    """Format an aware datetime in UTC as the value of a `Date` header (RFC 9110, section 5.6.7)."""
+    return format_datetime(moment, usegmt=True).encode()
 
 
 def to_microseconds(value: datetime | timedelta) -> int:
