@@ -77,7 +77,6 @@ def test_reports_listen_errors() -> None:
     assert completed.returncode == 1
     assert completed.stderr.startswith(f"Cannot listen on 127.0.0.1, port {port}: ")
     assert len(completed.stderr.splitlines()) == 1
-    assert run("--port", "70000").returncode == 1
     assert run("--host", "192.0.2.1", "--allow-remote").returncode == 1
 
 
@@ -134,10 +133,13 @@ def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
         (("--fault", "latency times"), "'times' in fault"),
         (("--variant", "odd"), "Unknown variants 'odd'"),
         (("--client-id", ""), "must not be empty"),
-        (("--answer-timeout", "0"), "above 0"),
-        (("--connect-timeout", "soon"), "'soon' must be a number of seconds"),
-        (("--token-lifetime", "-1"), "seconds, from 1 to"),
-        (("--token-lifetime", "x"), "'x' must be a whole number of seconds"),
+        (("--port", "70000"), "port must be an integer from 0 to 65,535, got 70000"),
+        (("--answer-timeout", "0"), "answer_timeout must be a number of seconds greater than 0"),
+        (("--connect-timeout", "soon"), "invalid float value: 'soon'"),
+        (("--connect-timeout", "nan"), "connect_timeout must be a number of seconds"),
+        (("--connect-timeout", "1e10"), "and at most 1,000,000, got 10000000000.0"),
+        (("--token-lifetime", "-1"), "token_lifetime must be an integer from 1 to"),
+        (("--token-lifetime", "x"), "invalid int value: 'x'"),
         (("--seed", "x"), "invalid int value"),
     ],
 )

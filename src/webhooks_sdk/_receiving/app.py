@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk._receiving.delivery import DEFAULT_MAX_BODY_BYTES, Delivery, check_body_size
+from webhooks_sdk._core.validation import check_bool
+from webhooks_sdk._receiving.delivery import (
+    DEFAULT_MAX_BODY_BYTES,
+    Delivery,
+    check_body_size,
+    check_max_body_bytes,
+)
+from webhooks_sdk._receiving.router import check_router
 from webhooks_sdk._receiving.signing import parse_secrets
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
-from webhooks_sdk.errors import ConfigurationError, DeliveryError
+from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
     from webhooks_sdk._receiving.delivery import HeadersLike
@@ -128,10 +135,9 @@ class BaseDeliveryApp:
         allow_unsigned: bool = False,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
-        if isinstance(max_body_bytes, bool) or max_body_bytes < 1:
-            raise ConfigurationError(
-                f"max_body_bytes must be an integer of at least 1, got {max_body_bytes!r}."
-            )
+        check_router(router)
+        check_bool("allow_unsigned", allow_unsigned)
+        check_max_body_bytes(max_body_bytes)
         self._router = router
         self._keys = None if secret is None else parse_secrets(secret)
         self._allow_unsigned = allow_unsigned
@@ -163,7 +169,12 @@ class BaseDeliveryApp:
 
 
 def find_handler(router: DeliveryRouter, delivery: Delivery) -> DeliveryHandler | None:
-    """Return the handler for a delivery; log it and return None if there is none."""
+    """Return the handler for a delivery; log it and return None if there is none.
+
+    Raises:
+        ConfigurationError: `router` is not a `DeliveryRouter`.
+    """
+    check_router(router)
     handler = router.handler_for(delivery.event)
     if handler is None:
         _logger.debug(

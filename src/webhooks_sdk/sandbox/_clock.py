@@ -75,3 +75,7 @@ def to_microseconds(value: datetime | timedelta) -> int:
     """Convert an aware datetime to microseconds since 1970, or a timedelta to microseconds."""
     span = value if isinstance(value, timedelta) else value - EPOCH
     return span // MICROSECOND
+
+
+LATEST_TIME = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
+"""The latest time of a tenant's clock: a year below the limit of datetime, as room for retries."""

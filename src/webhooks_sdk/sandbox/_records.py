@@ -1,12 +1,12 @@
 """Immutable models of the sandbox. All datetimes are aware and in UTC."""
 
-import math
 from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
 from attrs import field, frozen
 
+from webhooks_sdk._core.validation import check_seconds
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER
 
 EnvironmentName: TypeAlias = Literal["production", "staging"]
@@ -157,8 +157,7 @@ class Timeouts:
 
     def __attrs_post_init__(self) -> None:
         for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
-            if not 0 < seconds < math.inf:
-                raise ValueError(f"{name} must be a positive number of seconds, got {seconds!r}.")
+            check_seconds(name, seconds, error_class=ValueError)
 
 
 DEFAULT_TIMEOUTS = Timeouts()

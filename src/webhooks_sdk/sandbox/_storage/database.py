@@ -18,6 +18,8 @@ Row: TypeAlias = tuple[Any, ...]
 Parameters: TypeAlias = "Sequence[object] | Mapping[str, object]"
 
 IN_MEMORY = ":memory:"
+MAX_INTEGER = 2**63 - 1
+"""The largest integer that SQLite stores, and so the highest possible number of a row."""
 # Stored in the header of the file: they identify the program and the schema version.
 APPLICATION_ID = 0x77686B73  # "whks"
 SCHEMA_VERSION = 1
