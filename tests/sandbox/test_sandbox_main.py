@@ -150,6 +150,19 @@ def test_reports_invalid_arguments(arguments: tuple[str, ...], message: str) -> 
     assert "Traceback" not in completed.stderr
 
 
+def test_the_help_says_why_the_default_of_time_differs_from_python() -> None:
+    completed = run("--help")
+    text = " ".join(completed.stdout.split())
+    assert (
+        "--manual-time run automatic retries only when the clock is advanced, which is the default"
+        " of Sandbox() in Python, so that tests are repeatable; without this option they also run"
+        " as time passes, so that you can watch them" in text
+    )
+    with running("--seed-demo") as watched, Sandbox(seed_demo=True) as tested:
+        assert "Retries are sent as time passes" in httpx.get(watched["WEBHOOKS_BASE_URL"]).text
+        assert "Retries are sent only when" in httpx.get(tested.base_url).text
+
+
 def test_foreign_file_is_rejected_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("dear diary, this is no database at all")

@@ -34,6 +34,7 @@ def encode_attempt(attempt: DeliveryAttempt) -> dict[str, object]:
     row["request_headers"] = [list(pair) for pair in attempt.request_headers]
     return {
         **row,
+        "response_body": attempt.response_text,
         "redelivery": attempt.redelivery,
         "delivered": attempt.delivered,
         "failure": attempt.failure,

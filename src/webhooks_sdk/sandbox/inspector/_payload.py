@@ -1,4 +1,4 @@
-"""Request bodies as text that is safe to display, with JSON pretty-printed and highlighted."""
+"""Bodies of requests and responses as text that is safe to display, with JSON pretty-printed and highlighted."""
 
 from __future__ import annotations
 
