@@ -132,7 +132,7 @@ def test_the_handler_runs_before_the_response(url: str, handlers: Handlers, even
     assert (response.status_code, response.content) == (204, b"")
     (delivery,) = handlers.deliveries
     assert (delivery.event, str(delivery.delivery_id)) == (event, DELIVERY_ID)
-    assert delivery.payload["application_form_id"] == 4711
+    assert delivery.payload["id"] == 4711
     assert delivery.signature_verified
 
 

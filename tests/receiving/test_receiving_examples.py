@@ -113,14 +113,14 @@ def test_every_example_is_tested() -> None:
 def test_a_delivery_is_verified_and_handled(
     sandbox: Sandbox, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert deliver(sandbox, url, {"application_form_id": "Zoë 4711"}) == 204
+    assert deliver(sandbox, url, {"id": "Zoë 4711"}) == 204
     assert capsys.readouterr().out == "quoted: Zoë 4711\n"
 
 
 def test_a_large_delivery_is_handled(
     sandbox: Sandbox, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    payload: dict[str, object] = {"application_form_id": 1, "text": "ü" * 1_000_000}
+    payload: dict[str, object] = {"id": 1, "text": "ü" * 1_000_000}
     assert deliver(sandbox, url, payload) == 204
     assert capsys.readouterr().out == "quoted: 1\n"
 
@@ -133,12 +133,12 @@ def test_an_event_without_a_handler_returns_204(sandbox: Sandbox, url: str) -> N
 def test_a_delivery_without_the_right_secret_is_not_handled(
     sandbox: Sandbox, url: str, secret: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert deliver(sandbox, url, {"application_form_id": 1}, secret=secret) == 401
+    assert deliver(sandbox, url, {"id": 1}, secret=secret) == 401
     assert "quoted" not in capsys.readouterr().out
 
 
 def test_a_failing_handler_returns_500(sandbox: Sandbox, url: str) -> None:
-    assert deliver(sandbox, url, {"no": "application_form_id"}) == 500
+    assert deliver(sandbox, url, {"no_id": 1}) == 500
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])

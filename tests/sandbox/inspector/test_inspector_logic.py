@@ -30,7 +30,7 @@ from webhooks_sdk.sandbox.inspector._payload import (
     build_body_view,
     printable,
 )
-from webhooks_sdk.sandbox.inspector._samples import SAMPLES
+from webhooks_sdk.sandbox._samples import SAMPLES
 from webhooks_sdk.sandbox.inspector._signature import check_signature
 
 NOW = datetime(2026, 3, 4, 12, 0, 30, tzinfo=UTC)
