@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import frozen
 
-from webhooks_sdk.sandbox import Fault, Sandbox, Subscriber
+from webhooks_sdk.sandbox import Fault, Sandbox, Subscriber, Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from webhooks_sdk.sandbox import Tenant
+    from collections.abc import Iterator
 
 DAY = timedelta(days=1)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -22,7 +22,8 @@ MILLION = 1_000_000
 MAX_BYTES = 2**31 - 1
 
 
-class Setting(NamedTuple):
+@frozen
+class Setting:
     """A numeric argument: its name, how it is passed, and the limits of its range."""
 
     name: str

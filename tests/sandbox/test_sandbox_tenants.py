@@ -168,11 +168,6 @@ def test_a_closed_tenant_stays_equal_to_itself_only(sandbox: Sandbox) -> None:
     assert sandbox.add_tenant(client_id="me") != tenant
 
 
-def test_a_sandbox_is_equal_to_the_tenant_that_requests_find(sandbox: Sandbox) -> None:
-    first = Tenant(sandbox._runtime, sandbox._runtime.tenants.first)
-    assert (first, hash(first)) == (sandbox, hash(sandbox))
-
-
 def test_request_of_a_tenant_closed_in_the_meantime_is_rejected(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant()
     parts = urlsplit(sandbox.base_url)

@@ -183,7 +183,7 @@ def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscri
             delivered, failed = sandbox.attempts[:2]
             assert (delivered.event, delivered.status) == ("application_form:quoted", 200)
             assert (failed.event, failed.status) == ("quote_request:failed", 503)
-            assert delivered.response_body is delivered.response_text is None
+            assert (delivered.response_body, delivered.response_text) == (None, None)
             page = httpx.get(f"{sandbox.base_url}/inspector/events/{delivered.event_id}")
             assert "Response</h3>" not in page.text
             (hook,) = sandbox.subscriptions
@@ -191,8 +191,8 @@ def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscri
                 client.patch(f"/hooks/{hook.id}", json={"url": subscriber.url})
             retries = sandbox.advance(timedelta(seconds=15))
             assert [one.response_body for one in retries] in ([b""], [])
-    (retry,) = sandbox.attempts[2:]
-    assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
+            (retry,) = sandbox.attempts[2:]
+            assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
 
 
 @pytest.mark.parametrize("content", [b"not a database, but text\n" * 10, b"\0" * 5000])

@@ -240,8 +240,8 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def _check_probability(value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value <= 1:
-        raise ValueError(
-            f"probability must be a number greater than 0 and at most 1, got {short_repr(value)}."
-        )
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return
+    raise ValueError(
+        f"probability must be a number greater than 0 and at most 1, got {short_repr(value)}."
+    )
