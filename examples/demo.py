@@ -41,7 +41,7 @@ def miss_and_redeliver(sandbox: Sandbox, subscriber: Subscriber, client: Client)
     step(2, f"created subscription {subscription.id}", subscription.active)
 
     subscriber.stop()
-    (attempt,) = sandbox.publish("application_form:quoted", {"application_form_id": 4711})
+    (attempt,) = sandbox.publish("application_form:quoted", {"id": 4711})
     step(3, f"the subscriber is down, the delivery failed: {attempt.error}", not attempt.delivered)
 
     (missed,) = client.hooks.list_events(subscription.id)
@@ -76,7 +76,7 @@ def was_received(subscriber: Subscriber, count: int, event: WebhookEvent) -> boo
     return (
         delivery.headers["X-Signature"] == expected
         and delivery.headers["X-Emperor-Delivery"] == str(event.delivery_id)
-        and delivery.json() == {"application_form_id": 4711}
+        and delivery.json() == {"id": 4711}
     )
 
 

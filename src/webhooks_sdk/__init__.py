@@ -8,8 +8,6 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 ```
 """
 
-import logging
-
 from webhooks_sdk._async_hooks import AsyncHooks
 from webhooks_sdk._client import AsyncClient, Client
 from webhooks_sdk._core.endpoints import Environment, EnvironmentLike
@@ -124,6 +122,3 @@ __all__ = [
 ]
 
 set_public_module(__name__, __all__, globals())
-
-# Keep the library silent unless the application configures logging.
-logging.getLogger(__name__).addHandler(logging.NullHandler())

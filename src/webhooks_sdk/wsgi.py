@@ -45,11 +45,12 @@ class DeliveryApp(BaseDeliveryApp):
         allow_unsigned: Accept deliveries without a signature although there is a secret, while a
             secret is being added to a live subscription. A signature that is present must still be
             valid.
-        max_body_bytes: Maximum size of a body in bytes; no more is read.
+        max_body_bytes: Maximum size of a body in bytes, from 1 to 2,147,483,647; no more is read.
 
     Raises:
-        ConfigurationError: `max_body_bytes` is less than 1; or `secret` holds no secret, an empty
-            one, or one that cannot be encoded as UTF-8.
+        ConfigurationError: `router` is not a `DeliveryRouter`, `allow_unsigned` is not a bool,
+            `max_body_bytes` is out of range, or `secret` holds no secret, an empty one, or one that
+            cannot be encoded as UTF-8.
     """
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -85,6 +86,7 @@ def dispatch(router: DeliveryRouter, delivery: Delivery) -> None:
         delivery: The delivery to handle.
 
     Raises:
+        ConfigurationError: `router` is not a `DeliveryRouter`.
         Exception: Whatever the handler raises.
     """
     handler = find_handler(router, delivery)

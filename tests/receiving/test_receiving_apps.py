@@ -132,7 +132,7 @@ def test_the_handler_runs_before_the_response(url: str, handlers: Handlers, even
     assert (response.status_code, response.content) == (204, b"")
     (delivery,) = handlers.deliveries
     assert (delivery.event, str(delivery.delivery_id)) == (event, DELIVERY_ID)
-    assert delivery.payload["application_form_id"] == 4711
+    assert delivery.payload["id"] == 4711
     assert delivery.signature_verified
 
 
@@ -157,8 +157,10 @@ def test_a_failing_handler_returns_500_and_is_logged_without_the_payload(
     assert record.exc_info is None
     message = record.getMessage()
     assert message.startswith(
-        f"the handler for {event}, delivery {DELIVERY_ID}, raised LookupError\n"
+        f"The handler for {event} raised LookupError on delivery {DELIVERY_ID}, so the response is"
+        " 500 and the service will retry."
     )
+    assert "LookupError was raised at:\n  File " in message
     assert ", in fail" in message
     assert PRIVATE not in caplog.text
     assert SECRET not in caplog.text
@@ -186,7 +188,7 @@ def test_an_invalid_delivery_is_rejected_with_only_the_reason(
     (record,) = [record for record in caplog.records if record.name == "webhooks_sdk"]
     assert record.levelno == logging.WARNING
     reason = response.text.strip()
-    assert record.getMessage() == f"rejected a delivery with status {status}: {reason}"
+    assert record.getMessage() == f"Rejected a delivery with status {status}: {reason}"
     for private in (PRIVATE, SECRET, sign(BODY, SECRET)):
         assert private not in response.text + caplog.text
 

@@ -96,7 +96,7 @@ def test_a_body_may_arrive_in_parts(backend: str) -> None:
     parts = [part(BODY[:5], more=True), {"type": "http.request", "more_body": True}, part(BODY[5:])]
     start, _ = exchange(DeliveryApp(router, secret=SECRET), request(), parts, backend)
     assert start["status"] == 204
-    assert deliveries[0].payload["application_form_id"] == 4711
+    assert deliveries[0].payload["id"] == 4711
 
 
 def test_a_client_that_disconnects_gets_no_response(backend: str) -> None:

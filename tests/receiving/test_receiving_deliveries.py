@@ -73,7 +73,7 @@ def test_headers_may_have_any_supported_type(
     assert delivery == Delivery(
         delivery_id=UUID(DELIVERY_ID),
         event=EVENT,
-        payload={"application_form_id": 4711, "owner": {"email": PRIVATE}},
+        payload={"id": 4711, "owner": {"email": PRIVATE}},
         signature_verified=True,
     )
 

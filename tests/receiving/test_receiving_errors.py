@@ -106,6 +106,18 @@ def test_a_decorator_without_an_event_is_rejected() -> None:
         on(yielding)
 
 
+@pytest.mark.parametrize("router", [print, yielding, None, {"carrier": print}, DeliveryRouter])
+def test_an_object_that_is_not_a_router_is_rejected(router: Any) -> None:
+    expected = "router must be a DeliveryRouter on which handlers are registered"
+    for app in (asgi.DeliveryApp, wsgi.DeliveryApp):
+        with pytest.raises(ConfigurationError, match=expected):
+            app(router, secret=SECRET)
+    with pytest.raises(ConfigurationError, match=expected):
+        wsgi.dispatch(router, make_delivery())
+    with pytest.raises(ConfigurationError, match=expected):
+        anyio.run(asgi.dispatch, router, make_delivery())
+
+
 # Invalid secrets and limits
 
 
@@ -121,10 +133,23 @@ def test_an_invalid_secret_is_rejected_when_the_app_is_created(app: Any, secret:
         verify_signature(BODY, sign(BODY, "new"), secret)
 
 
-@pytest.mark.parametrize("limit", [0, -1, True])
-def test_an_invalid_limit_is_rejected(limit: int) -> None:
-    with pytest.raises(ConfigurationError, match="max_body_bytes"):
-        asgi.DeliveryApp(DeliveryRouter(), secret=SECRET, max_body_bytes=limit)
+@pytest.mark.parametrize("limit", [0, -1, True, 1e6, "1000", None, 2**31])
+def test_an_invalid_limit_is_rejected(limit: Any) -> None:
+    expected = "max_body_bytes must be an integer from 1 to 2,147,483,647"
+    for app in (asgi.DeliveryApp, wsgi.DeliveryApp):
+        with pytest.raises(ConfigurationError, match=expected):
+            app(DeliveryRouter(), secret=SECRET, max_body_bytes=limit)
+    with pytest.raises(ConfigurationError, match=expected):
+        Delivery.from_http(delivery_headers(), BODY, secret=SECRET, max_body_bytes=limit)
+
+
+@pytest.mark.parametrize("allow", ["no", 1, None])
+def test_allow_unsigned_must_be_a_bool(allow: Any) -> None:
+    for app in (asgi.DeliveryApp, wsgi.DeliveryApp):
+        with pytest.raises(ConfigurationError, match="allow_unsigned must be True or False"):
+            app(DeliveryRouter(), secret=SECRET, allow_unsigned=allow)
+    with pytest.raises(ConfigurationError, match="allow_unsigned must be True or False"):
+        Delivery.from_http(delivery_headers(secret=None), BODY, secret=SECRET, allow_unsigned=allow)
 
 
 # Headers and bodies

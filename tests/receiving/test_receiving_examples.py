@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from importlib import import_module
@@ -27,9 +30,11 @@ from support.receiving_helpers import (
     serve_wsgi,
 )
 
+import webhooks_sdk
 from webhooks_sdk import Delivery, DeliveryRouter
 from webhooks_sdk.asgi import DeliveryApp
 from webhooks_sdk.sandbox import Sandbox
+from webhooks_sdk.sandbox._samples import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,14 +118,35 @@ def test_every_example_is_tested() -> None:
 def test_a_delivery_is_verified_and_handled(
     sandbox: Sandbox, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert deliver(sandbox, url, {"application_form_id": "Zoë 4711"}) == 204
+    assert deliver(sandbox, url, {"id": "Zoë 4711"}) == 204
     assert capsys.readouterr().out == "quoted: Zoë 4711\n"
+
+
+def test_the_sample_of_the_inspector_is_handled(
+    sandbox: Sandbox, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payload = json.loads(SAMPLES["application_form:quoted"])
+    assert deliver(sandbox, url, payload) == 204
+    assert capsys.readouterr().out == f"quoted: {payload['id']}\n"
+
+
+def test_published_payloads_in_the_documentation_have_the_key_that_the_handlers_read() -> None:
+    root = Path(__file__).parents[2]
+    pages = (root / "README.md", root / "examples" / "demo.py", *(root / "docs").glob("*.md"))
+    texts = [page.read_text("utf-8") for page in pages]
+    payloads = [
+        payload
+        for text in texts
+        for payload in re.findall(r"""publish\("[^"]+", (\{[^}]+\})\)""", text)
+    ]
+    assert len(payloads) >= 5
+    assert all('"id": ' in payload for payload in payloads)
 
 
 def test_a_large_delivery_is_handled(
     sandbox: Sandbox, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    payload: dict[str, object] = {"application_form_id": 1, "text": "ü" * 1_000_000}
+    payload: dict[str, object] = {"id": 1, "text": "ü" * 1_000_000}
     assert deliver(sandbox, url, payload) == 204
     assert capsys.readouterr().out == "quoted: 1\n"
 
@@ -133,12 +159,13 @@ def test_an_event_without_a_handler_returns_204(sandbox: Sandbox, url: str) -> N
 def test_a_delivery_without_the_right_secret_is_not_handled(
     sandbox: Sandbox, url: str, secret: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert deliver(sandbox, url, {"application_form_id": 1}, secret=secret) == 401
+    assert deliver(sandbox, url, {"id": 1}, secret=secret) == 401
     assert "quoted" not in capsys.readouterr().out
+    assert sandbox.attempts[-1].response_text
 
 
 def test_a_failing_handler_returns_500(sandbox: Sandbox, url: str) -> None:
-    assert deliver(sandbox, url, {"no": "application_form_id"}) == 500
+    assert deliver(sandbox, url, {"no_id": 1}) == 500
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
@@ -168,6 +195,23 @@ def test_a_body_over_the_limit_is_rejected(served: tuple[Example, str]) -> None:
     assert response.status == example.too_large
     response.read()
     connection.close()
+
+
+def test_the_applications_pass_mypy_in_strict_mode(tmp_path: Path) -> None:
+    for name, code in APPLICATIONS.items():
+        # Django has no types. With django-stubs, the example needs no exceptions.
+        codes = "import-untyped,untyped-decorator" if name == "django" else ""
+        comment = f'# mypy: disable-error-code="{codes}"\n' if codes else ""
+        (tmp_path / f"{name.replace('-', '_')}_app.py").write_text(comment + code, "utf-8")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=cache", "."],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(Path(webhooks_sdk.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.stdout == f"Success: no issues found in {len(APPLICATIONS)} source files\n"
 
 
 def test_a_mount_without_a_trailing_slash_redirects_as_documented() -> None:

@@ -71,8 +71,32 @@ def test_a_second_handler_for_a_pattern_is_rejected(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", " ", ":", "carrier:", ":bridged", "carrier:*", "a b", "a,b", "a:b:c", "a\n", "**"],
+    [
+        "",
+        " ",
+        ":",
+        "carrier:",
+        ":bridged",
+        "carrier:*",
+        "a b",
+        "a,b",
+        "a:b:c",
+        "a\n",
+        "**",
+        "Carrier",
+    ],
 )
 def test_an_invalid_pattern_is_rejected(pattern: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"a subject, a subject:action, or \*"):
+    with pytest.raises(
+        ConfigurationError, match=r"event must be a subject, a subject:action or \*"
+    ):
         DeliveryRouter().on(pattern)
+
+
+def test_a_dot_in_place_of_the_colon_is_rejected_with_the_right_name() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        DeliveryRouter().on("application_form.quoted")
+    assert str(caught.value) == (
+        "event must be a subject, a subject:action or *, in lower-case letters, digits, _ and -,"
+        " got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
+    )

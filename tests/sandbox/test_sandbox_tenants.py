@@ -145,6 +145,29 @@ def test_closed_tenant_is_deleted(sandbox: Sandbox) -> None:
     sandbox.add_tenant(client_id=tenant.client_id)
 
 
+def test_objects_for_the_same_tenant_are_equal(sandbox: Sandbox) -> None:
+    first, second = sandbox.add_tenant(), sandbox.add_tenant("staging")
+    assert first in sandbox.tenants
+    assert sandbox.tenants == sandbox.tenants == (sandbox, first, second)
+    assert {first, second, *sandbox.tenants} == {sandbox, first, second}
+    assert len({first, second, sandbox}) == 3
+    with Sandbox() as other:
+        assert other != sandbox
+        assert sandbox not in other.tenants
+        assert other.add_tenant() != first
+    assert first != first.client_id
+
+
+def test_a_closed_tenant_stays_equal_to_itself_only(sandbox: Sandbox) -> None:
+    tenant = sandbox.add_tenant(client_id="me")
+    (_, same) = sandbox.tenants
+    tenant.close()
+    assert tenant == same
+    assert len({tenant, same}) == 1
+    assert tenant not in sandbox.tenants
+    assert sandbox.add_tenant(client_id="me") != tenant
+
+
 def test_request_of_a_tenant_closed_in_the_meantime_is_rejected(sandbox: Sandbox) -> None:
     tenant = sandbox.add_tenant()
     parts = urlsplit(sandbox.base_url)

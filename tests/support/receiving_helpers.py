@@ -27,7 +27,7 @@ EVENT = "application_form:quoted"
 DELIVERY_ID = "2f2611b4-9f41-4dd2-81b2-3c74eb6a79b8"
 SECRET = "the key that both sides know"
 PRIVATE = "zoe@example.com"
-BODY = b'{"application_form_id": 4711, "owner": {"email": "zoe@example.com"}}'
+BODY = b'{"id": 4711, "owner": {"email": "zoe@example.com"}}'
 
 
 def delivery_headers(

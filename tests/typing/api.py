@@ -51,7 +51,7 @@ from webhooks_sdk.replay import (
     Report,
     UndeliveredEvents,
 )
-from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox, Tenant, Variants
+from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox, Subscriber, Tenant, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -285,6 +285,7 @@ def in_the_sandbox(sandbox: Sandbox) -> None:
     assert_type(sandbox.variants, Variants)
     Variants(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not an order
     Sandbox(variants="answers_early", database=Path("sandbox.sqlite"), real_time=True)
+    assert Subscriber().wait_for(1)[0].json()["id"] == 1
 
 
 def handle(error: WebhooksError) -> str | None:

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk._receiving.delivery import DEFAULT_MAX_BODY_BYTES, Delivery, check_body_size
+from webhooks_sdk._core.validation import check_bool
+from webhooks_sdk._receiving.delivery import (
+    DEFAULT_MAX_BODY_BYTES,
+    Delivery,
+    check_body_size,
+    check_max_body_bytes,
+)
+from webhooks_sdk._receiving.router import check_router
 from webhooks_sdk._receiving.signing import parse_secrets
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
-from webhooks_sdk.errors import ConfigurationError, DeliveryError
+from webhooks_sdk.errors import DeliveryError
 
 if TYPE_CHECKING:
     from webhooks_sdk._receiving.delivery import HeadersLike
@@ -128,10 +135,9 @@ class BaseDeliveryApp:
         allow_unsigned: bool = False,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
-        if isinstance(max_body_bytes, bool) or max_body_bytes < 1:
-            raise ConfigurationError(
-                f"max_body_bytes must be an integer of at least 1, got {max_body_bytes!r}."
-            )
+        check_router(router)
+        check_bool("allow_unsigned", allow_unsigned)
+        check_max_body_bytes(max_body_bytes)
         self._router = router
         self._keys = None if secret is None else parse_secrets(secret)
         self._allow_unsigned = allow_unsigned
@@ -163,10 +169,17 @@ class BaseDeliveryApp:
 
 
 def find_handler(router: DeliveryRouter, delivery: Delivery) -> DeliveryHandler | None:
-    """Return the handler for a delivery; log it and return None if there is none."""
+    """Return the handler for a delivery; log it and return None if there is none.
+
+    Raises:
+        ConfigurationError: `router` is not a `DeliveryRouter`.
+    """
+    check_router(router)
     handler = router.handler_for(delivery.event)
     if handler is None:
-        _logger.debug("no handler for %s, delivery %s", delivery.event, delivery.delivery_id)
+        _logger.debug(
+            "There is no handler for %s, delivery %s.", delivery.event, delivery.delivery_id
+        )
     return handler
 
 
@@ -174,24 +187,36 @@ def reject(error: DeliveryError) -> AppResponse:
     """Log a rejected request and return its response."""
     # Other methods come from health checks and scanners, not from the service.
     level = logging.DEBUG if isinstance(error, _MethodNotAllowedError) else logging.WARNING
-    _logger.log(level, "rejected a delivery with status %d: %s", error.status, error)
+    _logger.log(level, "Rejected a delivery with status %d: %s", error.status, error)
     return AppResponse(error.status, f"{error}\n")
 
 
 def handler_failed(delivery: Delivery, error: BaseException) -> AppResponse:
     """Log an exception raised by a handler and return the response, which causes a retry.
 
-    The log has the type and traceback of the exception and of those behind it, but not their text,
-    which may quote the payload.
+    The log has the types of the exception and of those behind it, and where they were raised, but
+    not their texts, which may quote the payload.
     """
-    tracebacks = [
-        f"{type(link).__qualname__}\n{''.join(traceback.format_tb(link.__traceback__))}"
-        for link in exceptions_in_traceback(error)
-    ]
     _logger.error(
-        "the handler for %s, delivery %s, raised %s",
+        "The handler for %s raised %s on delivery %s, so the response is 500 and the service will"
+        " retry. Exception texts are not logged, since they may quote the payload.\n%s",
         delivery.event,
+        _type_name(error),
         delivery.delivery_id,
-        "caused by ".join(tracebacks),
+        _format_without_texts(error),
     )
     return _HANDLER_FAILED
+
+
+def _format_without_texts(error: BaseException) -> str:
+    """Format the tracebacks of an exception and of those behind it, without their texts."""
+    return "\n".join(
+        f"{_type_name(link)} was raised at:\n{''.join(traceback.format_tb(link.__traceback__))}"
+        for link in exceptions_in_traceback(error)
+    ).rstrip()
+
+
+def _type_name(error: BaseException) -> str:
+    cls = type(error)
+    prefix = "" if cls.__module__ in {"builtins", "__main__"} else f"{cls.__module__}."
+    return f"{prefix}{cls.__qualname__}"

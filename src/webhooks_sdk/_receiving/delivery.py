@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import JSONObject, parse_id, parse_json
+from webhooks_sdk._core.validation import MAX_BYTES, check_bool, check_count
 from webhooks_sdk._models import EventNameMixin
 from webhooks_sdk._receiving.signing import (
     DELIVERY_HEADER,
@@ -96,7 +97,7 @@ class Delivery(EventNameMixin):
             allow_unsigned: Accept deliveries without a signature although there is a secret, while
                 a secret is being added to a live subscription. A signature that is present must
                 still be valid, but anyone can omit it.
-            max_body_bytes: Maximum size of the body in bytes.
+            max_body_bytes: Maximum size of the body in bytes, from 1 to 2,147,483,647.
 
         Raises:
             SignatureVerificationError: The signature is missing or wrong, or the request is signed
@@ -105,11 +106,14 @@ class Delivery(EventNameMixin):
             DeliveryError: The request is invalid in another way: a header is missing, malformed or
                 repeated, or the body is not a JSON object.
             ConfigurationError: `secret` holds no secret, an empty one, or one that cannot be
-                encoded as UTF-8.
+                encoded as UTF-8; `allow_unsigned` is not a bool; or `max_body_bytes` is out of
+                range.
             TypeError: `body` is not bytes.
         """
         if not isinstance(cast("object", body), bytes | bytearray):
             raise TypeError(f"body must be the raw bytes, got {type(body).__name__}.")
+        check_bool("allow_unsigned", allow_unsigned)
+        check_max_body_bytes(max_body_bytes)
         check_body_size(len(body), max_body_bytes)
         delivery_headers = _select_headers(headers)
         verified = _verify(
@@ -121,6 +125,15 @@ class Delivery(EventNameMixin):
             payload=_parse_payload(body),
             signature_verified=verified,
         )
+
+
+def check_max_body_bytes(limit: object) -> None:
+    """Check the limit for the size of a body.
+
+    Raises:
+        ConfigurationError: It is not an integer, or out of range.
+    """
+    check_count("max_body_bytes", limit, maximum=MAX_BYTES)
 
 
 def check_body_size(size: int, limit: int) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import TypeAlias, TypeVar, cast
 
 from webhooks_sdk._receiving.delivery import Delivery
+from webhooks_sdk._wire.event_names import event_name_problem
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import ConfigurationError
 
 DeliveryHandler: TypeAlias = Callable[[Delivery], object]
 HandlerT = TypeVar("HandlerT", bound=DeliveryHandler)
 
 _WILDCARD = "*"
-_is_pattern = re.compile(r"[^\s,:*]+(?::[^\s,:*]+)?|\*").fullmatch
 
 
 class DeliveryRouter:
@@ -41,10 +41,8 @@ class DeliveryRouter:
             ConfigurationError: `event` is invalid or already has a handler, or the decorated
                 object is not callable or is a generator function.
         """
-        if not isinstance(cast("object", event), str) or not _is_pattern(event):
-            raise ConfigurationError(
-                f"event must be a subject, a subject:action, or *, got {event!r}."
-            )
+        if problem := event_name_problem(event, wildcard=True):
+            raise ConfigurationError(f"event {problem}")
 
         def register(handler: HandlerT) -> HandlerT:
             is_callable = callable(cast("object", handler))
@@ -70,3 +68,16 @@ class DeliveryRouter:
             if pattern in self._handlers:
                 return self._handlers[pattern]
         return None
+
+
+def check_router(router: object) -> None:
+    """Check that an object is a router, and not a handler, for example.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(router, DeliveryRouter):
+        raise ConfigurationError(
+            "router must be a DeliveryRouter on which handlers are registered with"
+            f" @router.on(...), got {short_repr(router)}."
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,16 @@ def from_microseconds(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
+def http_date(moment: datetime) -> bytes:
+    """Format an aware datetime in UTC as the value of a `Date` header (RFC 9110, section 5.6.7)."""
+    return format_datetime(moment, usegmt=True).encode()
+
+
 def to_microseconds(value: datetime | timedelta) -> int:
     """Convert an aware datetime to microseconds since 1970, or a timedelta to microseconds."""
     span = value if isinstance(value, timedelta) else value - EPOCH
     return span // MICROSECOND
+
+
+LATEST_TIME = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
+"""The latest time of a tenant's clock: a year below the limit of datetime, as room for retries."""

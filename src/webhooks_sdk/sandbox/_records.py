@@ -1,12 +1,13 @@
 """Immutable models of the sandbox. All datetimes are aware and in UTC."""
 
-import math
+from codecs import getincrementaldecoder
 from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
 from attrs import field, frozen
 
+from webhooks_sdk._core.validation import check_seconds
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER
 
 EnvironmentName: TypeAlias = Literal["production", "staging"]
@@ -100,6 +101,11 @@ class DeliveryAttempt:
         status: The HTTP status of the subscriber's response; None if there was none, or not yet.
         duration_ms: Milliseconds until that response, in real time; None without one.
         error: Why there was no response; None if there was one, or while there may still be one.
+        response_content_type: The `Content-Type` of the response, of which 200 characters are kept;
+            None if it has none, or there is no response.
+        response_body: The first 2,048 bytes of the body of the response; None without a response,
+            or if the sandbox that received it was too old to keep it.
+        response_size: The size of that body in bytes; None as for `response_body`.
     """
 
     position: int
@@ -117,6 +123,9 @@ class DeliveryAttempt:
     status: int | None = None
     duration_ms: int | None = None
     error: str | None = None
+    response_content_type: str | None = None
+    response_body: bytes | None = field(default=None, repr=False)
+    response_size: int | None = None
 
     @property
     def redelivery(self) -> bool:
@@ -129,6 +138,15 @@ class DeliveryAttempt:
         return next(
             (value for name, value in self.request_headers if name == SIGNATURE_HEADER), None
         )
+
+    @property
+    def response_text(self) -> str | None:
+        """The text of `response_body`, in which bytes that are not UTF-8 are escaped."""
+        body, size = self.response_body, self.response_size
+        if body is None or size is None:
+            return None
+        # Unless the body is complete, the last character can be cut: leave it out.
+        return getincrementaldecoder("utf-8")("backslashreplace").decode(body, len(body) == size)
 
     @property
     def failure(self) -> str | None:
@@ -157,8 +175,7 @@ class Timeouts:
 
     def __attrs_post_init__(self) -> None:
         for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
-            if not 0 < seconds < math.inf:
-                raise ValueError(f"{name} must be a positive number of seconds, got {seconds!r}.")
+            check_seconds(name, seconds, error_class=ValueError)
 
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -166,11 +183,17 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 @frozen(kw_only=True)
 class Outcome:
-    """The outcome of sending a delivery: a response, or an error."""
+    """The outcome of sending a delivery: a response, or an error.
+
+    The attributes are those of `DeliveryAttempt`.
+    """
 
     status: int | None = None
     duration_ms: int | None = None
     error: str | None = None
+    response_content_type: str | None = None
+    response_body: bytes | None = field(default=None, repr=False)
+    response_size: int | None = None
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhooks_sdk._core.validation import check_count
 from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._control.api import ControlAPI
 from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import EnvironmentName
     from webhooks_sdk.sandbox._variants import VariantsLike
 
+_MAX_PORT = 65_535
+
 
 class Sandbox(Tenant):
     """A local server for the webhook service, and the first of its tenants.
@@ -50,7 +53,7 @@ class Sandbox(Tenant):
     Args:
         host: The host to listen on: an IP address or `"localhost"`. With `"0.0.0.0"`, all addresses
             of the machine, the sandbox's URLs have the loopback address.
-        port: The port, 0 for any free one.
+        port: The port, up to 65,535; 0 for any free one.
         client_id: The client id of the first tenant; None for the one in the database, or else a
             generated one.
         client_secret: The client secret of the first tenant; None as for `client_id`.
@@ -64,18 +67,21 @@ class Sandbox(Tenant):
         seed_demo: Whether to fill the first tenant, if it is empty, with demo data on entry:
             subscriptions, and five days of events and attempts.
         real_time: Whether automatic retries also become due as real time passes, and not only in
-            `advance`.
-        token_lifetime: Lifetime of access tokens in seconds of real time.
-        connect_timeout: Initial value of the attribute for every tenant.
-        answer_timeout: Initial value of the attribute for every tenant.
+            `advance`. False by default, since a test must not depend on how fast it runs. On the
+            command line it is the other way round, for a person who watches, unless `--manual-time`
+            is given.
+        token_lifetime: Lifetime of access tokens in seconds of real time, an integer from 1 to
+            1,000,000,000.
+        connect_timeout: Initial value of the attribute for every tenant, in seconds.
+        answer_timeout: Initial value of the attribute for every tenant, in seconds.
         allow_remote: Whether `host` may be reachable from other machines.
         allowed_hosts: Additional host names of the sandbox, such as `"sandbox"` or
             `"sandbox:8080"`. Requests to other hosts get a 421.
 
     Raises:
-        ValueError: `host` is not a loopback address, `variants` are unknown, `token_lifetime` is
-            not from 1 to 1,000,000,000, a timeout is not positive and finite, a credential is
-            empty, or another tenant in the database has the client id.
+        ValueError: `host` is not a loopback address, `variants` are unknown, `port`,
+            `token_lifetime` or a timeout is out of range, a credential is empty, or another tenant
+            in the database has the client id.
         SandboxDatabaseError: The file cannot be opened, is in use, or is not a sandbox database.
     """
 
@@ -102,11 +108,10 @@ class Sandbox(Tenant):
                 f"host {host!r} is not a loopback address, so other machines could reach the"
                 " sandbox. Use 127.0.0.1, or allow it with allow_remote=True."
             )
-        if not 1 <= token_lifetime <= MAX_TOKEN_LIFETIME:
-            raise ValueError(
-                f"token_lifetime must be from 1 to {MAX_TOKEN_LIFETIME} seconds,"
-                f" got {token_lifetime}."
-            )
+        check_count("port", port, minimum=0, maximum=_MAX_PORT, error_class=ValueError)
+        check_count(
+            "token_lifetime", token_lifetime, maximum=MAX_TOKEN_LIFETIME, error_class=ValueError
+        )
         self._address = (host, port)
         self._allowed_hosts = frozenset(allowed_hosts)
         self._real_time = real_time

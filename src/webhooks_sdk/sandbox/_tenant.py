@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
 
+from webhooks_sdk._wire.event_names import event_name_problem
 from webhooks_sdk.sandbox._http.faults import Fault
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
-from webhooks_sdk.sandbox._service.rules import is_event_name
 from webhooks_sdk.sandbox._storage.history import AttemptFilter, History
 from webhooks_sdk.sandbox._variants import Variants
 
@@ -43,6 +43,9 @@ class Tenant:
     Tenants are isolated: each has its own subscriptions, events, attempts, tokens, clock, retries,
     variants and faults. A context manager: leaving it closes the tenant.
 
+    Two objects are equal if they refer to the same tenant of the same running sandbox, closed or
+    not, so `sandbox.add_tenant() in sandbox.tenants` is true. They can be used as dictionary keys.
+
     The methods can be called from any thread. `publish` and `advance` block; in async code, call
     them in a worker thread (`asyncio.to_thread`).
     """
@@ -61,6 +64,14 @@ class Tenant:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tenant):
+            return NotImplemented
+        return self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         account = self._service.account
@@ -130,10 +141,10 @@ class Tenant:
     def connect_timeout(self) -> float:
         """Seconds of real time within which a subscriber must accept the connection.
 
-        It can be set at any time, for later deliveries.
+        Greater than 0 and at most 1,000,000. It can be set at any time, for later deliveries.
 
         Raises:
-            ValueError: The new timeout is not a positive, finite number.
+            ValueError: The new timeout is out of range.
         """
         return self._open_service.timeouts.connect
 
@@ -145,10 +156,10 @@ class Tenant:
     def answer_timeout(self) -> float:
         """Seconds of real time within which a connected subscriber must respond.
 
-        It can be set at any time, for later deliveries.
+        Greater than 0 and at most 1,000,000. It can be set at any time, for later deliveries.
 
         Raises:
-            ValueError: The new timeout is not a positive, finite number.
+            ValueError: The new timeout is out of range.
         """
         return self._open_service.timeouts.answer
 
@@ -207,8 +218,8 @@ class Tenant:
             TypeError: `payload` cannot be encoded as JSON.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
-        if not is_event_name(event):
-            raise ValueError(f"event must be a name such as 'subject:action', got {event!r}.")
+        if problem := event_name_problem(event, wildcard=False):
+            raise ValueError(f"event {problem}")
         body = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False).encode()
         service, dispatcher = self._open_service, self._runtime.dispatcher
 
@@ -225,7 +236,8 @@ class Tenant:
         first. Timeouts, durations and the expiry of access tokens use real time.
 
         Args:
-            step: The time to advance; `timedelta(0)` runs the retries that are due now.
+            step: The time to advance, up to the year 9998; `timedelta(0)` runs the retries that are
+                due now.
 
         Returns:
             The attempts, in order, once all of them have finished.
@@ -266,15 +278,16 @@ class Tenant:
         """Return a page of attempts, newest first.
 
         Args:
-            before: Only attempts that started before the one with this `position`.
-            limit: Maximum number of attempts, at least 1.
+            before: Only attempts that started before the one with this `position`, an integer from
+                0 to 2**63 - 1.
+            limit: Maximum number of attempts, from 1 to 1,000,000.
             hook_id: Only attempts of this subscription.
             event_id: Only attempts of this event.
             outcome: Only attempts that are `"delivered"`, `"failed"`, or in flight
                 (`"under_way"`).
 
         Raises:
-            ValueError: `limit` is less than 1, or `outcome` is unknown.
+            ValueError: `before` or `limit` is out of range, or `outcome` is unknown.
         """
         criteria = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
         return self._history.page(criteria, limit)
@@ -285,10 +298,10 @@ class Tenant:
         Raises:
             LookupError: There is no such attempt.
         """
-        found = self._history.page(AttemptFilter(before=position + 1), 1).attempts
-        if not found or found[0].position != position:
+        found = self._history.attempt(position)
+        if found is None:
             raise LookupError(f"There is no attempt {position}.")
-        return found[0]
+        return found
 
     def count_attempts(
         self, start: datetime, width: timedelta, buckets: int
@@ -297,11 +310,12 @@ class Tenant:
 
         Args:
             start: Start of the first span, by the tenant's clock; timezone-aware.
-            width: Length of each span.
-            buckets: Number of spans.
+            width: Length of each span, at least a microsecond.
+            buckets: Number of spans, from 1 to 1,000,000. The last one must end before the year
+                9999.
 
         Raises:
-            ValueError: `width` or `buckets` is not positive.
+            ValueError: `start` has no timezone, or `width` or `buckets` is out of range.
         """
         return self._history.count(start, width, buckets)
 
@@ -368,6 +382,11 @@ class Tenant:
             runtime.tenants.remove(service)
 
         runtime.call(close)
+
+    @property
+    def _identity(self) -> tuple[int, int]:
+        # The object keeps the runtime alive, and numbers are not reused.
+        return id(self._runtime), self._service.account.number
 
     @property
     def _history(self) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import Counter
 from datetime import timedelta
@@ -12,6 +13,7 @@ from support.sandbox_helpers import SandboxClient
 
 from webhooks_sdk import Client, ClientCredentials, Delivery
 from webhooks_sdk.sandbox import Sandbox, Tenant
+from webhooks_sdk.sandbox._samples import SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,24 @@ def test_the_history_has_everything_the_inspector_shows(demo: Sandbox) -> None:
     assert any(one.retry and one.delivered for one in attempts)
     assert any(one.signature for one in attempts)
     assert len(demo.pending_retries) >= 10
+
+
+def test_its_payloads_have_the_fields_of_the_samples(demo: Sandbox) -> None:
+    names: set[str] = set()
+    for attempt in demo.attempts:
+        payload = json.loads(demo.event_body(attempt.event_id))
+        sample = SAMPLES.get(attempt.event) or SAMPLES[attempt.event.partition(":")[0]]
+        assert payload.keys() == json.loads(sample).keys()
+        assert "id" in payload
+        names.add(attempt.event.partition(":")[0])
+    assert names == {name.partition(":")[0] for name in SAMPLES}
+
+
+def test_failed_attempts_show_what_the_subscriber_responded(demo: Sandbox) -> None:
+    for attempt in demo.attempts:
+        if attempt.failure is not None and attempt.status is not None:
+            assert attempt.response_text
+            assert attempt.response_content_type
 
 
 def test_the_history_is_chronological_and_ends_now(demo: Sandbox) -> None:

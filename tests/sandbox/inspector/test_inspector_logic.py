@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from webhooks_sdk._receiving.signing import SIGNATURE_HEADER, sign
 from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
+from webhooks_sdk.sandbox._samples import SAMPLES
 from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._chart import (
     CHART_HEIGHT,
@@ -30,7 +31,6 @@ from webhooks_sdk.sandbox.inspector._payload import (
     build_body_view,
     printable,
 )
-from webhooks_sdk.sandbox.inspector._samples import SAMPLES
 from webhooks_sdk.sandbox.inspector._signature import check_signature
 
 NOW = datetime(2026, 3, 4, 12, 0, 30, tzinfo=UTC)

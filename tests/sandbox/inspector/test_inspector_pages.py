@@ -343,6 +343,7 @@ def test_publishing_an_event_without_subscribers_shows_a_notice(browser: httpx.C
     ("event", "payload", "message"),
     [
         ("two words", "{}", "The event name must be"),
+        ("application_form.quoted", "{}", "did you mean 'application_form:quoted'?"),
         ("", "{}", "The event name must be"),
         (EVENT, "{", "is not valid JSON"),
         (EVENT, "[]", "must be a JSON object"),

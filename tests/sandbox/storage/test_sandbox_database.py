@@ -10,6 +10,7 @@ import sys
 import textwrap
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,9 +22,9 @@ from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MINUTE = timedelta(minutes=1)
+FIRST_VERSION = Path(__file__).parents[2] / "samples" / "sandbox" / "schema_1.sql"
 
 
 @pytest.fixture
@@ -163,14 +164,35 @@ def test_the_database_of_another_program_is_rejected_unchanged(file: Path) -> No
     assert file.read_bytes() == content
 
 
-def test_a_file_of_another_version_is_rejected_unchanged(file: Path) -> None:
+def test_a_file_of_a_newer_version_is_rejected_unchanged(file: Path) -> None:
     Database(file).close()
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 999")
     content = file.read_bytes()
-    with pytest.raises(SandboxDatabaseError, match="another version"):
+    with pytest.raises(SandboxDatabaseError, match="newer version"):
         Sandbox(database=file)
     assert file.read_bytes() == content
+
+
+def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscriber) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(FIRST_VERSION.read_text("utf-8"))
+    subscriber.status = 503
+    for _ in range(2):
+        with Sandbox(database=file) as sandbox:
+            delivered, failed = sandbox.attempts[:2]
+            assert (delivered.event, delivered.status) == ("application_form:quoted", 200)
+            assert (failed.event, failed.status) == ("quote_request:failed", 503)
+            assert (delivered.response_body, delivered.response_text) == (None, None)
+            page = httpx.get(f"{sandbox.base_url}/inspector/events/{delivered.event_id}")
+            assert "Response</h3>" not in page.text
+            (hook,) = sandbox.subscriptions
+            with SandboxClient(sandbox) as client:
+                client.patch(f"/hooks/{hook.id}", json={"url": subscriber.url})
+            retries = sandbox.advance(timedelta(seconds=15))
+            assert [one.response_body for one in retries] in ([b""], [])
+            (retry,) = sandbox.attempts[2:]
+            assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
 
 
 @pytest.mark.parametrize("content", [b"not a database, but text\n" * 10, b"\0" * 5000])

@@ -148,7 +148,7 @@ def test_attempts_are_counted_by_time_span(history: History) -> None:
 
 @pytest.mark.parametrize(("width", "buckets"), [(timedelta(), 1), (-MINUTE, 1), (MINUTE, 0)])
 def test_non_positive_spans_are_rejected(history: History, width: timedelta, buckets: int) -> None:
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match=r"width|buckets"):
         history.count(NOON, width, buckets)
 
 

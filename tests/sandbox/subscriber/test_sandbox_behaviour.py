@@ -39,7 +39,7 @@ def test_latest_setting_that_has_started_applies(
 
 def test_counting_starts_at_one() -> None:
     schedule = BehaviourSchedule()
-    with pytest.raises(ValueError, match="at must be at least 1"):
+    with pytest.raises(ValueError, match="at must be an integer from 1"):
         schedule.set(Behaviour(200), at=0)
 
 

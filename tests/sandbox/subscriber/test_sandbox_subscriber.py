@@ -192,7 +192,7 @@ def test_later_settings_do_not_affect_a_request_in_progress() -> None:
 
 @pytest.mark.parametrize("method", [Subscriber.fail, Subscriber.hang, Subscriber.recover])
 def test_requests_are_counted_from_one(method: Callable[..., None]) -> None:
-    with pytest.raises(ValueError, match="at must be at least 1"):
+    with pytest.raises(ValueError, match="at must be an integer from 1"):
         method(Subscriber(), at=0)
 
 
@@ -215,7 +215,7 @@ def test_failure_status_must_not_be_a_success() -> None:
 
 @pytest.mark.parametrize("delay", [-0.1, math.inf, math.nan])
 def test_invalid_delay_is_rejected(delay: float) -> None:
-    with pytest.raises(ValueError, match=r"use hang\(\)"):
+    with pytest.raises(ValueError, match="delay must be"):
         Subscriber(delay=delay)
     subscriber = Subscriber(delay=1)
     with pytest.raises(ValueError, match="delay must be"):

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from attrs import asdict
 
+from webhooks_sdk._wire.event_names import event_name_problem
 from webhooks_sdk.sandbox._http.faults import Fault
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError, error_body, unprocessable
+from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
 from webhooks_sdk.sandbox._variants import Variants
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 _MAX_LIMIT: Final = 1000
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
-# SQLite's integers have 64 bits.
-_MAX_POSITION: Final = 2**63 - 1
 _PAGE_PARAMETERS: Final = ("before", "limit", "hook_id", "event_id", "outcome")
 _OUTCOMES: Final[tuple[AttemptOutcome, ...]] = ("delivered", "failed", "under_way")
 
@@ -34,6 +34,7 @@ def encode_attempt(attempt: DeliveryAttempt) -> dict[str, object]:
     row["request_headers"] = [list(pair) for pair in attempt.request_headers]
     return {
         **row,
+        "response_body": attempt.response_text,
         "redelivery": attempt.redelivery,
         "delivered": attempt.delivered,
         "failure": attempt.failure,
@@ -77,11 +78,11 @@ def read_event(data: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """
     check_fields(data, ("event", "payload"))
     event, payload = data.get("event"), data.get("payload", {})
-    if not isinstance(event, str):
-        raise unprocessable("event must be a string such as 'subject:action'.")
+    if problem := event_name_problem(event, wildcard=False):
+        raise unprocessable(f"event {problem}")
     if not isinstance(payload, dict):
         raise unprocessable("payload must be an object.")
-    return event, cast("dict[str, object]", payload)
+    return str(event), cast("dict[str, object]", payload)
 
 
 def read_step(data: Mapping[str, object]) -> timedelta:
@@ -146,7 +147,7 @@ def read_page(query: Mapping[str, str]) -> dict[str, int | UUID | AttemptOutcome
     """
     check_fields(query, (*_PAGE_PARAMETERS, "tenant"))
     page: dict[str, int | UUID | AttemptOutcome] = {}
-    for name, maximum in (("before", _MAX_POSITION), ("limit", _MAX_LIMIT)):
+    for name, maximum in (("before", MAX_INTEGER), ("limit", _MAX_LIMIT)):
         if name in query:
             page[name] = _read_integer(name, query[name], maximum)
     for name in ("hook_id", "event_id"):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import h11
+from attrs import evolve
 
 from webhooks_sdk.sandbox._records import Outcome
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Address, OutgoingRequest, Timeouts
 
 _CHUNK = 65_536
+_MAX_KEPT_BODY = 2_048
+_MAX_KEPT_CONTENT_TYPE = 200
 
 
 class Sender:
@@ -33,14 +36,14 @@ class Sender:
         """Send a delivery, and return its outcome. Failures are returned, not raised."""
         started = asyncio.get_running_loop().time()
         try:
-            status = await self._post(request, timeouts)
+            response = await self._post(request, timeouts)
         except (OSError, UnicodeError, h11.RemoteProtocolError) as error:
             # TimeoutError is an OSError. A host name that cannot be encoded raises UnicodeError.
             return Outcome(error=str(error) or type(error).__name__)
         seconds = asyncio.get_running_loop().time() - started
-        return Outcome(status=status, duration_ms=round(seconds * 1000))
+        return evolve(response, duration_ms=round(seconds * 1000))
 
-    async def _post(self, request: OutgoingRequest, timeouts: Timeouts) -> int:
+    async def _post(self, request: OutgoingRequest, timeouts: Timeouts) -> Outcome:
         async with _timeout(timeouts.connect, "the connection did not open"):
             reader, writer = await self._connect(request.address)
         try:
@@ -68,7 +71,7 @@ async def _timeout(seconds: float, failure: str) -> AsyncGenerator[None]:
 
 async def _exchange(
     request: OutgoingRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> int:
+) -> Outcome:
     connection = h11.Connection(h11.CLIENT)
     headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
     parts = (
@@ -78,15 +81,31 @@ async def _exchange(
     )
     # A single write. Not drained: a subscriber may respond before it has read everything.
     writer.write(b"".join(connection.send(part) or b"" for part in parts))
-    status = 0
+    response: h11.Response | None = None
+    body, size = b"", 0
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
             data = await reader.read(_CHUNK)
-            if not data and not status:
+            if not data and response is None:
                 raise ConnectionError("the subscriber closed the connection without responding")
             connection.receive_data(data)
         elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.EndOfMessage):
-            return status
+            response = event
+        elif isinstance(event, h11.Data):
+            size += len(event.data)
+            body += bytes(event.data[: _MAX_KEPT_BODY - len(body)])
+        elif isinstance(event, h11.EndOfMessage) and response is not None:
+            return Outcome(
+                status=response.status_code,
+                response_content_type=_content_type(response),
+                response_body=body,
+                response_size=size,
+            )
+
+
+def _content_type(response: h11.Response) -> str | None:
+    for name, value in response.headers:
+        if name == b"content-type":
+            return value.decode("latin-1")[:_MAX_KEPT_CONTENT_TYPE]
+    return None

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
+from webhooks_sdk.sandbox._samples import PAYLOADS
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
@@ -37,19 +39,20 @@ _CARRIERS: Final = ("Northwind Mutual", "Harbor & Sons", "Fairline", "Prairie As
 
 
 def random_event(generator: random.Random) -> tuple[str, bytes]:
-    """Return the name and the body of a random event."""
+    """Return the name and the body of a random event: the sample with other names and numbers."""
     name = _pick(generator, _NAMES)
-    subject, _, action = name.partition(":")
-    payload: dict[str, object] = {"id": _id(generator), "status": action}
-    if subject == "carrier":
+    payload = dict(PAYLOADS.get(name) or PAYLOADS[name.partition(":")[0]])
+    payload["id"] = _id(generator)
+    if "application_form_id" in payload:
+        payload["application_form_id"] = _id(generator)
+    if "business_name" in payload:
+        payload["business_name"] = _pick(generator, _BUSINESSES)
+    if "carrier" in payload:
         payload["carrier"] = _pick(generator, _CARRIERS)
-    else:
-        payload["business"] = _pick(generator, _BUSINESSES)
+    if "premium_cents" in payload:
+        payload["premium_cents"] = 25_000 + int(generator.random() * 400_000)
+    if "owner" in payload:
         payload["owner"] = _owner(generator)
-    if subject == "quote_request":
-        payload["carrier"] = _pick(generator, _CARRIERS)
-        if action == "completed":
-            payload["premium"] = 250 + int(generator.random() * 4000)
     return name, json.dumps(payload, ensure_ascii=False).encode()
 
 

@@ -7,7 +7,7 @@ the history follows the rules of the service.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -33,6 +33,11 @@ _OUTAGE: Final = 20 * _HOUR  # from the start of the ledger's outage to the end
 _REDELIVERIES: Final = 8
 _NO_RESPONSE: Final = Outcome(error="no response within 60 s")
 _NO_CONNECTION: Final = Outcome(error="the connection did not open within 5 s")
+_ERROR_RESPONSES: Final[Mapping[int, tuple[str, bytes]]] = {
+    500: ("application/json", b'{"error": "internal", "message": "duplicate key in table quotes"}'),
+    502: ("text/html", b"<h1>502 Bad Gateway</h1>\n"),
+    503: ("text/plain; charset=utf-8", b"The ledger is down for maintenance.\n"),
+}
 _DURATIONS: Final = {_NO_RESPONSE: 60 * _SECOND, _NO_CONNECTION: 5 * _SECOND}
 
 
@@ -182,7 +187,14 @@ class _DemoHistory:
 
 
 def _response(generator: random.Random, status: int, typical_ms: int) -> Outcome:
-    return Outcome(status=status, duration_ms=int(typical_ms * (0.5 + 2 * generator.random() ** 3)))
+    content_type, body = _ERROR_RESPONSES.get(status, (None, b""))
+    return Outcome(
+        status=status,
+        duration_ms=int(typical_ms * (0.5 + 2 * generator.random() ** 3)),
+        response_content_type=content_type,
+        response_body=body,
+        response_size=len(body),
+    )
 
 
 def _healthy(generator: random.Random, _: int) -> Outcome:

@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from attrs import Factory, asdict, evolve, field, frozen
 
+from webhooks_sdk._core.validation import MAX_BYTES, check_count, check_seconds
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.sandbox._service.routes import OperationName
 
 FaultKind: TypeAlias = Literal[
@@ -33,8 +35,6 @@ _SETTINGS: Final[Mapping[str, Mapping[str, float | None]]] = {
     "slow_drip": {"seconds": 10.0},
     "huge_body": {"size": 64 * 1024 * 1024},
 }
-_MAX_SECONDS: Final = 86_400.0
-_MAX_INTEGER: Final = 1024**3
 
 
 def _default(name: str, fallback: object = None) -> Any:  # noqa: ANN401 - as attrs types it
@@ -66,13 +66,15 @@ class Fault:
             `"huge_body"`: processed; the body is padded with spaces to `size` bytes.
         operation: The affected operation: `"token"`, `"list"`, `"get"`, `"create"`, `"update"`,
             `"delete"`, `"list_events"` or `"redeliver"`. None for all of them.
-        times: Number of requests to affect, at least 1. None for no limit.
+        times: Number of requests to affect, from 1 to 1,000,000. None for no limit.
         probability: Probability that a request is affected: above 0, at most 1.
-        seconds: Duration in seconds: 1 for latency, 10 for a slow drip by default.
+        seconds: Duration in seconds, from 0 to 1,000,000: 1 for latency, 10 for a slow drip by
+            default.
         status: The status of a server error: 500 to 599, 500 by default.
-        retry_after: Seconds in the `Retry-After` header. None for no header.
+        retry_after: Seconds in the `Retry-After` header, an integer from 0 to 1,000,000. None for
+            no header.
         processed: Whether a server error is sent after the request was processed.
-        size: Size of a huge body in bytes, 64 MiB by default.
+        size: Size of a huge body in bytes, from 1 to 2,147,483,647; 64 MiB by default.
 
     Raises:
         ValueError: The kind or the operation is unknown, or a setting is out of range, of the wrong
@@ -94,8 +96,8 @@ class Fault:
         if self.operation is not None:
             _check_choice("operation", self.operation, OPERATIONS)
         if self.times is not None:
-            _check_integer("times", self.times, 1, _MAX_INTEGER)
-        _check_number("probability", self.probability, 0, 1, exclude_minimum=True)
+            check_count("times", self.times, error_class=ValueError)
+        _check_probability(self.probability)
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -104,15 +106,15 @@ class Fault:
             if name not in settings and getattr(self, name) is not None:
                 raise ValueError(f"A {self.kind} fault has no {name}.")
         if "seconds" in settings:
-            _check_number("seconds", self.seconds, 0, _MAX_SECONDS)
+            check_seconds("seconds", self.seconds, allow_zero=True, error_class=ValueError)
         if "status" in settings:
-            _check_integer("status", self.status, 500, 599)
+            check_count("status", self.status, minimum=500, maximum=599, error_class=ValueError)
         if self.retry_after is not None:
-            _check_integer("retry_after", self.retry_after, 0, _MAX_INTEGER)
+            check_count("retry_after", self.retry_after, minimum=0, error_class=ValueError)
         if "size" in settings:
-            _check_integer("size", self.size, 1, _MAX_INTEGER)
+            check_count("size", self.size, maximum=MAX_BYTES, error_class=ValueError)
         if type(self.processed) is not bool:
-            raise ValueError(f"processed must be true or false, got {self.processed!r}.")
+            raise ValueError(f"processed must be true or false, got {short_repr(self.processed)}.")
         if self.processed and "processed" not in settings:
             raise ValueError(f"A {self.kind} fault has no processed.")
 
@@ -234,25 +236,12 @@ def _parse_value(text: str) -> object:
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {short_repr(value)}.")
 
 
-def _check_number(
-    name: str, value: object, minimum: float, maximum: float, *, exclude_minimum: bool = False
-) -> None:
-    # A bool is an int. NaN is not in any range.
-    is_valid = (
-        isinstance(value, int | float) and type(value) is not bool and minimum <= value <= maximum
+def _check_probability(value: object) -> None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return
+    raise ValueError(
+        f"probability must be a number greater than 0 and at most 1, got {short_repr(value)}."
     )
-    if not is_valid or (exclude_minimum and value == minimum):
-        allowed = (
-            f"above {minimum:g} and at most {maximum:g}"
-            if exclude_minimum
-            else f"from {minimum:g} to {maximum:g}"
-        )
-        raise ValueError(f"{name} must be a number {allowed}, got {value!r}.")
-
-
-def _check_integer(name: str, value: object, minimum: int, maximum: int) -> None:
-    if type(value) is not int or not minimum <= value <= maximum:
-        raise ValueError(f"{name} must be an integer from {minimum} to {maximum}, got {value!r}.")

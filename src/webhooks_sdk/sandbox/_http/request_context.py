@@ -1,4 +1,4 @@
-"""Read requests to the API, identify their tenant, and record them."""
+"""Read requests to the API, identify their tenant, record them, and date the responses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from webhooks_sdk.sandbox._clock import http_date
 from webhooks_sdk.sandbox._http.requests import read_body, read_headers
 from webhooks_sdk.sandbox._http.response import Response
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
@@ -47,7 +48,9 @@ class APIRequest:
 
 
 class RequestContextMiddleware:
-    """An ASGI middleware that adds an `APIRequest` to the scope.
+    """An ASGI middleware that adds an `APIRequest` to the scope, and a `Date` to the response.
+
+    The date is the time of the tenant's clock.
 
     Args:
         app: The wrapped application.
@@ -74,6 +77,9 @@ class RequestContextMiddleware:
         async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._log.set_status(number, message["status"])
+                # Clients read the service's time here, such as after a step of the clock.
+                date = (b"date", http_date(service.now))
+                message = {**message, "headers": [*message["headers"], date]}
             await send(message)
 
         try:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.requests import ClientDisconnect
 from uvicorn import Config, Server
 
-from webhooks_sdk.sandbox._clock import RealTimeLoop
+from webhooks_sdk.sandbox._clock import RealClock, RealTimeLoop, from_microseconds, http_date
 from webhooks_sdk.sandbox._http.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -60,16 +60,7 @@ class _EventDrivenServer(Server):
 
     async def main_loop(self) -> None:
         self._on_ready()
-        ticks = 0
-        while not self.stopping.is_set():
-            # uvicorn counts ticks of 0.1 s, and updates the Date header at every tenth.
-            await self.on_tick(ticks)
-            ticks += 10
-            try:
-                async with asyncio.timeout(1):
-                    await self.stopping.wait()
-            except TimeoutError:
-                continue
+        await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A newly accepted connection needs three iterations of the loop to get its protocol. If
@@ -226,13 +217,22 @@ class ServerThread:
             log_config=None,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
         )
         self._server = _EventDrivenServer(config, lambda: self._ready.set_result(None))
         await self._server.serve(sockets=[self._listener])
 
     async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_date(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers: list[tuple[bytes, bytes]] = list(message["headers"])
+                if all(name != b"date" for name, _ in headers):
+                    headers.append((b"date", http_date(from_microseconds(RealClock.now()))))
+                message = {**message, "headers": headers}
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_with_date)
         except asyncio.CancelledError:
             # The connection is closed. uvicorn would log the cancellation as an error.
             if not self._server.stopping.is_set():

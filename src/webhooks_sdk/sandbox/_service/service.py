@@ -272,6 +272,9 @@ class Service:
             status=outcome.status,
             duration_ms=outcome.duration_ms,
             error=outcome.error,
+            response_content_type=outcome.response_content_type,
+            response_body=outcome.response_body,
+            response_size=outcome.response_size,
         )
         self._finish_attempt(attempt, delivery.event_number, outcome, now)
         self.changes.notify()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from webhooks_sdk.sandbox._clock import to_microseconds
+from webhooks_sdk.sandbox._clock import LATEST_TIME, to_microseconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
-
-LATEST_TIME = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
-"""The latest time of a clock: a year below the limit of datetime, as room for the schedule."""
 
 
 class Clock(Protocol):

@@ -18,9 +18,19 @@ Row: TypeAlias = tuple[Any, ...]
 Parameters: TypeAlias = "Sequence[object] | Mapping[str, object]"
 
 IN_MEMORY = ":memory:"
+MAX_INTEGER = 2**63 - 1
+"""The largest integer that SQLite stores, and so the highest possible number of a row."""
 # Stored in the header of the file: they identify the program and the schema version.
 APPLICATION_ID = 0x77686B73  # "whks"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# The statements that change the schema of each earlier version to the next one.
+_MIGRATIONS = {
+    1: """
+        ALTER TABLE attempts ADD COLUMN response_content_type TEXT;
+        ALTER TABLE attempts ADD COLUMN response_body BLOB;
+        ALTER TABLE attempts ADD COLUMN response_size INTEGER;
+    """
+}
 
 
 class SandboxDatabaseError(Exception):
@@ -114,34 +124,35 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         # The lock is held until the connection is closed or the process ends.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        is_new = self._check_version(connection)
+        version = self._check_version(connection)
         if self._path is not None:
             # Loses nothing if the process crashes, and at most the latest changes on a power loss.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-        schema = f"""
-            {files("webhooks_sdk.sandbox._storage").joinpath("schema.sql").read_text("utf-8")}
-            PRAGMA application_id = {APPLICATION_ID};
-            PRAGMA user_version = {SCHEMA_VERSION};
-        """
-        connection.executescript(f"BEGIN EXCLUSIVE; {schema if is_new else ''} COMMIT")
+        changes = "" if version == SCHEMA_VERSION else _changes_since(version)
+        connection.executescript(f"BEGIN EXCLUSIVE; {changes} COMMIT")
 
-    def _check_version(self, connection: sqlite3.Connection) -> bool:
-        """Check that the database is ours, without writing, and return whether it is empty."""
+    def _check_version(self, connection: sqlite3.Connection) -> int | None:
+        """Check that the database is ours, without writing.
+
+        Returns:
+            The version of its schema; None if the database is empty.
+        """
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            return True
+            return None
         if application_id != APPLICATION_ID:
             raise SandboxDatabaseError(
                 f"{self._path} is a database of another program. Use another file."
             )
-        if version != SCHEMA_VERSION:
+        if not 1 <= version <= SCHEMA_VERSION:
             raise SandboxDatabaseError(
-                f"{self._path} was written by another version of the sandbox"
-                f" (schema version {version}, expected {SCHEMA_VERSION}). Use another file."
+                f"{self._path} was written by a newer version of the sandbox (its schema version is"
+                f" {version}, and this one knows versions up to {SCHEMA_VERSION}). Update"
+                " webhooks-sdk, or use another file."
             )
-        return False
+        return int(version)
 
     @contextmanager
     def _translated_errors(self) -> Generator[None]:
@@ -160,3 +171,16 @@ class Database:
             raise SandboxDatabaseError(
                 f"{self._path} is not an SQLite database: {error}."
             ) from error
+
+
+def _changes_since(version: int | None) -> str:
+    """Return the SQL that updates the schema of a version; None for an empty database."""
+    if version is None:
+        schema = files("webhooks_sdk.sandbox._storage").joinpath("schema.sql").read_text("utf-8")
+    else:
+        schema = "".join(_MIGRATIONS[old] for old in range(version, SCHEMA_VERSION))
+    return f"""
+        {schema}
+        PRAGMA application_id = {APPLICATION_ID};
+        PRAGMA user_version = {SCHEMA_VERSION};
+    """

@@ -7,14 +7,16 @@ from uuid import UUID
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._clock import from_microseconds, to_microseconds
+from webhooks_sdk._core.validation import check_count
+from webhooks_sdk.sandbox._clock import LATEST_TIME, from_microseconds, to_microseconds
 from webhooks_sdk.sandbox._records import AttemptCount, AttemptsPage
+from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
 from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from webhooks_sdk.sandbox._records import Account
+    from webhooks_sdk.sandbox._records import Account, DeliveryAttempt
     from webhooks_sdk.sandbox._storage.database import Database
 
 AttemptOutcome: TypeAlias = Literal["delivered", "failed", "under_way"]
@@ -65,10 +67,13 @@ class History:
             limit: The maximum number of attempts.
 
         Raises:
-            ValueError: `limit` is less than 1, or the outcome is unknown.
+            ValueError: `limit` or `before` is out of range, or the outcome is unknown.
         """
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}.")
+        check_count("limit", limit, error_class=ValueError)
+        if filters.before is not None:
+            check_count(
+                "before", filters.before, minimum=0, maximum=MAX_INTEGER, error_class=ValueError
+            )
         if filters.outcome not in _OUTCOMES:
             known = ", ".join(repr(name) for name in _OUTCOMES if name)
             raise ValueError(f"outcome must be one of {known}, got {filters.outcome!r}.")
@@ -90,6 +95,15 @@ class History:
             attempts=attempts, next_before=None if is_last else attempts[-1].position
         )
 
+    def attempt(self, position: int) -> DeliveryAttempt | None:
+        """Return the attempt with a position; None if there is none."""
+        if not 0 < position <= MAX_INTEGER:
+            return None
+        row = self._database.row(
+            f"SELECT {ATTEMPT} WHERE a.tenant = ? AND a.number = ?", (self._tenant, position)
+        )
+        return None if row is None else read_attempt(row)
+
     def count(self, start: datetime, width: timedelta, buckets: int) -> tuple[AttemptCount, ...]:
         """Return the number of attempts that started in each of several time spans.
 
@@ -99,11 +113,17 @@ class History:
             buckets: The number of spans.
 
         Raises:
-            ValueError: `width` or `buckets` is not positive.
+            ValueError: `start` is naive, or `width` or `buckets` is out of range.
         """
+        if start.tzinfo is None:
+            raise ValueError(f"start must be timezone-aware, got {start!r}.")
+        check_count("buckets", buckets, error_class=ValueError)
         span, first = to_microseconds(width), to_microseconds(start)
-        if span < 1 or buckets < 1:
-            raise ValueError("width and buckets must be positive.")
+        if span < 1 or first + span * buckets > LATEST_TIME:
+            raise ValueError(
+                "width must be at least a microsecond, and the last bucket must end before the year"
+                f" 9999, got {width!r}."
+            )
         rows = self._database.rows(
             f"SELECT (a.started_at - :first) / :span, sum({_DELIVERED}),"  # noqa: S608 - a constant
             " sum(a.finished_at IS NULL), count(*) FROM attempts a WHERE a.tenant = :tenant"

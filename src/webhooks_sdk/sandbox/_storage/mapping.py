@@ -21,7 +21,8 @@ SUBSCRIPTION: Final = """
 EVENT: Final = "number, hook_id, attempts, retry, id, name, body, enqueued_at FROM events"
 ATTEMPT: Final = """
     a.number, e.id, a.delivery_id, a.hook_id, e.name, a.ordinal, a.retry, e.enqueued_at,
-    a.started_at, a.finished_at, a.url, a.headers, a.status, a.duration_ms, a.error
+    a.started_at, a.finished_at, a.url, a.headers, a.status, a.duration_ms, a.error,
+    a.response_content_type, a.response_body, a.response_size
     FROM attempts a JOIN events e ON e.number = a.event
 """
 
@@ -45,6 +46,9 @@ def read_attempt(row: Row) -> DeliveryAttempt:
         status=row[12],
         duration_ms=row[13],
         error=row[14],
+        response_content_type=row[15],
+        response_body=row[16],
+        response_size=row[17],
     )
 
 

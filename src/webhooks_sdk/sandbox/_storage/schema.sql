@@ -65,7 +65,11 @@ CREATE TABLE attempts (
   finished_at INTEGER,
   status INTEGER,
   duration_ms INTEGER,
-  error TEXT
+  error TEXT,
+  -- Of the subscriber's response; null if there was none, or it predates schema version 2.
+  response_content_type TEXT,
+  response_body BLOB,  -- its beginning
+  response_size INTEGER  -- of the whole body, in bytes
 );
 CREATE INDEX attempts_of_tenant ON attempts (tenant);
 CREATE INDEX attempts_of_hook ON attempts (hook_id);

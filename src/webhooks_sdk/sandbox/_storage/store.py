@@ -184,9 +184,18 @@ class Store:
     def finish_attempt(self, position: int, outcome: Outcome, at: int) -> None:
         """Record the outcome of an attempt."""
         self._database.execute(
-            "UPDATE attempts SET finished_at = ?, status = ?, duration_ms = ?, error = ?"
-            " WHERE number = ?",
-            (at, outcome.status, outcome.duration_ms, outcome.error, position),
+            "UPDATE attempts SET finished_at = ?, status = ?, duration_ms = ?, error = ?,"
+            " response_content_type = ?, response_body = ?, response_size = ? WHERE number = ?",
+            (
+                at,
+                outcome.status,
+                outcome.duration_ms,
+                outcome.error,
+                outcome.response_content_type,
+                outcome.response_body,
+                outcome.response_size,
+                position,
+            ),
         )
 
     def attempts(self) -> list[DeliveryAttempt]:

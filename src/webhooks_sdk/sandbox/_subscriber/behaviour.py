@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from typing import cast
-
 from attrs import Factory, define, frozen
 
-_STATUSES = range(200, 600)
+from webhooks_sdk._core.validation import check_count, check_seconds
+
 _SUCCESSES = range(200, 300)
 
 
@@ -45,7 +43,7 @@ class BehaviourSchedule:
             at: Which request, counted from the next one, which is 1.
 
         Raises:
-            ValueError: `at` is less than 1.
+            ValueError: `at` is not an integer from 1 to 1,000,000.
         """
         first = self._number(at)
         self.changes = [change for change in self.changes if change[0] < first]
@@ -58,7 +56,7 @@ class BehaviourSchedule:
             at: Which request, counted from the next one, which is 1.
 
         Raises:
-            ValueError: `at` is less than 1.
+            ValueError: `at` is not an integer from 1 to 1,000,000.
         """
         number = self._number(at)
         return next(behaviour for first, behaviour in reversed(self.changes) if first <= number)
@@ -73,8 +71,7 @@ class BehaviourSchedule:
         return behaviour
 
     def _number(self, at: int) -> int:
-        if at < 1:
-            raise ValueError(f"at must be at least 1, the next request, got {at!r}.")
+        check_count("at", at, error_class=ValueError)
         return self.received + at
 
 
@@ -89,9 +86,7 @@ def check_status(status: int) -> int:
     Raises:
         ValueError: The status is not an integer from 200 to 599.
     """
-    # 503.0 is in the range, but cannot be sent.
-    if not isinstance(cast("object", status), int) or status not in _STATUSES:
-        raise ValueError(f"status must be an integer from 200 to 599, got {status!r}.")
+    check_count("status", status, minimum=200, maximum=599, error_class=ValueError)
     return status
 
 
@@ -110,11 +105,7 @@ def check_delay(delay: float) -> float:
     """Return a delay in seconds.
 
     Raises:
-        ValueError: The delay is negative or not finite.
+        ValueError: The delay is not a number from 0 to 1,000,000.
     """
-    if not 0 <= delay < math.inf:
-        raise ValueError(
-            f"delay must be a finite number of seconds, at least 0, got {delay!r}."
-            " To never respond, use hang()."
-        )
+    check_seconds("delay", delay, allow_zero=True, error_class=ValueError)
     return delay

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import field, frozen
 
@@ -25,8 +26,8 @@ class ReceivedDelivery:
     headers: Mapping[str, str] = field(hash=False)
     body: bytes
 
-    def json(self) -> object:
-        """Return the body parsed as JSON.
+    def json(self) -> Any:  # noqa: ANN401 - a caller knows what it published
+        """Return the body parsed as JSON, typed as `Any` so that it can be indexed.
 
         Raises:
             ValueError: The body is not valid JSON.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from webhooks_sdk._core.validation import check_count, check_seconds
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
 from webhooks_sdk.sandbox._subscriber.behaviour import (
     Behaviour,
@@ -118,10 +119,12 @@ class Subscriber:
 
     @property
     def delay(self) -> float:
-        """Seconds to wait before responding. It can be set at any time, for later requests.
+        """Seconds to wait before responding, from 0 to 1,000,000. To never respond, use `hang`.
+
+        It can be set at any time, for later requests.
 
         Raises:
-            ValueError: The new delay is negative or not finite.
+            ValueError: The new delay is out of range.
         """
         return self._delay
 
@@ -134,10 +137,11 @@ class Subscriber:
 
         Args:
             status: The HTTP status, from 300 to 599.
-            at: The first affected request, counted from this call: 1 is the next one.
+            at: The first affected request, counted from this call, from 1 to 1,000,000: 1 is the
+                next one.
 
         Raises:
-            ValueError: `status` is not a failure, or `at` is less than 1.
+            ValueError: `status` is not a failure, or `at` is out of range.
         """
         failure = Behaviour(check_failure_status(status))
         with self._condition:
@@ -147,10 +151,11 @@ class Subscriber:
         """Accept requests without ever responding. Stopping the subscriber drops them.
 
         Args:
-            at: The first affected request, counted from this call: 1 is the next one.
+            at: The first affected request, counted from this call, from 1 to 1,000,000: 1 is the
+                next one.
 
         Raises:
-            ValueError: `at` is less than 1.
+            ValueError: `at` is out of range.
         """
         with self._condition:
             status = self._schedule.get(at=at).status
@@ -162,10 +167,11 @@ class Subscriber:
         Requests that already hang keep hanging.
 
         Args:
-            at: The first affected request, counted from this call: 1 is the next one.
+            at: The first affected request, counted from this call, from 1 to 1,000,000: 1 is the
+                next one.
 
         Raises:
-            ValueError: `at` is less than 1.
+            ValueError: `at` is out of range.
         """
         with self._condition:
             self._schedule.set(Behaviour(self._success_status), at=at)
@@ -197,16 +203,19 @@ class Subscriber:
         """Block until `count` requests have been received, and return all of them.
 
         Args:
-            count: Number of requests since the last `clear`.
-            timeout: Maximum number of seconds to wait.
+            count: Number of requests since the last `clear`, from 0 to 1,000,000.
+            timeout: Maximum number of seconds to wait, from 0 to 1,000,000.
 
         Raises:
             TimeoutError: Fewer requests arrived within the timeout.
+            ValueError: `count` or `timeout` is out of range.
         """
+        check_count("count", count, minimum=0, error_class=ValueError)
+        check_seconds("timeout", timeout, allow_zero=True, error_class=ValueError)
         with self._condition:
             if not self._condition.wait_for(lambda: len(self._deliveries) >= count, timeout):
                 raise TimeoutError(
-                    f"{len(self._deliveries)} of {count} deliveries arrived within {timeout} s."
+                    f"{len(self._deliveries)} of {count} deliveries arrived within {timeout:g} s."
                 )
             return tuple(self._deliveries)
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from attrs import fields_dict, frozen
 
-from webhooks_sdk.sandbox._service.timeline import LATEST_TIME
+from webhooks_sdk.sandbox._clock import LATEST_TIME
+from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
 from webhooks_sdk.sandbox.inspector._formatting import State
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Range: TypeAlias = Literal["hour", "day", "week", "all"]
 RANGES: tuple[Range, ...] = get_args(Range)
 STATES: tuple[State, ...] = ("delivered", "failed", "in_flight")
-MAX_SQLITE_INTEGER = (1 << 63) - 1
 
 _MAX_EVENT_LENGTH = 200
 _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
@@ -102,7 +102,7 @@ def read_filters(query: str) -> Filters:
             case "since" | "until":
                 values[name] = _integer(name, text, LATEST_TIME)
             case "before":
-                values[name] = _integer(name, text, MAX_SQLITE_INTEGER)
+                values[name] = _integer(name, text, MAX_INTEGER)
             case "state":
                 values[name] = _choice(name, text, STATES)
             case "range":

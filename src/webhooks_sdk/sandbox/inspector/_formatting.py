@@ -135,6 +135,11 @@ def display_headers(
     )
 
 
+def static_header_values(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the values of the headers of a delivery that are masked."""
+    return tuple(value for name, value in headers if name.lower() not in _UNMASKED_HEADERS)
+
+
 def display_static_header(header: str | None, *, reveal: bool) -> str | None:
     """Return the static header of a subscription for display; None if it has none."""
     if not header:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from attrs import frozen
 
-from webhooks_sdk.sandbox._service.rules import is_event_name
+from webhooks_sdk._wire.event_names import event_name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +56,8 @@ def read_publish_form(form: Mapping[str, str]) -> PublishRequest:
         FormError: The event name is invalid, or the payload is not a JSON object.
     """
     name = form.get("event", "").strip()
-    if not is_event_name(name):
-        raise FormError(
-            "event", "The event name must be subject:action or subject, without spaces."
-        )
+    if problem := event_name_problem(name, wildcard=False):
+        raise FormError("event", f"The event name {problem}")
     text = form.get("payload", "")
     try:
         payload: object = json.loads(text, parse_constant=_refuse_constant)

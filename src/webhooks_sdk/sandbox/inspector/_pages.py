@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webhooks_sdk._wire.redaction import MASK
 from webhooks_sdk.sandbox._clock import from_microseconds
+from webhooks_sdk.sandbox._samples import SAMPLES
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox.inspector import _formatting as formatting
 from webhooks_sdk.sandbox.inspector._actions import NEXT_RETRY
@@ -24,7 +25,7 @@ from webhooks_sdk.sandbox.inspector._filters import RANGES
 from webhooks_sdk.sandbox.inspector._forms import UNITS
 from webhooks_sdk.sandbox.inspector._payload import build_body_view, printable
 from webhooks_sdk.sandbox.inspector._queries import PAGE_SIZE, Queries
-from webhooks_sdk.sandbox.inspector._samples import SAMPLES
+from webhooks_sdk.sandbox.inspector._response_view import build_response_view
 from webhooks_sdk.sandbox.inspector._signature import check_signature
 from webhooks_sdk.sandbox.inspector._subscriptions import build_subscription_views
 
@@ -146,7 +147,14 @@ class Pages:
             notice=notice,
             event=event,
             subscription=subscription,
-            attempts=[(one, check_signature(one, subscription, body)) for one in shown],
+            attempts=[
+                (
+                    one,
+                    check_signature(one, subscription, body),
+                    build_response_view(one, subscription, reveal=filters.reveal),
+                )
+                for one in shown
+            ],
             next_before=shown[-1].position if len(attempts) > PAGE_SIZE else None,
             body=build_body_view(body),
         )

@@ -1,4 +1,4 @@
-"""Request bodies as text that is safe to display, with JSON pretty-printed and highlighted."""
+"""Bodies as text that is safe to display, with JSON pretty-printed and highlighted."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from webhooks_sdk.sandbox._records import DeliveryAttempt
+from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
 from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
 from webhooks_sdk.sandbox.inspector._chart import BucketCounts
-from webhooks_sdk.sandbox.inspector._filters import MAX_SQLITE_INTEGER
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -223,7 +223,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
             "e.number IN (SELECT event FROM attempts"
             " WHERE tenant = e.tenant AND started_at >= ? AND started_at < ?)"
         )
-        until = MAX_SQLITE_INTEGER if filters.until is None else filters.until
+        until = MAX_INTEGER if filters.until is None else filters.until
         values += [filters.since or 0, until]
     if filters.before is not None:
         conditions.append("e.number < ?")
