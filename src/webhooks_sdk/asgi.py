@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from anyio import to_thread
 
 from webhooks_sdk._receiving.app import (
     SUCCESS,
+    AppResponse,
     BaseDeliveryApp,
+    BodyBuffer,
     find_handler,
     handler_failed,
     reject,
 )
+from webhooks_sdk._receiving.delivery import Delivery
+from webhooks_sdk._receiving.router import DeliveryRouter
 from webhooks_sdk.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from webhooks_sdk._receiving.app import AppResponse, BodyBuffer
-    from webhooks_sdk._receiving.delivery import Delivery
-    from webhooks_sdk._receiving.router import DeliveryRouter
 
 __all__ = ["DeliveryApp", "dispatch"]
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
+from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 from inspect import isawaitable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import anyio
 
 from webhooks_sdk._receiving.app import (
     SUCCESS,
+    AppResponse,
     BaseDeliveryApp,
+    BodyBuffer,
     find_handler,
     handler_failed,
     reject,
 )
+from webhooks_sdk._receiving.delivery import Delivery
+from webhooks_sdk._receiving.router import DeliveryRouter
 from webhooks_sdk.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from webhooks_sdk._receiving.app import AppResponse, BodyBuffer
-    from webhooks_sdk._receiving.delivery import Delivery
-    from webhooks_sdk._receiving.router import DeliveryRouter
 
 __all__ = ["DeliveryApp", "dispatch"]
 

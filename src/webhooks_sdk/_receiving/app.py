@@ -6,7 +6,6 @@ import logging
 import re
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -14,18 +13,14 @@ from webhooks_sdk._core.validation import check_bool
 from webhooks_sdk._receiving.delivery import (
     DEFAULT_MAX_BODY_BYTES,
     Delivery,
+    HeadersLike,
     check_body_size,
     check_max_body_bytes,
 )
-from webhooks_sdk._receiving.router import check_router
-from webhooks_sdk._receiving.signing import parse_secrets
+from webhooks_sdk._receiving.router import DeliveryHandler, DeliveryRouter, check_router
+from webhooks_sdk._receiving.signing import Secrets, parse_secrets
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
 from webhooks_sdk.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from webhooks_sdk._receiving.delivery import HeadersLike
-    from webhooks_sdk._receiving.router import DeliveryHandler, DeliveryRouter
-    from webhooks_sdk._receiving.signing import Secrets
 
 _METHOD = "POST"
 

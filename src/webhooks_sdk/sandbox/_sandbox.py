@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from starlette.types import ASGIApp
 
 from webhooks_sdk._core.validation import check_count
 from webhooks_sdk.sandbox._clock import RealClock
@@ -17,7 +22,7 @@ from webhooks_sdk.sandbox._http.openapi import DocumentServer
 from webhooks_sdk.sandbox._http.request_context import RequestContextMiddleware
 from webhooks_sdk.sandbox._http.root import CONTROL_PATH, RootApp
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
-from webhooks_sdk.sandbox._records import Timeouts
+from webhooks_sdk.sandbox._records import EnvironmentName, Timeouts
 from webhooks_sdk.sandbox._runtime import Runtime
 from webhooks_sdk.sandbox._service.ids import id_factory
 from webhooks_sdk.sandbox._service.request_log import RequestLog
@@ -26,18 +31,8 @@ from webhooks_sdk.sandbox._service.timeline import Timeline
 from webhooks_sdk.sandbox._service.tokens import MAX_TOKEN_LIFETIME, TokenIssuer
 from webhooks_sdk.sandbox._storage.database import Database
 from webhooks_sdk.sandbox._tenant import Tenant
+from webhooks_sdk.sandbox._variants import VariantsLike
 from webhooks_sdk.sandbox.inspector import Inspector
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Self
-
-    from starlette.types import ASGIApp
-
-    from webhooks_sdk.sandbox._records import EnvironmentName
-    from webhooks_sdk.sandbox._variants import VariantsLike
 
 _MAX_PORT = 65_535
 

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self, cast
+from uuid import UUID
 
 from attrs import evolve
 
 from webhooks_sdk._wire.event_names import event_name_problem
 from webhooks_sdk.sandbox._http.faults import Fault
+from webhooks_sdk.sandbox._records import (
+    AttemptCount,
+    AttemptsPage,
+    DeliveryAttempt,
+    EnvironmentName,
+    PendingRetry,
+    ReceivedRequest,
+    Subscription,
+)
+from webhooks_sdk.sandbox._runtime import Runtime
+from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
-from webhooks_sdk.sandbox._storage.history import AttemptFilter, History
-from webhooks_sdk.sandbox._variants import Variants
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from types import TracebackType
-    from typing import Self
-    from uuid import UUID
-
-    from webhooks_sdk.sandbox._records import (
-        AttemptCount,
-        AttemptsPage,
-        DeliveryAttempt,
-        EnvironmentName,
-        PendingRetry,
-        ReceivedRequest,
-        Subscription,
-    )
-    from webhooks_sdk.sandbox._runtime import Runtime
-    from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
-    from webhooks_sdk.sandbox._service.service import Service
-    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
-    from webhooks_sdk.sandbox._variants import VariantsLike
+from webhooks_sdk.sandbox._service.service import Service
+from webhooks_sdk.sandbox._storage.history import AttemptFilter, AttemptOutcome, History
+from webhooks_sdk.sandbox._variants import Variants, VariantsLike
 
 
 class Tenant:

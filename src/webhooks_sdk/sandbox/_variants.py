@@ -11,7 +11,6 @@ Unanswered: TypeAlias = Literal["null", "missing"]
 Order: TypeAlias = Literal["newest_first", "oldest_first", "shuffled"]
 Rows: TypeAlias = Literal["attempts", "events"]
 Redelivery: TypeAlias = Literal["waits", "answers_early"]
-VariantsLike: TypeAlias = "Variants | str | int"
 
 T = TypeVar("T")
 
@@ -86,7 +85,7 @@ class Variants:
         )
 
     @classmethod
-    def of(cls, variants: VariantsLike) -> "Variants":
+    def of(cls, variants: "VariantsLike") -> "Variants":
         """Return the variants for a name or a seed; `Variants` are returned unchanged.
 
         Raises:
@@ -101,6 +100,9 @@ class Variants:
         if type(variants) is int:
             return cls.from_seed(variants)
         raise TypeError(f"variants must be Variants, a name or a seed, got {variants!r}.")
+
+
+VariantsLike: TypeAlias = Variants | str | int
 
 
 _NAMED: Mapping[str, Variants] = {

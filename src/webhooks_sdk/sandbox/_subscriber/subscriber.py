@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from socket import socket
+from types import TracebackType
+from typing import Self
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from webhooks_sdk._core.validation import check_count, check_seconds
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
@@ -20,13 +23,6 @@ from webhooks_sdk.sandbox._subscriber.behaviour import (
     is_success,
 )
 from webhooks_sdk.sandbox._subscriber.received import ReceivedDelivery
-
-if TYPE_CHECKING:
-    from socket import socket
-    from types import TracebackType
-    from typing import Self
-
-    from starlette.types import Receive, Scope, Send
 
 _HOST = "127.0.0.1"
 
