@@ -5,9 +5,20 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import wraps
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+)
 
 import httpx
 
@@ -63,6 +74,26 @@ class AsyncClientOptions(CommonOptions, total=False):
 
 
 DriverT = TypeVar("DriverT", SyncDriver, AsyncDriver)
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+def _explain_credentials(
+    init: Callable[Concatenate[S, P], None],
+) -> Callable[Concatenate[S, P], None]:
+    """Make a constructor say how to pass a client ID and a secret, which is not `auth, secret`."""
+
+    @wraps(init)
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if len(args) > 1 or not kwargs.keys().isdisjoint(("client_id", "client_secret")):
+            # The values are not quoted: they may be credentials.
+            raise TypeError(
+                f"{type(self).__name__} takes one positional argument, auth, and the others by"
+                ' name. For a client ID and a secret, pass ClientCredentials("id", "secret").'
+            )
+        init(self, *args, **kwargs)
+
+    return wrapper
 
 
 class _BaseClient(ABC, Generic[DriverT]):
@@ -81,6 +112,16 @@ class _BaseClient(ABC, Generic[DriverT]):
     def closed(self) -> bool:
         """Whether the client is closed."""
         return self._driver.closed
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """The timeouts of this client or view, in seconds for each step of an attempt."""
+        return httpx.Timeout(**self._options.timeouts)
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The retry policy of this client or view; `attrs.evolve` makes a changed copy."""
+        return self._options.retry
 
     def with_options(
         self,
@@ -160,6 +201,7 @@ class Client(_BaseClient[SyncDriver]):
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
+    @_explain_credentials
     def __init__(
         self,
         auth: Auth,
@@ -300,6 +342,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
+    @_explain_credentials
     def __init__(
         self,
         auth: AsyncAuth,

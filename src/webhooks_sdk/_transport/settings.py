@@ -174,8 +174,8 @@ def _check_auth(auth: object) -> None:
     elif not isinstance(auth, ClientCredentials) and not callable(auth):
         # The value is not quoted: it may contain a credential.
         raise ConfigurationError(
-            "auth must be an access token (str), ClientCredentials, or a callable that returns a"
-            f" token, got {type(auth).__name__}."
+            'auth must be an access token (str), ClientCredentials("id", "secret"), or a callable'
+            f" that returns a token, got {type(auth).__name__}."
         )
 
 

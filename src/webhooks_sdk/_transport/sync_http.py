@@ -23,10 +23,9 @@ SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
 
 
 class ProcessHTTP:
-    """The HTTP connections of one process, and the lock held while a thread fetches a token."""
+    """The HTTP connections of one process."""
 
     def __init__(self, settings: SyncSettings) -> None:
-        self.token_lock = threading.Lock()
         self._http_client = settings.http_client
         self._transport = settings.transport
         self._direct_pool: ConnectionPool | None = None
