@@ -15,6 +15,7 @@ from uuid import UUID
 
 from attrs import fields, has
 
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import DecodeError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def parse_id(value: UUID | str, name: str) -> UUID:
     # uuid.UUID is too lenient: it also accepts braces, a URN prefix and misplaced hyphens.
     if isinstance(cast("object", value), str) and (_match_uuid(value) or _match_hex_uuid(value)):
         return UUID(value)
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"  # noqa: PLR2004
     raise InvalidArgumentError(
-        f"{name} must be a UUID (xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx), got {shown}."
+        f"{name} must be a UUID (xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx), got {short_repr(value)}."
     )
 
 

@@ -12,15 +12,18 @@ import builtins
 import enum
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, Final, Generic, Literal, TypeVar, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from attrs import field, frozen
 
 from webhooks_sdk._codec import parse_id, parse_json, structure
 from webhooks_sdk._models import WebhookEvent, WebhookSubscription
+from webhooks_sdk._wire.event_names import event_name_problem
+from webhooks_sdk._wire.redaction import MASK, short_repr
 from webhooks_sdk.errors import InvalidArgumentError
 
 __all__ = [
@@ -78,9 +81,10 @@ class Operation(Generic[T]):
     Attributes:
         name: The name used in errors and logs, such as `"redeliver"`.
         method: The HTTP method.
-        path: The path and query, relative to the URL of its endpoint.
+        path: The path and query, relative to the URL of its endpoint: empty, or beginning with
+            `/` or `?`.
         safety: Whether it can be sent twice; this determines retries.
-        success: The HTTP statuses that mean success.
+        success: The HTTP statuses that mean success, each from 100 to 599.
         response_type: The type of the decoded response, `NoneType` if it has no body.
         hook_id: The ID of the subscription in the request, if any.
         request_id: The ID of the event in the request, if any.
@@ -89,6 +93,9 @@ class Operation(Generic[T]):
         headers: Headers in addition to those of every request.
         endpoint: `"api"`, sent with an access token, or `"token"` for the token endpoint.
         secrets: The credentials in the request, masked in errors.
+
+    Raises:
+        InvalidArgumentError: A value has the wrong type or is not valid in a request.
     """
 
     name: str
@@ -105,6 +112,12 @@ class Operation(Generic[T]):
     endpoint: Literal["api", "token"] = "api"
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        for name, (is_valid, expected) in _REQUIREMENTS.items():
+            if not is_valid(getattr(self, name)):
+                # The value is not quoted: most of these fields may contain a credential.
+                raise InvalidArgumentError(f"{name} of an Operation must be {expected}.")
+
     def decode(self, body: bytes) -> T:
         """Decode the body of a successful response.
 
@@ -114,6 +127,54 @@ class Operation(Generic[T]):
         if self.response_type is NoneType:
             return cast("T", None)
         return structure(parse_json(body), self.response_type)
+
+
+_FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_match_field_name = re.compile(_FIELD_NAME).fullmatch
+# A line break would allow header injection (RFC 9110, sections 5.1 and 5.5).
+_match_field_value = re.compile(r"[^\r\n\0]*").fullmatch
+# The path follows the host in the URL, so without a separator it could change the host.
+_match_path = re.compile(r"(?:[/?][!-~]*)?").fullmatch
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and bool(_match_path(value))
+
+
+def _are_statuses(value: object) -> bool:
+    return isinstance(value, frozenset) and all(
+        isinstance(status, int) and 100 <= status <= 599  # noqa: PLR2004
+        for status in cast("frozenset[object]", value)
+    )
+
+
+def _are_headers(value: object) -> bool:
+    return isinstance(value, tuple) and all(map(_is_header, cast("tuple[object, ...]", value)))
+
+
+def _is_header(value: object) -> bool:
+    match value:
+        case (str(name), str(text)):
+            return bool(_match_field_name(name) and _match_field_value(text))
+        case _:
+            return False
+
+
+def _are_strings(value: object) -> bool:
+    # Not just any iterable: a string would count as the secrets "a", "b", and so on.
+    return isinstance(value, tuple) and all(
+        isinstance(text, str) for text in cast("tuple[object, ...]", value)
+    )
+
+
+_REQUIREMENTS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "path": (_is_path, "empty or begin with / or ?, in visible ASCII characters"),
+    "safety": (lambda value: isinstance(value, Safety), "a member of Safety"),
+    "success": (_are_statuses, "a frozenset of HTTP statuses from 100 to 599"),
+    "content": (lambda value: isinstance(value, bytes | None), "bytes or None"),
+    "headers": (_are_headers, "a tuple of (name, value) pairs of strings that are valid in HTTP"),
+    "secrets": (_are_strings, "a tuple of strings"),
+}
 
 
 def list() -> Operation[builtins.list[WebhookSubscription]]:  # noqa: A001 - the API's word
@@ -277,18 +338,21 @@ def _secrets(secret: str | None | Unset, header: str | None | Unset) -> tuple[st
     return tuple(secrets)
 
 
-# A line break would allow header injection (RFC 9110, sections 5.1 and 5.5).
-_match_header = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*").fullmatch
+_match_header = re.compile(_FIELD_NAME + r":[^\r\n\0]*").fullmatch
+
+_match_url = re.compile(r"https?://[^\s\0-\x1f\x7f]+", re.IGNORECASE).fullmatch
 
 
 def _encode_subscription(fields: dict[str, Any]) -> bytes:
     """Validate the fields of a subscription and encode them as JSON."""
-    if "url" in fields and not (isinstance(fields["url"], str) and fields["url"].strip()):
-        raise InvalidArgumentError("url must be a non-blank string.")
+    if "url" in fields:
+        _validate_url(fields["url"])
     if "events" in fields:
         fields = fields | {"events": _validate_events(fields["events"])}
     if not isinstance(fields.get("active", False), bool):
-        raise InvalidArgumentError(f"active must be True or False, got {fields['active']!r}.")
+        raise InvalidArgumentError(
+            f"active must be True or False, got {short_repr(fields['active'])}."
+        )
     if fields.get("active") and "events" in fields and not fields["events"]:
         raise InvalidArgumentError(
             "An active subscription requires at least one event: pass events, such as ['*']."
@@ -302,14 +366,42 @@ def _encode_subscription(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
+def _validate_url(url: object) -> None:
+    if not isinstance(url, str) or not _is_http_url(url):
+        raise InvalidArgumentError(
+            "url must be an http or https URL with a host, such as"
+            f" 'https://subscriber.example/hooks', got {short_repr(_without_credentials(url))}."
+        )
+
+
+def _is_http_url(url: str) -> bool:
+    if not _match_url(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an invalid port or IPv6 address
+        return False
+
+
+def _without_credentials(url: object) -> object:
+    """Return a URL without its query and with its user name and password masked."""
+    if not isinstance(url, str):
+        return url
+    rest = re.split("[?#]", url, maxsplit=1)[0]
+    userinfo, at, host = rest.rpartition("@")
+    return f"{MASK}@{host}" if userinfo and at else rest
+
+
 def _validate_events(events: object) -> builtins.list[str]:
     # A string is a sequence of strings too.
     if isinstance(events, str) or not isinstance(events, Sequence):
         raise InvalidArgumentError(
-            f"events must be a list of event names, such as ['application_form'], got {events!r}."
+            "events must be a list of event names, such as ['application_form'],"
+            f" got {short_repr(events)}."
         )
-    names = builtins.list(cast("Sequence[object]", events))
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise InvalidArgumentError(f"events must contain non-blank strings, got {name!r}.")
-    return cast("builtins.list[str]", names)
+    names = builtins.list(cast("Sequence[str]", events))
+    for index, name in enumerate(names):
+        if problem := event_name_problem(name, wildcard=True):
+            raise InvalidArgumentError(f"events[{index}] {problem}")
+    return names

@@ -151,7 +151,7 @@ REPEATABLE: dict[str, tuple[Operation[Any], RawResponse]] = {
     ),
 }
 NON_IDEMPOTENT: dict[str, tuple[Operation[Any], RawResponse]] = {
-    "create": (operations.create(url="u"), raw_response(201, SUBSCRIPTION)),
+    "create": (operations.create(url="https://a.example"), raw_response(201, SUBSCRIPTION)),
     "redeliver": (operations.redeliver(HOOK, REQUEST), raw_response(200, SAMPLE)),
 }
 NOT_PROCESSED: dict[str, Callable[[], Outcome]] = {
@@ -581,7 +581,7 @@ HEADER = "X-Key: k3y-of-many-letters"
 @pytest.mark.parametrize("status", [200, 201, 400, 422, 500])
 def test_echoed_secrets_are_masked(status: int) -> None:
     echo = f"{TOKEN} {SECRET} {HEADER}"
-    call = begin(operations.create(url="u", secret=SECRET, header=HEADER))
+    call = begin(operations.create(url="https://a.example", secret=SECRET, header=HEADER))
     body = json.dumps({"error": echo, "note": echo}).encode()
     with pytest.raises(errors.APIError) as caught:
         attempt(call, raw_response(status, body, x_echo=echo, set_cookie="id=c00kie"))

@@ -297,6 +297,10 @@ def test_policy_defaults() -> None:
 
 def test_policy_none_keeps_the_deadline() -> None:
     assert RetryPolicy.none() == RetryPolicy(max_attempts=1)
+    assert RetryPolicy.none(deadline=10) == RetryPolicy(max_attempts=1, deadline=10)
+    assert RetryPolicy.none(deadline=None).deadline is None
+    with pytest.raises(ConfigurationError, match=r"^deadline must be"):
+        RetryPolicy.none(deadline=1e10)
 
 
 WRONG_SETTINGS: list[tuple[str, Any]] = [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,15 +161,15 @@ def test_create_body() -> None:
 
 
 def test_create_body_defaults() -> None:
-    operation = operations.create(url="u")
-    assert body(operation) == {"url": "u", "events": [], "active": False}
+    operation = operations.create(url="https://a.example")
+    assert body(operation) == {"url": "https://a.example", "events": [], "active": False}
     assert operation.secrets == ()
 
 
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        "url": st.text(min_size=1).filter(lambda text: bool(text.strip())),
+        "url": st.sampled_from(["https://a.example/é?k=v", "http://localhost:80"]),
         "events": st.lists(st.sampled_from(["*", "carrier", "quote_request:failed"]), max_size=3),
         "active": st.booleans(),
         "secret": st.none() | st.text(),
@@ -212,7 +213,7 @@ def test_unset_is_a_singleton() -> None:
 
 
 def create(**fields: Any) -> Operation[Any]:
-    given_fields: dict[str, Any] = {"url": "u", **fields}
+    given_fields: dict[str, Any] = {"url": "https://a.example", **fields}
     return operations.create(**given_fields)
 
 
@@ -222,6 +223,27 @@ def update(**fields: Any) -> Operation[Any]:
 
 WRONG_FIELDS: list[tuple[str, Any]] = [
     *(("url", value) for value in ("", " ", "\t\n", None, 5, b"https://x.example")),
+    *(
+        ("url", value)
+        for value in (
+            "example.com/x",
+            "//example.com/x",
+            "/hooks",
+            "ftp://example.com",
+            "https:example.com",
+            "https://",
+            "https:///hooks",
+            "https://:443/hooks",
+            "https://user@/hooks",
+            "https://a.example:0",
+            "https://a.example:65536",
+            "https://a.example:port",
+            "https://[::1/hooks",
+            "https://a.example/two words",
+            "https://a.example/\nx",
+            " https://a.example",
+        )
+    ),
     *(
         ("events", value)
         for value in (
@@ -237,6 +259,11 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
             [""],
             [" "],
             ["carrier", b"x"],
+            ["application_form.quoted"],
+            ["Application_Form"],
+            ["application_form: quoted"],
+            ["a:b:c"],
+            ["application_form:*"],
         )
     ),
     *(("active", value) for value in ("true", 1, 0, None)),
@@ -254,6 +281,53 @@ def test_invalid_arguments_raise(
         make(**{name: value})
     assert name in str(caught.value) or (name, value) == ("active", "true")
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [create, update])
+def test_invalid_event_is_located_and_corrected(make: Callable[..., Operation[Any]]) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        make(events=["carrier", "application_form.quoted"])
+    assert str(caught.value) == (
+        "events[1] must be a subject, a subject:action or *, in lower-case letters, digits, _"
+        " and -, got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
+    )
+
+
+@pytest.mark.parametrize("make", [create, update])
+def test_events_that_are_not_listed_in_the_documentation_are_valid(
+    make: Callable[..., Operation[Any]],
+) -> None:
+    events = ["a_new_subject", "a_new_subject:an-action2", "*"]
+    assert body(make(events=events))["events"] == events
+
+
+@pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example",
+        "HTTP://127.0.0.1:8000/hooks",
+        "http://localhost/",
+        "https://[::1]:8443/in",
+        "https://b\u00fccher.example/\u00e9?k=v#f",
+        "https://user:password@a.example/in?token=t",
+        "https://a.example?x=1",
+    ],
+)
+def test_absolute_urls_are_valid(make: Callable[..., Operation[Any]], url: str) -> None:
+    assert body(make(url=url))["url"] == url
+
+
+@pytest.mark.parametrize("make", [create, update])
+def test_invalid_url_is_named_and_its_credentials_are_not_quoted(
+    make: Callable[..., Operation[Any]],
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        make(url="user:pa55w0rd@example.com/x?token=t0k3n#t0k3n")
+    assert str(caught.value) == (
+        "url must be an http or https URL with a host, such as"
+        " 'https://subscriber.example/hooks', got '***@example.com/x'."
+    )
 
 
 @pytest.mark.parametrize("make", [create, update])
@@ -280,13 +354,16 @@ def test_invalid_secret_is_not_quoted(make: Callable[..., Operation[Any]], value
 
 def test_active_create_requires_an_event() -> None:
     with pytest.raises(InvalidArgumentError, match="at least one event"):
-        operations.create(url="u", active=True)
-    assert body(operations.create(url="u", events=["*"], active=True))["active"] is True
+        operations.create(url="https://a.example", active=True)
+    assert (
+        body(operations.create(url="https://a.example", events=["*"], active=True))["active"]
+        is True
+    )
 
 
 def test_operation_is_frozen_and_repr_hides_credentials() -> None:
-    operation = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
-    same = operations.create(url="u", secret="s3cr3t", header="X-Key: k3y")
+    operation = operations.create(url="https://a.example", secret="s3cr3t", header="X-Key: k3y")
+    same = operations.create(url="https://a.example", secret="s3cr3t", header="X-Key: k3y")
     assert operation == same
     assert hash(operation) == hash(same)
     assert "s3cr3t" not in repr(operation)
@@ -307,3 +384,32 @@ def test_active_with_empty_events_is_rejected(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="at least one event"):
         make(url="https://a.example", active=True, events=[])
+
+
+WRONG_OPERATIONS: list[tuple[str, Any]] = [
+    # Behind the base URL "https://api.example", each of these would name another host or port.
+    *(("path", value) for value in ("hooks", ".evil.example/", "@evil.example/", ":81/x")),
+    *(("path", value) for value in ("/a b", "/\r\nX: y", "/\u00e9", None, b"/hooks")),
+    *(("safety", value) for value in ("safe", "non-idempotent", None)),
+    *(("success", value) for value in (200, {200}, [200], frozenset({"200"}), frozenset({99}))),
+    *(("content", value) for value in ("text", {"a": 1}, 5)),
+    *(("headers", value) for value in ({"te": "trailers"}, ("te",), (("a", "b", "c"),), "te")),
+    *(("headers", value) for value in ((("X\r\n", "y"),), (("X", "y\r\nZ: z"),), (("X", 5),))),
+    *(("secrets", value) for value in ("s3cr3t", b"s3cr3t", ["s3cr3t"], (5,), None)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_OPERATIONS)
+def test_invalid_fields_of_an_operation_are_named(name: str, value: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=rf"^{name} of an Operation must be ") as caught:
+        evolve(operations.list(), **{name: value})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_arguments_without_a_repr_are_named() -> None:
+    huge: Any = 10**5_000
+    with pytest.raises(InvalidArgumentError, match=r"^hook_id must be a UUID .*of type int\.$"):
+        operations.get(huge)
+    for name in ("url", "active", "events"):
+        with pytest.raises(InvalidArgumentError, match=rf"^{name} must be .*of type int\.$"):
+            create(**{name: huge})

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from attrs import Attribute, field, frozen
 
+from webhooks_sdk._core.validation import check_bool, check_count, check_seconds
 from webhooks_sdk._wire.exceptions import follow_chain
-from webhooks_sdk.errors import APIError, ConfigurationError
+from webhooks_sdk.errors import APIError
 from webhooks_sdk.operations import Safety
 
 
@@ -33,69 +34,67 @@ class FailureKind(enum.Enum):
 
 
 def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
-        raise ConfigurationError(
-            f"{attribute.name} must be a non-negative number of seconds, got {value!r}."
-        )
+    check_seconds(attribute.name, value, allow_zero=True)
 
 
-def _validate_seconds_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigurationError(
-            f"{attribute.name} must be a positive number of seconds or None, got {value!r}."
-        )
-
-
-def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{attribute.name} must be True or False, got {value!r}.")
+def _validate_deadline(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    check_seconds(attribute.name, value, allow_none=True)
 
 
 def _validate_count(_: object, attribute: "Attribute[int]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"{attribute.name} must be an integer of at least 1, got {value!r}."
-        )
+    check_count(attribute.name, value)
+
+
+def _validate_bool(_: object, attribute: "Attribute[bool]", value: object) -> None:
+    check_bool(attribute.name, value)
+
+
+_DEFAULT_DEADLINE = 120.0
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How failed calls are retried. All times are in seconds.
+    """How failed calls are retried. All times are in seconds, at most 1,000,000 (11 days).
 
     Whether a call is retried depends on the operation and the failure: see "Retries" in the README.
 
     Attributes:
-        max_attempts: The maximum number of attempts, including the first. Resending a request with
-            a new token after a 401 does not count.
+        max_attempts: The maximum number of attempts, including the first, from 1 to 1,000,000.
+            Resending a request with a new token after a 401 does not count.
         initial_backoff: The longest wait before the second attempt. Each wait is random between 0
             and a bound that doubles with every attempt (full jitter).
         max_backoff: The maximum of that bound.
-        deadline: The total time for a call, including all attempts, waits and token requests; None
-            for no limit. In `AsyncClient` it is a hard limit. `Client` limits the timeouts to the
-            time left and checks the clock between chunks of a body; a DNS lookup, a read or write
-            in progress and headers received byte by byte can exceed it.
+        deadline: The total time for a call, including all attempts, waits and token requests,
+            greater than 0; None for no limit. In `AsyncClient` it is a hard limit. `Client` limits
+            the timeouts to the time left and checks the clock between chunks of a body; a DNS
+            lookup, a read or write in progress and headers received byte by byte can exceed it.
         max_retry_after: The longest `Retry-After` to wait for. A longer one raises the error
             immediately, with the wait in its `retry_after`.
         resend_unknown: Whether to resend `create` and `redeliver` when they may already have been
             processed, which may have the effect twice.
 
     Raises:
-        ConfigurationError: A value is out of range.
+        ConfigurationError: A value is out of range or has the wrong type.
     """
 
     max_attempts: int = field(default=3, validator=_validate_count)
     initial_backoff: float = field(default=0.5, validator=_validate_seconds)
     max_backoff: float = field(default=8.0, validator=_validate_seconds)
-    deadline: float | None = field(default=120.0, validator=_validate_seconds_or_none)
+    deadline: float | None = field(default=_DEFAULT_DEADLINE, validator=_validate_deadline)
     max_retry_after: float = field(default=60.0, validator=_validate_seconds)
     resend_unknown: bool = field(default=False, validator=_validate_bool)
 
     @classmethod
-    def none(cls) -> "RetryPolicy":
-        """Return a policy without retries and with the default deadline."""
-        return cls(max_attempts=1)
+    def none(cls, *, deadline: float | None = _DEFAULT_DEADLINE) -> "RetryPolicy":
+        """Return a policy without retries.
+
+        Args:
+            deadline: The total time for a call in seconds; None for no limit.
+
+        Raises:
+            ConfigurationError: `deadline` is out of range.
+        """
+        return cls(max_attempts=1, deadline=deadline)
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Mask credentials in the messages, headers and bodies of errors."""
+"""Mask credentials in the messages, headers and bodies of errors, and keep messages short."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ MASK = "***"
 _MAX_BODY_CHARS = 8_192
 _MAX_BODY_BYTES = 65_536
 _MAX_LINE_CHARS = 200
+_MAX_REPR_CHARS = 60
 # Shorter secrets protect nothing, and masking them would make any text unreadable.
 _MIN_SECRET_LENGTH = 4
 
@@ -71,6 +72,19 @@ def one_line(text: str) -> str:
     start = text[: 2 * _MAX_LINE_CHARS]
     line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
     return line if len(line) <= _MAX_LINE_CHARS else f"{line[:_MAX_LINE_CHARS]}…"
+
+
+def short_repr(value: object) -> str:
+    """Return the repr of an invalid value as one line, truncated to 60 characters.
+
+    Returns the name of its type if it has no repr, such as an integer of more than 4,300 digits.
+    """
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - `__repr__` can raise any exception
+        return f"a value of type {type(value).__name__}"
+    line = " ".join(text[: _MAX_REPR_CHARS + 1].split())
+    return line if len(text) <= _MAX_REPR_CHARS else f"{line[:_MAX_REPR_CHARS]}…"
 
 
 def _all_forms(secrets: Iterable[str]) -> list[str]:
