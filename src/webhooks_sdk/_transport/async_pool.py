@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from contextlib import AsyncExitStack, suppress
+from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -83,8 +84,12 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
             response.stream = _PooledStream(
                 response.stream, lambda: self._release(connection, origin)
             )
-        except BaseException:
+        except BaseException as error:
             await self._release(connection, origin)
+            if isinstance(error, RuntimeError) and _raised_while_connecting(error):
+                unsent = NothingSentError(str(error))
+                unsent.__cause__ = error
+                raise httpx.ConnectError(str(error), request=request) from unsent
             raise
         return response
 
@@ -183,6 +188,19 @@ class _IdleConnection:
 class _Waiter:
     ready: anyio.Event = field(factory=anyio.Event)
     has_slot: bool = False
+
+
+def _raised_while_connecting(error: RuntimeError) -> bool:
+    """Return whether httpcore was still opening the connection.
+
+    To look up a host name, asyncio and trio start a thread. That fails with a RuntimeError if the
+    system has no more threads or the interpreter is exiting.
+    """
+    return any(
+        frame.f_code.co_name == "connect_tcp"
+        and frame.f_globals.get("__name__", "").startswith("httpcore")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 class _PooledStream(httpx.AsyncByteStream):

@@ -23,8 +23,6 @@ class _ProviderCall:
 
 # A context variable also finds the client in tasks that the callable starts and awaits.
 _calls: ContextVar[tuple[_ProviderCall, ...]] = ContextVar("webhooks_sdk_auth_calls", default=())
-    "webhooks_sdk_provider_calls", default=()
-)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, check_token
+from webhooks_sdk._transport.event_loops import in_event_loop
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
@@ -50,6 +51,7 @@ class SyncDriver:
         self.settings = settings
         self._connections = PerProcessHTTP(settings)
         self._tokens = SyncTokens() if tokens is None else tokens
+        self._event_loop_logged = False
 
     @property
     def closed(self) -> bool:
@@ -67,12 +69,24 @@ class SyncDriver:
             return self
         return SyncDriver(evolve(settings, max_connections=connections), self._tokens)
 
+    def log_event_loop(self) -> None:
+        """Log, once per client, that it is used in the thread of a running event loop."""
+        if self._event_loop_logged or not _logger.isEnabledFor(logging.DEBUG):
+            return
+        if in_event_loop():
+            self._event_loop_logged = True
+            _logger.debug(
+                "Client is used in a running event loop, which it blocks during each call: use"
+                " AsyncClient there"
+            )
+
     def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
         """Send an operation, with retries.
 
         Raises:
             WebhooksError: The error of the last attempt.
         """
+        self.log_event_loop()
         http = self._connections.get()
         call = self.settings.call(operation, options)
         try:
@@ -216,6 +230,7 @@ class SyncSingleAttemptSender:
     """
 
     def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
+        driver.log_event_loop()
         self._client_driver = driver
         self._driver = driver.with_capacity(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
