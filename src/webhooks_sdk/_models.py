@@ -13,6 +13,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from webhooks_sdk._codec import InvalidValueError, JSONObject, structure, unstructure
+from webhooks_sdk._wire.redaction import short_repr
 
 
 class _Model:
@@ -141,6 +142,9 @@ class SubscriptionConfig(_Model):
 
 
 def _to_tuple(events: Iterable[str]) -> tuple[str, ...]:
+    # A string is an iterable of strings too. What the API returns is checked by `structure`.
+    if isinstance(events, str):
+        raise TypeError(f"events must be a list of event names, got {short_repr(events)}.")
     return tuple(events)
 
 
@@ -176,12 +180,27 @@ class WebhookSubscription(_Model):
     extra: JSONObject = field(factory=JSONObject, hash=False, repr=_names_only)
 
 
-match_token = re.compile(r"[\x21-\x7e]+").fullmatch
+_match_token = re.compile(r"[\x21-\x7e]+").fullmatch
+_match_scheme = re.compile(r"\s*(?:authorization\s*:\s*)?bearer\s", re.IGNORECASE).match
+
+
+def token_problem(token: object) -> str | None:
+    """Return why a value cannot be sent as an access token, or None if it can.
+
+    The problem, such as `"got an empty string"`, does not quote the value.
+    """
+    if not isinstance(token, str):
+        return f"got {type(token).__name__}"
+    if not token:
+        return "got an empty string"
+    if _match_scheme(token):
+        return "got one that begins with 'Bearer ': pass only the token that follows"
+    return None if _match_token(token) else "got a string with other characters"
 
 
 def _validate_token(_: object, __: object, token: str) -> None:
-    if not isinstance(cast("object", token), str) or not match_token(token):
-        raise InvalidValueError("expected an access token of visible ASCII characters")
+    if problem := token_problem(token):
+        raise InvalidValueError(f"expected an access token of visible ASCII characters, {problem}")
 
 
 @frozen(kw_only=True)
@@ -193,7 +212,8 @@ class AccessToken(_Model):
     Attributes:
         access_token: The bearer token.
         token_type: `"bearer"`.
-        expires_in: The lifetime in seconds; None means until the service responds with 401.
+        expires_in: The lifetime in seconds; None means until the service responds with 401. Less
+            than 0 counts as 0, and more than 1,000,000,000 (about 30 years) as that.
         refresh_token: Unusable: the service has token refresh disabled.
         scope: An empty string.
         uid: The ID of the owner of the credentials.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import httpcore
 import httpx
 import pytest
-from attrs import define, field
+from attrs import define, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenacity import Retrying
@@ -24,6 +26,7 @@ from webhooks_sdk import (
     Operation,
     RetryEvent,
     RetryPolicy,
+    Safety,
     errors,
     operations,
 )
@@ -32,10 +35,7 @@ from webhooks_sdk._core.clock import Clock
 from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._core.tokens import token_operation
 from webhooks_sdk._transport.retrying import retrying_arguments
-from webhooks_sdk._wire.bodies import BodyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from webhooks_sdk._wire.bodies import BodyError, BodyTooLargeError
 
 HOOK = UUID("e6db9c1a-d15f-4248-81fa-5b61fc321def")
 REQUEST = UUID("29dd8606-4e01-46cb-aca2-dd6022e74865")
@@ -136,7 +136,7 @@ def truncated() -> RawResponse:
 
 
 def too_large() -> RawResponse:
-    return RawResponse(200, Headers(), b"{", BodyError("its body is larger than the limit"))
+    return RawResponse(200, Headers(), b"{", BodyTooLargeError("its body is larger than the limit"))
 
 
 REPEATABLE: dict[str, tuple[Operation[Any], RawResponse]] = {
@@ -258,7 +258,8 @@ def test_undecodable_responses_are_not_retried(name: str, row: str) -> None:
     with pytest.raises(errors.ResponseDecodeError) as caught:
         run(begin(operation, time, policy=policy), time, UNDECODABLE[row](), success)
     error = caught.value
-    assert (error.attempts, error.outcome_unknown) == (1, name in NON_IDEMPOTENT)
+    reads_only = operation.safety is Safety.SAFE
+    assert (error.attempts, error.outcome_unknown) == (1, not reads_only)
     assert error.status == 200
     assert error.__cause__ is not None
 
@@ -564,6 +565,206 @@ def test_status_errors(status: int, kind: type[errors.APIStatusError]) -> None:
 def test_404_advice(operation: Operation[Any], named: str) -> None:
     with pytest.raises(errors.NotFoundError, match=named):
         attempt(begin(operation), raw_response(404))
+
+
+@pytest.mark.parametrize(("name", "setting"), [("list", "base_url"), ("token", "token_url")])
+@pytest.mark.parametrize(
+    ("outcome", "advice"),
+    [
+        (unsent, "Check {setting}, the network"),
+        (certificate, "Check {setting} and SSL_CERT_FILE"),
+        (lambda: raw_response(200, b"<html>"), "Check {setting}, or update the SDK"),
+        (lambda: RawResponse(200, Headers(), b"", BodyError("bad")), "Check {setting}, or update"),
+        (truncated, "Check the network and the proxy"),
+        (too_large, "Increase max_response_bytes"),
+        (lambda: raw_response(302), "Redirects are not followed: check {setting}"),
+        (lambda: raw_response(404), "Check {setting}"),
+    ],
+)
+def test_advice_names_the_setting_to_change(
+    name: str, setting: str, outcome: Callable[[], Outcome], advice: str
+) -> None:
+    with pytest.raises(errors.APIError) as caught:
+        attempt(begin(REPEATABLE[name][0]), outcome())
+    assert advice.format(setting=setting).lower() in str(caught.value).lower()
+
+
+def test_404_of_a_redelivery_says_how_to_find_an_event_by_its_delivery_id() -> None:
+    with pytest.raises(errors.NotFoundError) as caught:
+        attempt(begin(operations.redeliver(HOOK, REQUEST)), raw_response(404))
+    assert "delivery ID" in str(caught.value)
+    assert "`list_events`" in str(caught.value)
+    with pytest.raises(errors.NotFoundError) as caught:
+        attempt(begin(operations.get(HOOK)), raw_response(404))
+    assert "delivery" not in str(caught.value)
+
+
+REPORTED_PROBLEMS: list[tuple[object, str]] = [
+    ({"error": "unprocessable_entity", "message": "url is taken."}, "url is taken"),
+    ({"error": "invalid", "error_description": "url is taken"}, "url is taken"),
+    ({"title": "Bad", "detail": "url is\r\n taken"}, "url is taken"),
+    ({"error": "url is taken", "message": " "}, "url is taken"),
+    ({"error": {"code": 7, "message": "url is taken"}}, "url is taken"),
+    ({"message": "x" * 300}, "x" * 200 + "\N{HORIZONTAL ELLIPSIS}"),
+    ({"message": f"{TOKEN} may not"}, "*** may not"),
+    ({"message": "\ud800"}, "\N{REPLACEMENT CHARACTER}" * 3),
+]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 418, 422, 429, 500, 503])
+@pytest.mark.parametrize(("body", "quoted"), REPORTED_PROBLEMS)
+def test_problem_reported_by_the_body_is_quoted(status: int, body: object, quoted: str) -> None:
+    call = begin(operations.list())
+    with pytest.raises(errors.APIStatusError) as caught:
+        attempt(call, raw_response(status, json.dumps(body).encode()))
+    assert f" ({quoted}). " in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("status", [403, 422, 502])
+def test_plain_text_is_quoted(status: int) -> None:
+    response = raw_response(
+        status, b"No healthy\nupstream.\n", content_type="text/plain; charset=x"
+    )
+    with pytest.raises(errors.APIStatusError) as caught:
+        attempt(begin(operations.list()), response)
+    assert " (No healthy upstream). " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (422, b"<html>taken"),
+        (422, b"taken"),
+        (422, b'["taken"]'),
+        (422, b'{"message": 5, "detail": ["taken"], "error": {"message": null}}'),
+        (422, b'{"message": "taken'),
+        (202, b'{"message": "taken"}'),
+        (302, b'{"message": "taken"}'),
+    ],
+)
+def test_other_bodies_are_not_quoted(status: int, body: bytes) -> None:
+    with pytest.raises(errors.APIStatusError) as caught:
+        attempt(begin(operations.list()), raw_response(status, body, content_type="text/html"))
+    assert "taken" not in str(caught.value)
+    assert caught.value.body == body.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<center>The plain HTTP request was sent to HTTPS port</center>",
+        b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        b"Client sent an HTTP request to an HTTPS server.\n",
+    ],
+)
+def test_response_of_a_tls_port_to_plain_http(body: bytes) -> None:
+    with pytest.raises(
+        errors.BadRequestError, match=r"check base_url, which must begin with https"
+    ):
+        attempt(begin(operations.list()), raw_response(400, body))
+
+
+SENT: dict[str, Callable[[], Outcome]] = {
+    "500": lambda: raw_response(500),
+    "429": lambda: raw_response(429),
+    "lost": lambda: httpx.ReadError("reset"),
+}
+
+
+@pytest.mark.parametrize("name", ["list", "update", "redeliver"])
+@pytest.mark.parametrize("row", SENT)
+@pytest.mark.parametrize("last", [unsent, certificate])
+def test_nothing_sent_is_said_of_the_last_attempt_only_if_an_earlier_one_was_sent(
+    name: str, row: str, last: Callable[[], Outcome]
+) -> None:
+    operation = (REPEATABLE | NON_IDEMPOTENT)[name][0]
+    call = begin(operation)
+    for outcome in (unsent(), unsent()):
+        with pytest.raises(errors.APIConnectionError, match="Nothing was sent"):
+            attempt(call, outcome)
+    with pytest.raises(errors.APIError):
+        attempt(call, SENT[row]())
+    with pytest.raises(errors.APIConnectionError, match="The last attempt sent nothing") as caught:
+        attempt(call, last())
+    assert "Nothing was sent" not in str(caught.value)
+
+
+def test_nothing_sent_to_the_token_endpoint_is_not_said_of_the_call() -> None:
+    call = begin(operations.redeliver(HOOK, REQUEST), policy=RetryPolicy(resend_unknown=True))
+    with pytest.raises(errors.APIConnectionError):
+        attempt(call, httpx.ReadError("reset"))
+    with pytest.raises(errors.APIConnectionError) as failure:
+        attempt(begin(REPEATABLE["token"][0]), unsent())
+    error = call.token_error(failure.value)
+    assert error.outcome_unknown
+    assert "Nothing was sent to the token endpoint: check token_url" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.PoolTimeout("busy"), httpx.ConnectError("x"), httpx.ConnectTimeout("x")]
+)
+def test_exception_without_proof_does_not_claim_that_nothing_was_sent(error: Exception) -> None:
+    with pytest.raises(errors.APIConnectionError) as caught:
+        attempt(begin(operations.redeliver(HOOK, REQUEST)), error)
+    assert caught.value.outcome_unknown
+    assert "sent nothing" not in str(caught.value)
+    assert "Nothing was sent" not in str(caught.value)
+    assert "may have been delivered" in str(caught.value)
+
+
+def token_refused() -> errors.APIError:
+    with pytest.raises(errors.APIError) as caught:
+        attempt(begin(REPEATABLE["token"][0]), unsent())
+    return caught.value
+
+
+def deadline_in_flight(call: Call[Any]) -> errors.APIError:
+    call.begin_attempt(TOKEN)
+    return call.deadline_error()
+
+
+@frozen
+class Ending:
+    """A way in which a call ends other than by the outcome of an attempt."""
+
+    end: Callable[[Call[Any]], errors.APIError]
+
+
+ENDINGS = {
+    "deadline": Ending(lambda call: call.deadline_error()),
+    "deadline in flight": Ending(deadline_in_flight),
+    "closed": Ending(lambda call: call.client_closed_error()),
+    "no token": Ending(lambda call: call.token_error(token_refused())),
+    "auth callable": Ending(lambda call: call.token_provider_error(KeyError("x"))),
+}
+
+
+@given(
+    st.sampled_from(["list", "update", "redeliver", "create"]),
+    st.lists(
+        st.sampled_from(
+            [*NOT_PROCESSED.values(), *AMBIGUOUS.values(), *REJECTED.values(), *ENDINGS.values()]
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+@settings(deadline=None)
+def test_message_and_flag_never_contradict_each_other(
+    name: str, outcomes: list[Callable[[], Outcome] | Ending]
+) -> None:
+    call = begin((REPEATABLE | NON_IDEMPOTENT)[name][0])
+    for outcome in outcomes:
+        if isinstance(outcome, Ending):
+            error = outcome.end(call)
+        else:
+            with pytest.raises(errors.APIError) as caught:
+                attempt(call, outcome())
+            error = caught.value
+        nothing_sent = re.search(r"Nothing was sent(?! to the token endpoint)", str(error))
+        assert not (nothing_sent and error.outcome_unknown)
+        assert ("may have" in str(error)) is error.outcome_unknown
 
 
 @pytest.mark.parametrize(

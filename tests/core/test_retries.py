@@ -19,13 +19,16 @@ from hypothesis import strategies as st
 
 from webhooks_sdk import ConfigurationError, RetryPolicy, Safety
 from webhooks_sdk._core.retries import (
+    ConnectionFailure,
     FailureKind,
+    NothingSentError,
     classify_exception,
     classify_status,
     leaves_outcome_unknown,
     may_retry,
     parse_retry_after,
 )
+from webhooks_sdk._wire.redaction import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +81,7 @@ def test_leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> No
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS),
         (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS_PERMANENT),
+        (Safety.IDEMPOTENT, FailureKind.UNDECODABLE),
         (Safety.NON_IDEMPOTENT, FailureKind.UNDECODABLE),
     }
     assert leaves_outcome_unknown(safety, failure_kind) is ((safety, failure_kind) in unknown)
@@ -134,9 +138,73 @@ PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
 def test_cause_can_prove_that_nothing_was_sent(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
-    assert (
-        classify_exception(chained(*links), transport_fault=transport_fault) is FailureKind.NOT_SENT
-    )
+    failure = classify_exception(chained(*links), transport_fault=transport_fault)
+    assert failure.kind is FailureKind.NOT_SENT
+    assert failure.nothing_sent
+
+
+def tls_failure(text: str) -> tuple[BaseException, ...]:
+    return httpx.ConnectError("c"), httpcore.ConnectError("c"), ssl.SSLError(1, text)
+
+
+@pytest.mark.parametrize(
+    ("links", "expected"),
+    [
+        (
+            (httpx.PoolTimeout("busy"), NothingSentError("busy")),
+            ConnectionFailure.NO_FREE_CONNECTION,
+        ),
+        (
+            (httpx.PoolTimeout("busy"), httpcore.PoolTimeout("busy")),
+            ConnectionFailure.NO_FREE_CONNECTION_IN_HTTP_CLIENT,
+        ),
+        ((ConnectionRefusedError(),), ConnectionFailure.NOT_CONNECTED),
+        (
+            tls_failure("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+            ConnectionFailure.NOT_TLS,
+        ),
+        (
+            tls_failure("[SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1033)"),
+            ConnectionFailure.NOT_TLS,
+        ),
+        (tls_failure("[SSL] record layer failure (_ssl.c:1006)"), ConnectionFailure.NOT_TLS),
+        (tls_failure("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE]"), ConnectionFailure.NOT_CONNECTED),
+        (
+            (
+                httpx.ReadError("r"),
+                httpcore.ReadError("r"),
+                ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"),
+            ),
+            ConnectionFailure.NO_RESPONSE,
+        ),
+    ],
+    ids=short_repr,
+)
+def test_reason_that_nothing_was_sent(
+    links: tuple[BaseException, ...], expected: ConnectionFailure
+) -> None:
+    assert classify_exception(chained(*links), transport_fault=True) is expected
+
+
+@pytest.mark.parametrize("failure", ConnectionFailure)
+def test_explanation_agrees_with_the_kind(failure: ConnectionFailure) -> None:
+    text = failure.explain(setting="token_url", url="https://a.example", unsent="NOT SENT")
+    assert text.startswith("NOT SENT: ") is failure.nothing_sent
+    assert text.endswith((".", "?"))
+    assert "{" not in text
+    for safety in Safety:
+        if failure.nothing_sent:
+            assert not leaves_outcome_unknown(safety, failure.kind)
+
+
+def test_causes_of_another_request_prove_nothing() -> None:
+    error = chained(*PROVEN_UNSENT[0])
+    for transport_fault, expected in (
+        (True, ConnectionFailure.NO_RESPONSE),
+        (False, ConnectionFailure.UNEXPECTED_EXCEPTION),
+    ):
+        failure = classify_exception(error, transport_fault=transport_fault, can_prove_unsent=False)
+        assert failure is expected
 
 
 AMBIGUOUS: list[tuple[BaseException, ...]] = [
@@ -159,12 +227,17 @@ AMBIGUOUS: list[tuple[BaseException, ...]] = [
 
 @pytest.mark.parametrize("links", AMBIGUOUS, ids=lambda links: type(links[0]).__name__)
 def test_failure_without_proof_is_ambiguous(links: tuple[BaseException, ...]) -> None:
-    assert classify_exception(chained(*links), transport_fault=True) is FailureKind.AMBIGUOUS
+    failure = classify_exception(chained(*links), transport_fault=True)
+    assert failure is ConnectionFailure.NO_RESPONSE
+    assert failure.kind is FailureKind.AMBIGUOUS
+    assert not failure.nothing_sent
 
 
 @pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
 def test_other_exceptions_are_permanent(error: Exception) -> None:
-    assert classify_exception(error, transport_fault=False) is FailureKind.AMBIGUOUS_PERMANENT
+    failure = classify_exception(error, transport_fault=False)
+    assert failure.kind is FailureKind.AMBIGUOUS_PERMANENT
+    assert not failure.nothing_sent
 
 
 @pytest.mark.parametrize(
@@ -182,25 +255,26 @@ def test_other_exceptions_are_permanent(error: Exception) -> None:
 def test_certificate_errors_are_rejected(
     links: tuple[BaseException, ...], transport_fault: bool
 ) -> None:
-    assert (
-        classify_exception(chained(*links), transport_fault=transport_fault) is FailureKind.REJECTED
-    )
+    failure = classify_exception(chained(*links), transport_fault=transport_fault)
+    assert failure is ConnectionFailure.UNTRUSTED_CERTIFICATE
+    assert failure.kind is FailureKind.REJECTED
+    assert failure.nothing_sent
 
 
 def test_context_is_not_proof() -> None:
     # The host's first address refused; the request was sent to the second and lost.
     error = httpx.ReadError("lost")
     error.__context__ = ConnectionRefusedError()
-    assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
+    assert classify_exception(error, transport_fault=True).kind is FailureKind.AMBIGUOUS
     certificate = httpx.ReadError("lost")
     certificate.__context__ = ssl.SSLCertVerificationError(1, "expired")
-    assert classify_exception(certificate, transport_fault=True) is FailureKind.AMBIGUOUS
+    assert classify_exception(certificate, transport_fault=True).kind is FailureKind.AMBIGUOUS
 
 
 def test_exception_group_member_is_not_proof() -> None:
     group = ExceptionGroup("attempts", [ConnectionRefusedError(), ConnectionResetError()])
     error = chained(OSError("all failed"), group)
-    assert classify_exception(error, transport_fault=True) is FailureKind.AMBIGUOUS
+    assert classify_exception(error, transport_fault=True).kind is FailureKind.AMBIGUOUS
 
 
 class ConnectError(Exception):
@@ -208,16 +282,16 @@ class ConnectError(Exception):
 
 
 def test_unrelated_class_of_the_same_name_is_not_proof() -> None:
-    assert classify_exception(ConnectError(), transport_fault=True) is FailureKind.AMBIGUOUS
+    assert classify_exception(ConnectError(), transport_fault=True).kind is FailureKind.AMBIGUOUS
 
 
 def test_circular_cause_chain() -> None:
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
-    assert classify_exception(first, transport_fault=True) is FailureKind.AMBIGUOUS
+    assert classify_exception(first, transport_fault=True).kind is FailureKind.AMBIGUOUS
     itself = ConnectionRefusedError()
     itself.__cause__ = itself
-    assert classify_exception(itself, transport_fault=True) is FailureKind.NOT_SENT
+    assert classify_exception(itself, transport_fault=True).kind is FailureKind.NOT_SENT
 
 
 @given(st.lists(st.sampled_from(["refused", "reset", "other"]), min_size=1, max_size=8))
@@ -230,7 +304,7 @@ def test_proof_at_any_depth(kinds: list[str]) -> None:
     }
     error = chained(*(factories[kind]() for kind in kinds))
     expected = FailureKind.NOT_SENT if "refused" in kinds else FailureKind.AMBIGUOUS
-    assert classify_exception(error, transport_fault=True) is expected
+    assert classify_exception(error, transport_fault=True).kind is expected
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]+ [0-9:]+ \w*"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from webhooks_sdk import AccessToken, ClientCredentials, ConfigurationError
 from webhooks_sdk._core.tokens import TokenCache, check_token, token_operation
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import APIConnectionError, APIError, AuthenticationError
 from webhooks_sdk.operations import Safety
 
@@ -123,6 +124,19 @@ def test_check_token_rejects_invalid_tokens_without_quoting_them(token: object) 
     assert "hünter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["Bearer hunter2", "bearer hunter2", "BEARER\thunter2", "Authorization: Bearer hunter2"],
+)
+def test_token_with_the_name_of_the_scheme_is_refused_with_the_reason(token: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"begins with 'Bearer '.*only the token"
+    ) as caught:
+        check_token(token)
+    assert "hunter2" not in str(caught.value)
+    assert check_token("bearer") == "bearer"
+
+
 @given(st.text())
 @settings(deadline=None)
 def test_check_token_raises_only_configuration_error(text: str) -> None:
@@ -157,8 +171,10 @@ def test_empty_cache() -> None:
         (10, 9.0),
         (1, 0.9),
         (0, 0.0),
-        (-5, -4.5),
+        (-5, 0.0),
+        (-(10**400), 0.0),
     ],
+    ids=short_repr,
 )
 def test_token_is_renewed_before_it_expires(expires_in: int, renewed_after: float) -> None:
     cache = cache_with("t", expires_in)

@@ -351,6 +351,20 @@ def test_invalid_token_is_rejected_and_not_quoted(token: str) -> None:
     assert len(token) < 2 or token not in str(caught.value)
 
 
+def test_token_with_the_name_of_the_scheme_is_rejected_with_the_reason() -> None:
+    with pytest.raises(DecodeError, match="begins with 'Bearer '") as caught:
+        AccessToken.from_dict({**TOKEN, "access_token": "bearer hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_events_given_as_one_string_are_refused() -> None:
+    subscription = WebhookSubscription.from_dict(SUBSCRIPTION)
+    one: Any = "carrier"
+    with pytest.raises(TypeError, match=r"^events must be a list of event names, got 'carrier'"):
+        evolve(subscription, events=one)
+    assert evolve(subscription, events=["carrier"]).events == ("carrier",)
+
+
 def test_all_invalid_fields_are_named() -> None:
     with pytest.raises(DecodeError) as caught:
         WebhookEvent.from_dict({**SAMPLE, "id": 1, "event": 2, "redelivery": 3})

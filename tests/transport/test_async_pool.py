@@ -11,7 +11,7 @@ import httpx
 import pytest
 from support.harness import BACKENDS
 
-from webhooks_sdk._core.retries import FailureKind, classify_exception
+from webhooks_sdk._core.retries import ConnectionFailure, classify_exception
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 
@@ -174,7 +174,8 @@ async def test_a_pool_timeout_proves_that_nothing_was_sent(
     held = await send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
         await send(pool, pool_timeout=pool_timeout)
-    assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
+    failure = classify_exception(caught.value, transport_fault=True)
+    assert failure is ConnectionFailure.NO_FREE_CONNECTION
     # A request that timed out is not assigned the slot.
     await held.aclose()
     await (await send(pool, pool_timeout=0)).aclose()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from webhooks_sdk._core.retries import FailureKind, classify_exception
+from webhooks_sdk._core.retries import ConnectionFailure, classify_exception
 from webhooks_sdk._transport.sync_pool import ConnectionPool, PoolClosedError
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def test_a_pool_timeout_proves_that_nothing_was_sent(
     held = send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
         send(pool, pool_timeout=pool_timeout)
-    assert classify_exception(caught.value, transport_fault=True) is FailureKind.NOT_SENT
+    failure = classify_exception(caught.value, transport_fault=True)
+    assert failure is ConnectionFailure.NO_FREE_CONNECTION
     # A request that timed out is not assigned the slot.
     held.close()
     send(pool, pool_timeout=0).close()

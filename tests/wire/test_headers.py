@@ -6,7 +6,9 @@ import pickle
 import string
 from collections.abc import Mapping
 from copy import copy, deepcopy
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,3 +107,54 @@ def test_headers_are_immutable() -> None:
 
 def test_repr() -> None:
     assert repr(Headers([("A", "1"), ("a", "2")])) == "Headers({'a': '1, 2'})"
+
+
+@given(st.dictionaries(NAMES, VALUES))
+@settings(deadline=None)
+def test_mapping_equals_its_items(values: dict[str, str]) -> None:
+    headers = Headers(values)
+    assert headers == Headers(values.items())
+    assert Headers(headers) == headers
+    for name in values:
+        assert name in headers
+
+
+def test_mappings() -> None:
+    assert dict(Headers({"te": "trailers"})) == {"te": "trailers"}
+    assert Headers({"Retry-After": "3"})["retry-after"] == "3"
+    assert Headers(httpx.Headers([("Via", "a"), ("via", "b")]))["via"] == "a, b"
+    assert dict(Headers({})) == dict(Headers([])) == dict(Headers()) == {}
+
+
+def test_pairs_may_be_lists() -> None:
+    asgi: Any = [[b"te", b"trailers"]]
+    assert dict(Headers(asgi)) == {"te": "trailers"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("te", "str"),
+        (b"te", "bytes"),
+        (None, "NoneType"),
+        (5, "int"),
+        (["te"], "str"),
+        (["te: trailers"], "str"),
+        ([b"te"], "bytes"),
+        ([("a",)], "tuple of str"),
+        ([("a", "s3cret", "c")], "tuple of str, str, str"),
+        ([()], "tuple of nothing"),
+        ([("a", 1)], "tuple of str, int"),
+        ([(None, "s3cret")], "tuple of NoneType, str"),
+        ({"a": 1}, "tuple of str, int"),
+        ({"a": ["s3cret"]}, "tuple of str, list"),
+        ({1: "s3cret"}, "tuple of int, str"),
+        ([{"a", "b"}], "set"),
+    ],
+)
+def test_other_types_are_refused_when_constructed(value: Any, found: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^Headers must be a mapping .*, got {found}\.$"
+    ) as caught:
+        Headers(value)
+    assert "s3cret" not in str(caught.value)

@@ -29,7 +29,7 @@ from webhooks_sdk._core.retries import (
     may_retry,
     parse_retry_after,
 )
-from webhooks_sdk._wire.bodies import BodyError
+from webhooks_sdk._wire.bodies import BodyError, BodyTooLargeError
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
 from webhooks_sdk._wire.headers import Headers
 from webhooks_sdk._wire.redaction import one_line, redact, redact_body
@@ -94,6 +94,7 @@ class Call(Generic[T]):
         self._sent_tokens: list[str] = []
         self._token_renewed = False
         self._in_flight = False
+        self._any_attempt_sent = False
         self._response_head: tuple[int, Sequence[tuple[bytes, bytes]]] | None = None
         self._failure_kind = FailureKind.NOT_SENT
         self._outcome_unknown = False
@@ -172,6 +173,7 @@ class Call(Generic[T]):
         if response.status != HTTPStatus.UNAUTHORIZED or self._token_renewed:
             return False
         self._in_flight = False
+        self._any_attempt_sent = True
         self._token_renewed = True
         return True
 
@@ -186,6 +188,7 @@ class Call(Generic[T]):
             ResponseDecodeError: The successful response cannot be decoded.
         """
         self._in_flight = False
+        self._any_attempt_sent = True
         operation = self.operation
         if response.status not in operation.success:
             if self._already_deleted(response):
@@ -202,10 +205,20 @@ class Call(Generic[T]):
 
     def _incomplete_body_error(self, response: RawResponse, cause: Exception) -> errors.APIError:
         if response.timed_out:
-            return self.connection_error(cause, timed_out=True, transport_fault=True)
+            # A response has begun, so nothing can prove that the request was not sent.
+            return self.connection_error(
+                cause, timed_out=True, transport_fault=True, can_prove_unsent=False
+            )
+        if isinstance(cause, BodyTooLargeError):
+            advice = "Increase max_response_bytes if the response is expected to be this large."
+            return self._decode_error(response, str(cause), advice)
         if isinstance(cause, BodyError):
             return self._decode_error(response, str(cause))
-        return self._decode_error(response, f"its body is truncated ({type(cause).__name__})")
+        return self._decode_error(
+            response,
+            f"its body is truncated ({type(cause).__name__})",
+            "Check the network and the proxy.",
+        )
 
     def _already_deleted(self, response: RawResponse) -> bool:
         # After an ambiguous attempt, 404 means that the subscription is gone, as requested.
@@ -248,19 +261,35 @@ class Call(Generic[T]):
             can_prove_unsent: Whether the transport raised it for this request, so that its causes
                 can prove that the request was not sent.
         """
-        failure_kind = FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
-        if can_prove_unsent:
-            failure_kind = classify_exception(cause, transport_fault=transport_fault)
-        failure = "an event hook or the transport raised"
+        failure = classify_exception(
+            cause, transport_fault=transport_fault, can_prove_unsent=can_prove_unsent
+        )
+        happened = "an event hook or the transport raised"
         if transport_fault:
-            failure = "timed out" if timed_out else "the connection failed"
+            happened = "timed out" if timed_out else "the connection failed"
         text = one_line(redact(str(cause), self._secrets()))
-        reason = f"{failure}: {type(cause).__name__}{f' ({text})' if text else ''}."
+        reason = f"{happened}: {type(cause).__name__}{f' ({text})' if text else ''}."
+        explanation = failure.explain(
+            setting=self._url_setting,
+            url=self.url.removesuffix(self.operation.path),
+            unsent=self._unsent_phrase(),
+        )
+        self._any_attempt_sent = self._any_attempt_sent or not failure.nothing_sent
         error_class = errors.APITimeoutError if timed_out else errors.APIConnectionError
-        advice = _CONNECTION_ADVICE[failure_kind]
-        if type(cause).__name__ == "PoolTimeout":
-            advice = "Nothing was sent: no connection became available. Increase max_connections."
-        return self._record_failure(error_class, failure_kind, f"{reason} {advice}")
+        return self._record_failure(error_class, failure.kind, f"{reason} {explanation}")
+
+    def _unsent_phrase(self) -> str:
+        """Return how to say that the current attempt was not sent, given the earlier ones."""
+        if self._any_attempt_sent:
+            return "The last attempt sent nothing"
+        # The message becomes part of another call's, which may have sent something.
+        to = " to the token endpoint" if self.operation.endpoint == "token" else ""
+        return f"Nothing was sent{to}"
+
+    @property
+    def _url_setting(self) -> str:
+        """The name of the setting with the URL of this call's endpoint."""
+        return "token_url" if self.operation.endpoint == "token" else "base_url"
 
     def deadline_error(self) -> errors.APIError:
         """Build the error for a deadline that passed during or between attempts.
@@ -275,6 +304,7 @@ class Call(Generic[T]):
         ):
             status, headers = self._response_head
             return self._status_error(RawResponse(status, Headers(headers), b""))
+        self._any_attempt_sent = self._any_attempt_sent or self._in_flight
         failure_kind = FailureKind.AMBIGUOUS if self._in_flight else FailureKind.REJECTED
         total = self._clock.monotonic() - self._started_at
         return self._record_failure(
@@ -370,13 +400,15 @@ class Call(Generic[T]):
             error.error_description = details.oauth_error_description
         return error
 
-    def _decode_error(self, response: RawResponse, problem: str) -> errors.ResponseDecodeError:
+    def _decode_error(
+        self, response: RawResponse, problem: str, advice: str | None = None
+    ) -> errors.ResponseDecodeError:
         problem = redact(problem, self._secrets())
+        advice = advice or f"Check {self._url_setting}, or update the SDK."
         return self._record_failure(
             errors.ResponseDecodeError,
             FailureKind.UNDECODABLE,
-            f"the {response.status} response cannot be decoded: {problem}."
-            " Check base_url, or update the SDK.",
+            f"the {response.status} response cannot be decoded: {problem}. {advice}",
             status=response.status,
             headers=masked_headers(response, self._secrets()),
             # The successful response of a token endpoint contains a credential.
@@ -424,10 +456,3 @@ class Call(Generic[T]):
 
 # These methods send Content-Length even without a body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-
-_CONNECTION_ADVICE: Mapping[FailureKind, str] = {
-    FailureKind.NOT_SENT: "Nothing was sent: check base_url, the network and the proxy.",
-    FailureKind.REJECTED: "Nothing was sent: the server's certificate could not be verified.",
-    FailureKind.AMBIGUOUS: "No complete response was received.",
-    FailureKind.AMBIGUOUS_PERMANENT: "The request may have been sent.",
-}

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _parse_environment(value: EnvironmentLike) -> Environment:
         return Environment(value)
     except ValueError:
         raise ConfigurationError(
-            f"environment must be 'production' or 'staging', got {value!r}."
+            f"environment must be 'production' or 'staging', got {short_repr(value)}."
         ) from None
 
 

@@ -19,7 +19,10 @@ from webhooks_sdk.operations import Safety
 
 
 class NothingSentError(Exception):
-    """The request was not sent. As a cause of another error, it proves that for that error."""
+    """No connection was free, so the request was not sent.
+
+    As the cause of another error, it proves that nothing was sent when that one was raised.
+    """
 
 
 class FailureKind(enum.Enum):
@@ -31,6 +34,54 @@ class FailureKind(enum.Enum):
     AMBIGUOUS_PERMANENT = "may have been processed, and a retry would fail again"
     REJECTED = "refused, and a retry would fail again"
     UNDECODABLE = "succeeded, but the response cannot be decoded"
+
+
+class ConnectionFailure(enum.Enum):
+    """What is known about a request whose connection failed or was lost.
+
+    The kind, which determines whether the outcome is unknown, and what the message says about it
+    belong to one member, so that they cannot contradict each other.
+    """
+
+    NO_FREE_CONNECTION = (
+        FailureKind.NOT_SENT,
+        "no connection became available. Increase max_connections.",
+    )
+    NO_FREE_CONNECTION_IN_HTTP_CLIENT = (
+        FailureKind.NOT_SENT,
+        "no connection became available. Increase the limits of your http_client or transport.",
+    )
+    NOT_CONNECTED = (FailureKind.NOT_SENT, "check {setting}, the network and the proxy.")
+    NOT_TLS = (
+        FailureKind.NOT_SENT,
+        "the response to the TLS handshake was not TLS. Check {setting} ({url}): is it http?",
+    )
+    UNTRUSTED_CERTIFICATE = (
+        FailureKind.REJECTED,
+        "the server's certificate could not be verified. Check {setting} and SSL_CERT_FILE.",
+    )
+    NO_RESPONSE = (FailureKind.AMBIGUOUS, "No complete response was received.")
+    UNEXPECTED_EXCEPTION = (FailureKind.AMBIGUOUS_PERMANENT, "The request may have been sent.")
+
+    def __init__(self, kind: FailureKind, explanation: str) -> None:
+        self.kind = kind
+        self._explanation = explanation
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether it is proven that the request was not sent."""
+        return self.kind in (FailureKind.NOT_SENT, FailureKind.REJECTED)
+
+    def explain(self, *, setting: str, url: str, unsent: str) -> str:
+        """Return what the failure means and what to do, in complete sentences.
+
+        Args:
+            setting: The name of the setting with the URL, such as `"base_url"`.
+            url: That URL.
+            unsent: What to say if nothing was sent, such as `"Nothing was sent"`.
+        """
+        explanation = self._explanation.format(setting=setting, url=url)
+        return f"{unsent}: {explanation}" if self.nothing_sent else explanation
 
 
 def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
@@ -133,9 +184,11 @@ def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool
 
 def leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> bool:
     """Return whether the operation may have taken effect despite a failure of this kind."""
-    if failure_kind in (FailureKind.AMBIGUOUS, FailureKind.AMBIGUOUS_PERMANENT):
-        return safety is not Safety.SAFE
-    return failure_kind is FailureKind.UNDECODABLE and safety is Safety.NON_IDEMPOTENT
+    return safety is not Safety.SAFE and failure_kind in (
+        FailureKind.AMBIGUOUS,
+        FailureKind.AMBIGUOUS_PERMANENT,
+        FailureKind.UNDECODABLE,
+    )
 
 
 def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
@@ -147,7 +200,9 @@ def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
     return FailureKind.REJECTED
 
 
-def classify_exception(error: BaseException, *, transport_fault: bool) -> FailureKind:
+def classify_exception(
+    error: BaseException, *, transport_fault: bool, can_prove_unsent: bool = True
+) -> ConnectionFailure:
     """Classify a failure by the exception raised while sending the request or reading the response.
 
     The type of the exception alone is not evidence: some transports report a connection lost after
@@ -157,36 +212,61 @@ def classify_exception(error: BaseException, *, transport_fault: bool) -> Failur
     Args:
         error: The exception.
         transport_fault: Whether it is a network failure, and so possibly transient.
+        can_prove_unsent: Whether the transport raised it for this request, so that its causes can
+            prove that the request was not sent.
     """
-    causes = tuple(follow_chain(error, _cause_of))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return FailureKind.REJECTED
-    if any(map(_proves_unsent, causes)):
-        return FailureKind.NOT_SENT
-    return FailureKind.AMBIGUOUS if transport_fault else FailureKind.AMBIGUOUS_PERMANENT
+    if can_prove_unsent:
+        causes = tuple(follow_chain(error, _cause_of))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return ConnectionFailure.UNTRUSTED_CERTIFICATE
+        proofs = [proof for proof in map(_proof_of, causes) if proof is not None]
+        if proofs:
+            return ConnectionFailure.NOT_TLS if any(map(_is_not_tls, causes)) else proofs[0]
+    if transport_fault:
+        return ConnectionFailure.NO_RESPONSE
+    return ConnectionFailure.UNEXPECTED_EXCEPTION
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
     # __context__ is not proof in general: it can be the refused connection to a host's first
     # address, while the request was sent to the second. But httpcore raises its own errors
     # `from None`, which leaves their cause only there.
-    return error.__cause__ or (error.__context__ if _proves_unsent(error) else None)
+    return error.__cause__ or (error.__context__ if _proof_of(error) is not None else None)
 
 
 # Errors that httpcore and its successor raise only before writing a request. Compared by name,
 # since this layer does not import HTTP libraries.
 _HTTPCORE_MODULES = frozenset({"httpcore", "httpcore2"})
-_UNSENT_ERRORS = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
-)
+_HTTPCORE_PROOFS = {
+    "ConnectError": ConnectionFailure.NOT_CONNECTED,
+    "ConnectTimeout": ConnectionFailure.NOT_CONNECTED,
+    "PoolTimeout": ConnectionFailure.NO_FREE_CONNECTION_IN_HTTP_CLIENT,
+    "ProxyError": ConnectionFailure.NOT_CONNECTED,
+    "UnsupportedProtocol": ConnectionFailure.NOT_CONNECTED,
+}
 
 
-def _proves_unsent(error: BaseException) -> bool:
+def _proof_of(error: BaseException) -> ConnectionFailure | None:
+    """Return the failure that this exception proves, if it proves that nothing was sent."""
+    if isinstance(error, NothingSentError):
+        return ConnectionFailure.NO_FREE_CONNECTION
     # A refused connection and a failed DNS lookup occur before anything can be sent.
-    if isinstance(error, NothingSentError | ConnectionRefusedError | socket.gaierror):
-        return True
+    if isinstance(error, ConnectionRefusedError | socket.gaierror):
+        return ConnectionFailure.NOT_CONNECTED
     error_type = type(error)
-    return error_type.__module__ in _HTTPCORE_MODULES and error_type.__name__ in _UNSENT_ERRORS
+    if error_type.__module__ in _HTTPCORE_MODULES:
+        return _HTTPCORE_PROOFS.get(error_type.__name__)
+    return None
+
+
+# The reason of OpenSSL 3.2 and later is "record layer failure". It is compared with the text, since
+# older versions of Python do not know its code and leave the attribute `reason` empty.
+_NOT_TLS_REASONS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+
+
+def _is_not_tls(error: BaseException) -> bool:
+    text = str(error).upper().replace(" ", "_")
+    return isinstance(error, ssl.SSLError) and any(reason in text for reason in _NOT_TLS_REASONS)
 
 
 _match_delay_seconds = re.compile(r"[0-9]+").fullmatch

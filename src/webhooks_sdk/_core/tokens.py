@@ -4,12 +4,13 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from copy import copy
 from math import inf
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias, cast
 from urllib.parse import urlencode
 
 from attrs import Attribute, field, frozen
 
-from webhooks_sdk._models import AccessToken, match_token
+from webhooks_sdk._models import AccessToken, token_problem
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import APIError, ConfigurationError
 from webhooks_sdk.operations import Operation, Safety
 
@@ -24,7 +25,7 @@ def _validate_non_empty(_: object, attribute: "Attribute[str]", value: object) -
 def _validate_style(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value not in ("form", "multipart", "basic"):
         raise ConfigurationError(
-            f"{attribute.name} must be 'form', 'multipart' or 'basic', got {value!r}."
+            f"{attribute.name} must be 'form', 'multipart' or 'basic', got {short_repr(value)}."
         )
 
 
@@ -122,23 +123,20 @@ def check_token(token: object) -> str:
     """Return an access token if it is valid in a header.
 
     Raises:
-        ConfigurationError: The token is not a string, is empty, or contains invalid characters.
-            The message does not quote it.
+        ConfigurationError: The token is not a string, is empty, begins with `Bearer `, or contains
+            invalid characters. The message does not quote it.
     """
-    if isinstance(token, str) and match_token(token):
-        return token
-    if not isinstance(token, str):
-        found = type(token).__name__
-    else:
-        found = "a string with other characters" if token else "an empty string"
+    problem = token_problem(token)
+    if problem is None:
+        return cast("str", token)
     raise ConfigurationError(
-        f"An access token must be a string of visible ASCII characters without spaces, got {found}."
+        f"An access token must be a string of visible ASCII characters without spaces, {problem}."
     )
 
 
 _RENEWAL_MARGIN = 300.0
 _RENEWAL_MARGIN_SHARE = 0.1
-# About 30 years. A larger integer from JSON may overflow when added to a clock's float.
+# About 30 years. A larger integer from JSON could overflow when added to a clock's float.
 _MAX_LIFETIME = 10**9
 
 
@@ -170,7 +168,7 @@ class TokenCache:
         """Cache a new token, whose lifetime starts when it was requested, and return it."""
         renew_at = inf
         if token.expires_in is not None:
-            lifetime = min(token.expires_in, _MAX_LIFETIME)
+            lifetime = min(max(0, token.expires_in), _MAX_LIFETIME)
             renew_at = (
                 requested_at + lifetime - min(_RENEWAL_MARGIN, lifetime * _RENEWAL_MARGIN_SHARE)
             )

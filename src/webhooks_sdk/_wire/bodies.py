@@ -16,6 +16,10 @@ class BodyError(Exception):
     """A body cannot be read. The message says why and quotes none of the body."""
 
 
+class BodyTooLargeError(BodyError):
+    """A body is larger than the limit of its reader."""
+
+
 class BodyReader:
     """Collects the chunks of one body, decompresses them and enforces a size limit.
 
@@ -35,7 +39,8 @@ class BodyReader:
         """Add the next chunk, still compressed.
 
         Raises:
-            BodyError: The body is larger than the limit, or its compressed data is corrupt.
+            BodyTooLargeError: The body is larger than the limit.
+            BodyError: Its compressed data is corrupt.
         """
         self._received += len(chunk)
         if self._received > self._limit:
@@ -68,8 +73,10 @@ class BodyReader:
             raise self._too_large()
         self._parts.append(part)
 
-    def _too_large(self) -> BodyError:
-        return BodyError(f"its body is larger than max_response_bytes ({self._limit:,} bytes)")
+    def _too_large(self) -> BodyTooLargeError:
+        return BodyTooLargeError(
+            f"its body is larger than max_response_bytes ({self._limit:,} bytes)"
+        )
 
 
 def content_coding(headers: Iterable[tuple[bytes, bytes]]) -> str:

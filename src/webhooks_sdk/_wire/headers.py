@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias, cast
+
+_Pair: TypeAlias = tuple[str | bytes, str | bytes]
 
 
 class Headers(Mapping[str, str]):
@@ -12,13 +15,19 @@ class Headers(Mapping[str, str]):
     yields lower-case names in the order received.
 
     Args:
-        pairs: Names and values. Bytes are decoded as Latin-1.
+        headers: A mapping of names to values, or pairs of a name and a value. Bytes are decoded as
+            Latin-1.
+
+    Raises:
+        TypeError: `headers` is something else.
     """
 
     __slots__ = ("_by_name", "_pairs")
 
-    def __init__(self, pairs: Iterable[tuple[str | bytes, str | bytes]] = ()) -> None:
-        self._pairs = tuple(pairs)
+    def __init__(
+        self, headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] = ()
+    ) -> None:
+        self._pairs = _to_pairs(headers)
         self._by_name: dict[str, str] | None = None
 
     @property
@@ -52,6 +61,35 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._values!r})"
+
+
+def _to_pairs(headers: object) -> tuple[_Pair, ...]:
+    if isinstance(headers, Mapping):
+        return tuple(map(_to_pair, cast("Mapping[object, object]", headers).items()))
+    # A string is iterable too.
+    if isinstance(headers, Iterable) and not isinstance(headers, str | bytes):
+        return tuple(map(_to_pair, cast("Iterable[object]", headers)))
+    raise _type_error(headers)
+
+
+def _to_pair(item: object) -> _Pair:
+    match item:
+        case (str() | bytes() as name, str() | bytes() as value):
+            return name, value
+        case _:
+            raise _type_error(item)
+
+
+def _type_error(found: object) -> TypeError:
+    # The value is not quoted: it may be a credential.
+    described = type(found).__name__
+    if isinstance(found, tuple | list):
+        types = [type(part).__name__ for part in cast("tuple[object, ...] | list[object]", found)]
+        described += f" of {', '.join(types[:3]) or 'nothing'}"
+    return TypeError(
+        "Headers must be a mapping of names to values, or pairs of a name and a value, each str or"
+        f" bytes, got {described}."
+    )
 
 
 def _decode(value: str | bytes) -> str:

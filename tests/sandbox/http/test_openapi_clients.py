@@ -31,8 +31,8 @@ CREATES: list[dict[str, Any]] = [
     {"url": "https://subscriber.example/in"},
     {"url": "https://subscriber.example/in", "events": ("application_form",)},
     {"url": "https://subscriber.example/ü", "events": ["*"], "active": True},
-    {"url": "x", "events": ["a:b", "c"], "active": False, "secret": "ß", "header": "X-Key: é"},
-    {"url": "x", "secret": "", "header": "X-Empty:"},
+    {"url": "https://x.example", "events": ["a:b", "c"], "secret": "ß", "header": "X-Key: é"},
+    {"url": "https://x.example", "secret": "", "header": "X-Empty:"},
 ]
 UPDATES: list[dict[str, Any]] = [
     {"url": "https://elsewhere.example"},
@@ -43,7 +43,7 @@ UPDATES: list[dict[str, Any]] = [
     {"secret": "k"},
     {"header": "X-Key: a b"},
     {"secret": None, "header": None},
-    {"url": "x", "events": ["*"], "active": False, "secret": "k", "header": "A: b"},
+    {"url": "https://x.example", "events": ["*"], "active": False, "secret": "k", "header": "A: b"},
 ]
 
 document = OpenAPI.from_dict(DOCUMENT)
