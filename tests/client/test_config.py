@@ -200,7 +200,8 @@ def test_seconds_out_of_range_in_an_httpx_timeout_are_rejected(
 @pytest.mark.parametrize("step", ["connect", "read", "write"])
 def test_only_the_pool_timeout_may_be_0(harness: ClientHarness, step: str) -> None:
     steps: dict[str, float] = {"connect": 1, "read": 1, "write": 1, "pool": 0}
-    assert harness.client("token", base_url=BASE, timeout=httpx.Timeout(**steps))
+    client = harness.client("token", base_url=BASE, timeout=httpx.Timeout(**steps))
+    assert client.timeout.pool == 0
     with pytest.raises(ConfigurationError, match=step):
         harness.client("token", base_url=BASE, timeout=httpx.Timeout(**(steps | {step: 0})))
 

@@ -20,6 +20,7 @@ from webhooks_sdk._core.tokens import ClientCredentials, check_token, token_oper
 from webhooks_sdk._core.validation import MAX_BYTES, check_count, check_seconds
 from webhooks_sdk._version import __version__
 from webhooks_sdk._wire.bodies import ACCEPT_ENCODING
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -239,6 +240,11 @@ def resolve_timeouts(timeout: float | httpx.Timeout) -> Timeouts:
             # A pool timeout of 0 is useful: a call fails unless a connection is free.
             check_seconds(f"timeout.{step}", seconds, allow_zero=step == "pool", allow_none=True)
         return steps
+    # Callers without a type checker can pass any object.
+    if not isinstance(cast("object", timeout), int | float):
+        raise ConfigurationError(
+            f"timeout must be a number of seconds or an httpx.Timeout, got {short_repr(timeout)}."
+        )
     check_seconds("timeout", timeout)
     connect = min(_CONNECT_TIMEOUT, timeout)
     return {"connect": connect, "read": timeout, "write": timeout, "pool": None}
