@@ -5,9 +5,20 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import wraps
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+)
 
 import httpx
 
@@ -63,6 +74,26 @@ class AsyncClientOptions(CommonOptions, total=False):
 
 
 DriverT = TypeVar("DriverT", SyncDriver, AsyncDriver)
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+def _explain_credentials(
+    init: Callable[Concatenate[S, P], None],
+) -> Callable[Concatenate[S, P], None]:
+    """Make a constructor say how to pass a client ID and a secret, which is not `auth, secret`."""
+
+    @wraps(init)
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if len(args) > 1 or not kwargs.keys().isdisjoint(("client_id", "client_secret")):
+            # The values are not quoted: they may be credentials.
+            raise TypeError(
+                f"{type(self).__name__} takes one positional argument, auth, and the others by"
+                ' name. For a client ID and a secret, pass ClientCredentials("id", "secret").'
+            )
+        init(self, *args, **kwargs)
+
+    return wrapper
 
 
 class _BaseClient(ABC, Generic[DriverT]):
@@ -81,6 +112,16 @@ class _BaseClient(ABC, Generic[DriverT]):
     def closed(self) -> bool:
         """Whether the client is closed."""
         return self._driver.closed
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """The timeouts of this client or view, in seconds for each step of an attempt."""
+        return httpx.Timeout(**self._options.timeouts)
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The retry policy of this client or view; `attrs.evolve` makes a changed copy."""
+        return self._options.retry
 
     def with_options(
         self,
@@ -132,20 +173,23 @@ class Client(_BaseClient[SyncDriver]):
 
     Args:
         auth: An access token, `ClientCredentials` to request one with, or a function that returns
-            one, called before each attempt.
+            one, called before each attempt. The function must not use the client.
         environment: `"production"` or `"staging"`. There is no default.
         base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
         token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
         timeout: Seconds for each step of an attempt (connecting, which gets at most 5; sending;
-            waiting for the next part of the response), or an `httpx.Timeout`. The default is 75,
-            since a redelivery lasts until the subscriber responds. Only `retry.deadline` limits the
-            wait for a free connection.
+            waiting for the next part of the response), greater than 0 and at most 1,000,000; or an
+            `httpx.Timeout`, where None is no limit. The default is 75, since a redelivery lasts
+            until the subscriber responds. Only `retry.deadline` limits the wait for a free
+            connection.
         retry: When a call is retried, and how long it may take in total.
         on_retry: Called with a `RetryEvent` before each wait. If it raises, the call ends
-            with that exception. It must not use the client, which may be waiting for a token.
-        max_connections: The maximum number of open connections, 100 by default.
-        max_response_bytes: The maximum size of a response body, both compressed and decompressed;
-            32 MiB by default.
+            with that exception. It must not use the client: while an access token is requested,
+            that raises a `ConfigurationError`.
+        max_connections: The maximum number of open connections, from 1 to 1,000,000; 100 by
+            default. A replay with a higher `concurrency` opens its own connections.
+        max_response_bytes: The maximum size of a response body, both compressed and decompressed,
+            from 1 to 2,147,483,647; 32 MiB by default.
         http_client: Your own `httpx.Client`. Its transports, proxies (also for loopback), TLS and
             event hooks apply; its auth, timeout and redirects do not. It is not closed. With many
             threads, the pool of `httpx.Client` occasionally closes a connection that is in use
@@ -160,6 +204,7 @@ class Client(_BaseClient[SyncDriver]):
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
+    @_explain_credentials
     def __init__(
         self,
         auth: Auth,
@@ -274,20 +319,24 @@ class AsyncClient(_BaseClient[AsyncDriver]):
 
     Args:
         auth: An access token, `ClientCredentials` to request one with, or a function, sync or
-            async, that returns one, called before each attempt.
+            async, that returns one, called before each attempt. The function must not use the
+            client.
         environment: `"production"` or `"staging"`. There is no default.
         base_url: The base URL of the API, instead of `environment`. It may have a path prefix.
         token_url: The URL to request access tokens from, with `base_url` and `ClientCredentials`.
         timeout: Seconds for each step of an attempt (connecting, which gets at most 5; sending;
-            waiting for the next part of the response), or an `httpx.Timeout`. The default is 75,
-            since a redelivery lasts until the subscriber responds. Only `retry.deadline` limits the
-            wait for a free connection.
+            waiting for the next part of the response), greater than 0 and at most 1,000,000; or an
+            `httpx.Timeout`, where None is no limit. The default is 75, since a redelivery lasts
+            until the subscriber responds. Only `retry.deadline` limits the wait for a free
+            connection.
         retry: When a call is retried, and how long it may take in total.
         on_retry: A plain function called with a `RetryEvent` before each wait. If it raises,
-            the call ends with that exception.
-        max_connections: The maximum number of open connections, 100 by default.
-        max_response_bytes: The maximum size of a response body, both compressed and decompressed;
-            32 MiB by default.
+            the call ends with that exception. It cannot await the client, but may start a task
+            that does.
+        max_connections: The maximum number of open connections, from 1 to 1,000,000; 100 by
+            default. A replay with a higher `concurrency` opens its own connections.
+        max_response_bytes: The maximum size of a response body, both compressed and decompressed,
+            from 1 to 2,147,483,647; 32 MiB by default.
         http_client: Your own `httpx.AsyncClient`. Its transports, proxies (also for loopback), TLS
             and event hooks apply; its auth, timeout and redirects do not. It is not closed.
         transport: Your own httpx transport, which the client closes.
@@ -300,6 +349,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
 
+    @_explain_credentials
     def __init__(
         self,
         auth: AsyncAuth,

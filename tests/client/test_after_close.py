@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from support import fault_server as fs
 from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID
+from support.threads import wait_for_threads_in
 
 from webhooks_sdk import (
     APIConnectionError,
@@ -30,7 +29,6 @@ from webhooks_sdk import (
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from types import FrameType
 
     from support.harness import Backend, ClientHarness
 
@@ -152,24 +150,6 @@ def test_a_replay_sends_nothing_after_close(
     assert server.requests == []
 
 
-def wait_for_thread_in(function: str, file: str) -> None:
-    """Wait until a thread is executing this function."""
-
-    def found() -> bool:
-        for frame in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]
-            caller: FrameType | None = frame
-            while caller is not None:
-                if caller.f_code.co_name == function and caller.f_code.co_filename.endswith(file):
-                    return True
-                caller = caller.f_back
-        return False
-
-    end = time.monotonic() + 30
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def test_close_fails_calls_waiting_for_a_connection_and_lets_active_ones_finish(
     server: FaultServer,
 ) -> None:
@@ -180,7 +160,7 @@ def test_close_fails_calls_waiting_for_a_connection_and_lets_active_ones_finish(
         holding = pool.submit(client.hooks.list)
         assert arrived.wait(30)
         waiting: Future[object] = pool.submit(client.hooks.redeliver, HOOK_ID, REQUEST_ID)
-        wait_for_thread_in("_wait_for_slot", "sync_pool.py")
+        wait_for_threads_in("_wait_for_slot", "sync_pool.py")
         client.close()
         error = waiting.exception(30)
         release.set()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
@@ -18,6 +16,7 @@ from support import fault_server as fs
 from support.fault_server import Behaviour, FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, subscription, token
+from support.threads import wait_for_threads_in
 
 from webhooks_sdk import (
     APIConnectionError,
@@ -447,19 +446,6 @@ def test_a_failed_token_request_raises_in_all_waiting_tasks(
     assert len(token_requests(server)) == 2
 
 
-def wait_for_waiting_threads(number: int) -> None:
-    """Wait until this many threads are waiting for a token."""
-
-    def waiting() -> int:
-        frames = list(sys._current_frames().values())  # pyright: ignore[reportPrivateUsage]
-        return sum(frame.f_code.co_name == "_new_token" for frame in frames)
-
-    end = time.monotonic() + 30
-    while waiting() < number:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def test_a_failed_token_request_raises_in_all_waiting_threads(server: FaultServer) -> None:
     number = 20
     arrived, release = threading.Event(), threading.Event()
@@ -472,7 +458,7 @@ def test_a_failed_token_request_raises_in_all_waiting_threads(server: FaultServe
         calls = [pool.submit(client.hooks.list)]
         assert arrived.wait(30)
         calls += [pool.submit(client.hooks.list) for _ in range(number - 1)]
-        wait_for_waiting_threads(number - 1)
+        wait_for_threads_in("acquire", "sync_tokens.py", number - 1)
         release.set()
         assert all(isinstance(call.exception(30), AuthenticationError) for call in calls)
         assert len(token_requests(server)) == 1

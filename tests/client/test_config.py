@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from attrs import evolve
+from support import fault_server as fs
+from support.fault_server import respond
 from support.samples import FAST, HOOK_ID, subscription
 
 from webhooks_sdk import (
@@ -101,21 +105,12 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ("user name", {"base_url": "https://someone:s3cret@service.example"}),
     ("auth", {"auth": None, "base_url": BASE}),
     ("auth", {"auth": {"token": "s3cret"}, "base_url": BASE}),
+    (r'ClientCredentials\("id", "secret"\)', {"auth": {"an-id": "s3cret"}, "base_url": BASE}),
+    (r'ClientCredentials\("id", "secret"\)', {"auth": ("an-id", "s3cret"), "base_url": BASE}),
     ("access token", {"auth": "", "base_url": BASE}),
     ("access token", {"auth": "s3cret\n", "base_url": BASE}),
-    ("timeout", {"base_url": BASE, "timeout": 0}),
-    ("timeout", {"base_url": BASE, "timeout": -1}),
-    ("timeout", {"base_url": BASE, "timeout": float("nan")}),
-    ("timeout", {"base_url": BASE, "timeout": float("inf")}),
-    ("timeout", {"base_url": BASE, "timeout": "5"}),
-    ("timeout", {"base_url": BASE, "timeout": True}),
-    ("timeout", {"base_url": BASE, "timeout": None}),
     ("retry", {"base_url": BASE, "retry": 3}),
     ("retry", {"base_url": BASE, "retry": None}),
-    ("max_connections", {"base_url": BASE, "max_connections": 0}),
-    ("max_connections", {"base_url": BASE, "max_connections": 1.5}),
-    ("max_response_bytes", {"base_url": BASE, "max_response_bytes": 0}),
-    ("max_response_bytes", {"base_url": BASE, "max_response_bytes": None}),
     ("http_client", {"base_url": BASE, "http_client": object()}),
     ("transport", {"base_url": BASE, "transport": object()}),
     (
@@ -137,6 +132,100 @@ def test_an_invalid_argument_is_named(
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, WebhooksError)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (("an-id", "s3cret"), {}),
+        ((), {"client_id": "an-id", "client_secret": "s3cret"}),
+        (("an-id",), {"client_secret": "s3cret"}),
+    ],
+)
+def test_an_id_and_a_secret_are_passed_as_client_credentials(
+    client_class: type[Client | AsyncClient],
+    arguments: tuple[str, ...],
+    options: dict[str, Any],
+) -> None:
+    untyped: Any = client_class
+    with pytest.raises(TypeError, match=r'ClientCredentials\("id", "secret"\)') as caught:
+        untyped(*arguments, environment="staging", **options)
+    assert client_class.__name__ in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+# Numbers
+
+NAN, INF = float("nan"), float("inf")
+# An integer of more than 4,300 digits has no repr.
+NO_NUMBERS = (NAN, INF, -INF, -1, True, False, "5", (), 10**400, -(10**5000))
+
+
+def shown(value: object) -> str:
+    return "an integer" if isinstance(value, int) and abs(value) > 2**40 else repr(value)
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("timeout", value) for value in (*NO_NUMBERS, None, 0, 0.0, 1e10, 1_000_001)],
+        *[("max_connections", value) for value in (*NO_NUMBERS, 0, 1.0, 1e10, 1_000_001)],
+        *[("max_response_bytes", value) for value in (*NO_NUMBERS, None, 0, 1.0, 1e10, 2**31)],
+    ],
+    ids=shown,
+)
+def test_a_number_out_of_range_is_rejected(
+    client_class: type[Client | AsyncClient], name: str, value: Any
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(ConfigurationError, match=f"^{name} must be an? (number|integer)"):
+        client_class("token", base_url=BASE, **options)
+
+
+@pytest.mark.parametrize("step", ["connect", "read", "write", "pool"])
+@pytest.mark.parametrize("seconds", [*NO_NUMBERS, 1e10, 1_000_001], ids=shown)
+def test_seconds_out_of_range_in_an_httpx_timeout_are_rejected(
+    harness: ClientHarness, step: str, seconds: Any
+) -> None:
+    steps: dict[str, Any] = {"connect": 1, "read": 1, "write": 1, "pool": 1} | {step: seconds}
+    with pytest.raises(ConfigurationError, match=rf"^timeout\.{step} must be a number of seconds"):
+        harness.client("token", base_url=BASE, timeout=httpx.Timeout(**steps))
+    view = harness.client("token", base_url=BASE)
+    with pytest.raises(ConfigurationError, match=rf"^timeout\.{step} must be a number of seconds"):
+        view.with_options(timeout=httpx.Timeout(**steps))
+
+
+@pytest.mark.parametrize("step", ["connect", "read", "write"])
+def test_only_the_pool_timeout_may_be_0(harness: ClientHarness, step: str) -> None:
+    steps: dict[str, float] = {"connect": 1, "read": 1, "write": 1, "pool": 0}
+    client = harness.client("token", base_url=BASE, timeout=httpx.Timeout(**steps))
+    assert client.timeout.pool == 0
+    with pytest.raises(ConfigurationError, match=step):
+        harness.client("token", base_url=BASE, timeout=httpx.Timeout(**(steps | {step: 0})))
+
+
+def test_the_largest_numbers_work(harness: ClientHarness, server: FaultServer) -> None:
+    client = harness.client(
+        CREDENTIALS,
+        base_url=server.url,
+        token_url=f"{server.url}/token",
+        timeout=httpx.Timeout(1_000_000),
+        max_connections=1_000_000,
+        max_response_bytes=2**31 - 1,
+        retry=RetryPolicy(
+            deadline=1_000_000,
+            max_attempts=1_000_000,
+            initial_backoff=0.001,
+            max_backoff=0.001,
+            max_retry_after=1_000_000,
+        ),
+    )
+    compressed = gzip.compress(b"[]")
+    server.add(respond(503), fs.default_response(), respond(503))
+    server.add(respond(200, compressed, [("Content-Encoding", "gzip")]))
+    assert client.hooks.list() == []
 
 
 def test_the_http_client_of_the_other_kind_is_rejected(harness: ClientHarness) -> None:
@@ -207,6 +296,18 @@ def test_a_timeout_applies_to_each_step_of_an_attempt(
         "token", base_url=BASE, timeout=timeout, retry=RetryPolicy(deadline=None)
     )
     assert timeouts_sent(client, httpx_mock) == sent
+
+
+def test_the_options_in_force_can_be_read(harness: ClientHarness) -> None:
+    client = harness.client("token", base_url=BASE)
+    assert client.retry == RetryPolicy()
+    assert client.timeout == httpx.Timeout(75, connect=5, pool=None)
+    view = client.with_options(retry=evolve(client.retry, max_attempts=5), timeout=3)
+    assert view.retry == RetryPolicy(max_attempts=5)
+    assert view.timeout == httpx.Timeout(3, pool=None)
+    same = view.with_options(retry=view.retry, timeout=view.timeout)
+    assert (same.retry, same.timeout) == (view.retry, view.timeout)
+    assert client.retry == RetryPolicy()
 
 
 def test_timeouts_are_limited_to_the_deadline(

@@ -12,9 +12,12 @@ import anyio
 import httpx
 import pytest
 import trio
+from support import fault_server as fs
+from support.fault_server import respond
 from support.harness import BACKENDS
+from support.samples import token
 
-from webhooks_sdk import AsyncClient
+from webhooks_sdk import AsyncClient, ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,12 +96,19 @@ RUNNING_LOOP: dict[Backend, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("custom_transport", [True, False])
+@pytest.mark.parametrize("used", ["connections", "a transport", "credentials"])
 def test_a_client_keeps_no_event_loop_alive(
-    backend: Backend, custom_transport: bool, server: FaultServer
+    backend: Backend, used: str, server: FaultServer
 ) -> None:
-    transport = RecordingTransport() if custom_transport else None
-    client = AsyncClient("token", base_url=server.url, transport=transport)
+    options: dict[str, Any] = {"auth": "token", "base_url": server.url}
+    if used == "a transport":
+        options["transport"] = RecordingTransport()
+    if used == "credentials":
+        # Each event loop requests a token.
+        server.add(*[respond(200, token("short", expires_in=0)), fs.default_response()] * 3)
+        options["auth"] = ClientCredentials("an-id", "a-client-secret")
+        options["token_url"] = f"{server.url}/token"
+    client = AsyncClient(**options)
     loops: list[weakref.ref[Any]] = []
 
     async def main() -> None:
@@ -126,7 +136,9 @@ def test_a_closed_client_keeps_no_manually_run_event_loop_alive(server: FaultSer
 
 
 def test_an_event_loop_closed_without_cleanup_is_released_by_the_next(server: FaultServer) -> None:
-    client = AsyncClient("token", base_url=server.url)
+    server.add(*[respond(200, token("short", expires_in=0)), fs.default_response()] * 2)
+    credentials = ClientCredentials("an-id", "a-client-secret")
+    client = AsyncClient(credentials, base_url=server.url, token_url=f"{server.url}/token")
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.hooks.list())
     loop.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from support import fault_server as fs
 from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
 from support.samples import FAST, HOOK_ID, REQUEST_ID, token
+from support.threads import wait_for_threads_in
 
 from webhooks_sdk import (
     APIError,
@@ -117,19 +116,6 @@ def test_a_failing_token_provider_keeps_outcome_unknown(
 # Waiting calls
 
 
-def wait_for_waiting_threads(number: int) -> None:
-    """Wait until this many threads are waiting for a token."""
-
-    def waiting() -> int:
-        frames = list(sys._current_frames().values())  # pyright: ignore[reportPrivateUsage]
-        return sum(frame.f_code.co_name == "_new_token" for frame in frames)
-
-    end = time.monotonic() + 30
-    while waiting() < number:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def outcomes_of_threads(server: FaultServer, first: fs.Behaviour) -> list[object]:
     """Make calls from threads that wait for one token request, and return their outcomes."""
     arrived, release = threading.Event(), threading.Event()
@@ -143,7 +129,7 @@ def outcomes_of_threads(server: FaultServer, first: fs.Behaviour) -> list[object
         calls = [pool.submit(client.hooks.list)]
         assert arrived.wait(30)
         calls += [pool.submit(client.hooks.list) for _ in range(CALLS - 1)]
-        wait_for_waiting_threads(CALLS - 1)
+        wait_for_threads_in("acquire", "sync_tokens.py", CALLS - 1)
         release.set()
         return [call.exception(30) or call.result() for call in calls]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import httpx
 from anyio.from_thread import start_blocking_portal
@@ -15,13 +15,11 @@ from anyio.from_thread import start_blocking_portal
 from webhooks_sdk import AsyncClient, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
     from anyio.from_thread import BlockingPortal
-
-T = TypeVar("T")
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 ClientKind: TypeAlias = Literal["sync", "asyncio", "trio"]
@@ -87,11 +85,9 @@ class ClientHarness:
 
         return hook
 
-    def run(self, function: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
+    def run(self, function: Callable[[], Any]) -> Any:
         """Run a function, which must be async for an async kind, and return its result."""
-        if self._portal is None:
-            return cast("Callable[[], T]", function)()
-        return self._portal.call(cast("Callable[[], Awaitable[T]]", function))
+        return function() if self._portal is None else self._portal.call(function)
 
 
 class _BlockingClient:

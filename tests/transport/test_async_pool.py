@@ -234,6 +234,51 @@ async def test_a_failure_releases_the_slot(factory: ConnectionFactory) -> None:
     assert len(factory.created) == 1
 
 
+async def test_failing_to_create_a_connection_closes_the_one_that_it_replaces(
+    factory: ConnectionFactory,
+) -> None:
+    created: list[FakeConnection] = []
+
+    def create() -> FakeConnection:
+        if created:
+            raise OSError("no more files")
+        created.append(factory.create())
+        return created[0]
+
+    pool = factory.pool(1, create)
+    await (await send(pool)).aclose()
+    with pytest.raises(OSError, match="no more files"):
+        await send(pool, OTHER_ORIGIN)
+    assert factory.open == []
+    created.clear()
+    await (await send(pool, OTHER_ORIGIN, pool_timeout=0)).aclose()
+    assert len(factory.open) == 1
+
+
+async def test_a_connection_that_fails_to_close_does_not_affect_requests_or_others(
+    factory: ConnectionFactory,
+) -> None:
+    class FailingConnection(FakeConnection):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("cannot close")
+
+    def create() -> FakeConnection:
+        factory.created.append(FailingConnection())
+        return factory.created[-1]
+
+    pool = factory.pool(3, create)
+    responses = [await send(pool) for _ in range(3)]
+    for response in responses:
+        await response.aclose()
+    factory.now = 6
+    # All three idle connections have expired.
+    await (await send(pool, OTHER_ORIGIN)).aclose()
+    assert [connection.closed for connection in factory.created] == [True] * 3 + [False]
+    await pool.aclose()
+    assert factory.open == []
+
+
 async def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:
     pool = factory.pool(3)
     responses = [await send(pool) for _ in range(3)]

@@ -188,6 +188,51 @@ def test_a_failure_releases_the_slot(factory: ConnectionFactory) -> None:
     assert len(factory.created) == 1
 
 
+def test_failing_to_create_a_connection_closes_the_one_that_it_replaces(
+    factory: ConnectionFactory,
+) -> None:
+    created: list[FakeConnection] = []
+
+    def create() -> FakeConnection:
+        if created:
+            raise OSError("no more files")
+        created.append(factory.create())
+        return created[0]
+
+    pool = factory.pool(1, create)
+    send(pool).close()
+    with pytest.raises(OSError, match="no more files"):
+        send(pool, OTHER_ORIGIN)
+    assert factory.open == []
+    created.clear()
+    send(pool, OTHER_ORIGIN, pool_timeout=0).close()
+    assert len(factory.open) == 1
+
+
+def test_a_connection_that_fails_to_close_does_not_affect_requests_or_others(
+    factory: ConnectionFactory,
+) -> None:
+    class FailingConnection(FakeConnection):
+        def close(self) -> None:
+            super().close()
+            raise OSError("cannot close")
+
+    def create() -> FakeConnection:
+        factory.created.append(FailingConnection())
+        return factory.created[-1]
+
+    pool = factory.pool(3, create)
+    responses = [send(pool) for _ in range(3)]
+    for response in responses:
+        response.close()
+    factory.now = 6
+    # All three idle connections have expired.
+    send(pool, OTHER_ORIGIN).close()
+    assert [connection.closed for connection in factory.created] == [True] * 3 + [False]
+    pool.close()
+    assert factory.open == []
+
+
 def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:
     pool = factory.pool(3)
     responses = [send(pool) for _ in range(3)]

@@ -12,15 +12,18 @@ import httpx
 from attrs import evolve
 
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
-from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
+from webhooks_sdk._core.tokens import ClientCredentials, check_token
 from webhooks_sdk._transport.async_http import PerLoopHTTP
+from webhooks_sdk._transport.async_tokens import AsyncTokens
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
     client_closed_error,
+    client_in_use_error,
     raise_connection_lost,
     raw_response_from,
 )
+from webhooks_sdk._transport.provider_calls import provider_call
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 from webhooks_sdk._wire.bodies import BodyError
@@ -42,12 +45,17 @@ _logger = logging.getLogger("webhooks_sdk")
 
 
 class AsyncDriver:
-    """Sends operations for all tasks, with one connection pool and one access token."""
+    """Sends operations for all tasks, over one set of connections.
 
-    def __init__(self, settings: AsyncSettings) -> None:
+    Args:
+        settings: The settings of the client.
+        tokens: The access token of the client, which all its drivers share. By default a new one.
+    """
+
+    def __init__(self, settings: AsyncSettings, tokens: AsyncTokens | None = None) -> None:
         self.settings = settings
         self._connections = PerLoopHTTP(settings)
-        self._tokens = TokenCache()
+        self._tokens = AsyncTokens() if tokens is None else tokens
 
     @property
     def closed(self) -> bool:
@@ -63,9 +71,7 @@ class AsyncDriver:
         settings = self.settings
         if not settings.owns_connections or settings.max_connections >= connections:
             return self
-        larger = AsyncDriver(evolve(settings, max_connections=connections))
-        larger._tokens = self._tokens
-        return larger
+        return AsyncDriver(evolve(settings, max_connections=connections), self._tokens)
 
     async def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
         """Send an operation, with retries.
@@ -115,7 +121,7 @@ class AsyncDriver:
         response = await self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
             _logger.debug("access token rejected, requesting a new one")
-            self._tokens.invalidate(token)
+            self._tokens.cache.invalidate(token)
             token = await self._token(http, call, options)
             response = await self._exchange(http, call, token)
         return call.finish(response)
@@ -131,12 +137,12 @@ class AsyncDriver:
             raise call.client_closed_error() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
             raise_connection_lost(call, error, request)
-        call.response_started(response.status_code, response.headers.raw)
-        _logger.debug("%s returned status %d", call.operation.name, response.status_code)
         try:
+            call.response_started(response.status_code, response.headers.raw)
+            _logger.debug("%s returned status %d", call.operation.name, response.status_code)
             return await self._read_response(response)
         finally:
-            await response.aclose()
+            await _close(response)
 
     async def _read_response(self, response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
@@ -166,30 +172,35 @@ class AsyncDriver:
             return auth
         if not isinstance(auth, ClientCredentials):
             return await self._provided_token(call, auth)
-        token = self._tokens.current(SYSTEM_CLOCK.monotonic())
+        token = self._tokens.cache.current(SYSTEM_CLOCK.monotonic())
         return token if token is not None else await self._new_token(http, call, options, auth)
 
     async def _provided_token(self, call: Call[T], provider: AsyncTokenProvider) -> str:
-        try:
-            token = provider()
-            if isawaitable(token):
-                token = await token
-            return check_token(token)
-        except Exception as error:
-            raise call.token_provider_error(error) from error
+        with provider_call(self._tokens):
+            try:
+                token = provider()
+                if isawaitable(token):
+                    token = await token
+                return check_token(token)
+            except Exception as error:
+                raise call.token_provider_error(error) from error
 
     async def _new_token(
         self, http: LoopHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        seen = self._tokens.request_count
-        async with http.token_lock:
+        cache, lock = self._tokens.cache, self._tokens.lock()
+        if lock.held_by_this_task():
+            raise client_in_use_error()
+        seen = cache.request_count
+        await lock.acquire()
+        try:
             # Another task may have fetched a token, or failed to, while this one waited.
-            outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
-                seen
-            )
+            outcome = cache.current(SYSTEM_CLOCK.monotonic()) or cache.outcome_since(seen)
             if isinstance(outcome, APIError):
                 raise call.token_error(outcome) from outcome.__cause__
             return outcome or await self._fetch_token(http, call, options, credentials)
+        finally:
+            lock.release()
 
     async def _fetch_token(
         self, http: LoopHTTP, call: Call[T], options: Options, credentials: ClientCredentials
@@ -201,9 +212,9 @@ class AsyncDriver:
         except APIError as error:
             # After a passed deadline only this call fails: the waiting tasks may have more time.
             if not call.deadline_passed:
-                self._tokens.record_failure(error)
+                self._tokens.cache.record_failure(error)
             raise call.token_error(error) from error.__cause__
-        return self._tokens.store(token, requested_at)
+        return self._tokens.cache.store(token, requested_at)
 
 
 class AsyncSingleAttemptSender:
@@ -242,6 +253,14 @@ async def _stop_reading(response: httpx.Response, chunks: AsyncIterator[bytes]) 
     `chunks` iterates over async generators of httpcore. If they stay unfinished, the garbage
     collector closes them and trio warns. Reading once more after closing the connection ends them.
     """
-    await response.aclose()
+    await _close(response)
     with suppress(Exception):
         await anext(chunks)
+
+
+async def _close(response: httpx.Response) -> None:
+    try:
+        await response.aclose()
+    except Exception:
+        # The outcome of the call is already known.
+        _logger.debug("closing a response failed", exc_info=True)

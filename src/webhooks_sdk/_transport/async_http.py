@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 
 import anyio
 import httpx
-from anyio.lowlevel import current_token
 from attrs import define
 
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
+from webhooks_sdk._transport.event_loops import current_event_loop, remove_closed_loops
 from webhooks_sdk._transport.messages import client_closed_error
 from webhooks_sdk._transport.proxies import proxied_by_environment, translate_proxy_errors
 
@@ -25,10 +25,9 @@ AsyncSettings: TypeAlias = "Settings[AsyncAuth, httpx.AsyncClient, httpx.AsyncBa
 
 
 class LoopHTTP:
-    """The HTTP connections of one event loop, and the lock held while a task fetches a token."""
+    """The HTTP connections of one event loop."""
 
     def __init__(self, settings: AsyncSettings) -> None:
-        self.token_lock = anyio.Lock()
         self._http_client = settings.http_client
         self._transport = settings.transport
         self._direct_pool: AsyncConnectionPool | None = None
@@ -126,14 +125,15 @@ class PerLoopHTTP:
         """
         if self._closed:
             raise client_closed_error()
-        loop = current_token().native_token
+        loop = current_event_loop()
         entry = self._by_loop.get(loop) or await self._create(loop)
         if entry.http.closed:
             raise client_closed_error("http_client")
         return entry.http
 
     async def _create(self, loop: object) -> _LoopEntry:
-        self._remove_closed_loops()
+        # A loop closed without shutdown_asyncgens never runs its finalizer.
+        remove_closed_loops(self._by_loop)
         entry = _LoopEntry(LoopHTTP(self._settings))
         self._by_loop[loop] = entry
         # A transport that the caller passed may serve the next loop as well.
@@ -141,13 +141,6 @@ class PerLoopHTTP:
             entry.finalizer = self._close_with_loop(loop, entry.http)
             await anext(entry.finalizer)
         return entry
-
-    def _remove_closed_loops(self) -> None:
-        # A loop closed without shutdown_asyncgens never runs its finalizer.
-        for loop in list(self._by_loop):
-            is_closed = getattr(loop, "is_closed", None)
-            if is_closed is not None and is_closed():
-                self._by_loop.pop(loop, None)
 
     async def _close_with_loop(self, loop: object, http: LoopHTTP) -> AsyncGenerator[None, None]:
         try:
@@ -169,7 +162,7 @@ class PerLoopHTTP:
         if self._closed:
             return
         self._closed = True
-        entry = self._by_loop.pop(current_token().native_token, None)
+        entry = self._by_loop.pop(current_event_loop(), None)
         if entry is not None and entry.finalizer is not None:
             await entry.finalizer.aclose()
         elif self._settings.transport is not None:

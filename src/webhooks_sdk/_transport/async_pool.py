@@ -7,9 +7,11 @@ is safe for tasks, but it examines every connection for every request, some of t
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -20,9 +22,11 @@ from webhooks_sdk._core.retries import NothingSentError
 from webhooks_sdk._transport.sync_pool import Origin, PoolClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 AsyncConnection: TypeAlias = httpx.AsyncBaseTransport
+
+_logger = logging.getLogger("webhooks_sdk")
 
 
 class AsyncConnectionPool(httpx.AsyncBaseTransport):
@@ -71,15 +75,21 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         connection: AsyncConnection | None = None
         to_close: list[AsyncConnection] = []
         try:
-            connection = self._connection_to(origin, to_close)
-            await _close_all(to_close)
+            try:
+                connection = self._connection_to(origin, to_close)
+            finally:
+                await _close_all(to_close)
             response = await connection.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = _PooledStream(
                 response.stream, lambda: self._release(connection, origin)
             )
-        except BaseException:
+        except BaseException as error:
             await self._release(connection, origin)
+            if isinstance(error, RuntimeError) and _raised_while_connecting(error):
+                unsent = NothingSentError(str(error))
+                unsent.__cause__ = error
+                raise httpx.ConnectError(str(error), request=request) from unsent
             raise
         return response
 
@@ -90,7 +100,7 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         for waiter in self._waiting:
             waiter.ready.set()
         self._waiting.clear()
-        await _close_all(entry.connection for entry in idle)
+        await _close_all([entry.connection for entry in idle])
 
     async def _acquire_slot(self, request: httpx.Request) -> None:
         if self._closed:
@@ -180,6 +190,19 @@ class _Waiter:
     has_slot: bool = False
 
 
+def _raised_while_connecting(error: RuntimeError) -> bool:
+    """Return whether httpcore was still opening the connection.
+
+    To look up a host name, asyncio and trio start a thread. That fails with a RuntimeError if the
+    system has no more threads or the interpreter is exiting.
+    """
+    return any(
+        frame.f_code.co_name == "connect_tcp"
+        and frame.f_globals.get("__name__", "").startswith("httpcore")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
+
+
 class _PooledStream(httpx.AsyncByteStream):
     """A response body that releases its connection when it is closed."""
 
@@ -202,8 +225,20 @@ class _PooledStream(httpx.AsyncByteStream):
             await release()
 
 
-async def _close_all(connections: Iterable[AsyncConnection]) -> None:
-    for connection in connections:
-        # Shielded, so that a cancelled task leaves no connection open.
-        with anyio.CancelScope(shield=True):
+async def _close_all(connections: Sequence[AsyncConnection]) -> None:
+    if not connections:
+        return
+    # The stack closes the other connections even if one is interrupted.
+    async with AsyncExitStack() as stack:
+        for connection in connections:
+            stack.push_async_callback(_close, connection)
+
+
+async def _close(connection: AsyncConnection) -> None:
+    # Shielded, so that a cancelled task leaves no connection open.
+    with anyio.CancelScope(shield=True):
+        try:
             await connection.aclose()
+        except Exception:
+            # No call depends on a connection that is discarded.
+            _logger.debug("closing a connection failed", exc_info=True)

@@ -11,7 +11,7 @@ import httpx
 from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._wire.bodies import BodyReader, content_coding
 from webhooks_sdk._wire.headers import Headers
-from webhooks_sdk.errors import ClientClosedError
+from webhooks_sdk.errors import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -141,3 +141,11 @@ def raw_response_from(
 def client_closed_error(name: Literal["client", "http_client"] = "client") -> ClientClosedError:
     """Build the error for using a closed client, or a client whose `http_client` is closed."""
     return ClientClosedError(f"The {name} is closed. Create a new one.")
+
+
+def client_in_use_error() -> ConfigurationError:
+    """Build the error for a call made by code that the client runs while it requests a token."""
+    return ConfigurationError(
+        "The client was used by code that it runs while it requests an access token: on_retry, an"
+        " event hook or a transport. The call would wait for itself. Do not use the client there."
+    )

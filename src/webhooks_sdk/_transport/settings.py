@@ -7,8 +7,7 @@ import platform
 import ssl
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from math import inf
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import httpx
 from attrs import field, frozen
@@ -18,8 +17,10 @@ from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.endpoints import Endpoints, resolve_endpoints
 from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import ClientCredentials, check_token, token_operation
+from webhooks_sdk._core.validation import MAX_BYTES, check_count, check_seconds
 from webhooks_sdk._version import __version__
 from webhooks_sdk._wire.bodies import ACCEPT_ENCODING
+from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -154,14 +155,16 @@ def build_settings(
         ConfigurationError: The arguments are missing, contradictory or unsafe.
     """
     _check_auth(auth)
+    check_count("max_connections", max_connections, allow_none=True)
+    check_count("max_response_bytes", max_response_bytes, maximum=MAX_BYTES)
     _check_http_options(http_client, client_type, transport, transport_type, max_connections)
     _check_on_retry(on_retry)
     return Settings(
         endpoints=_resolve_endpoints(auth, environment, base_url, token_url, allow_insecure_http),
         auth=auth,
         on_retry=on_retry,
-        max_connections=_at_least_one("max_connections", max_connections),
-        max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes),
+        max_connections=DEFAULT_MAX_CONNECTIONS if max_connections is None else max_connections,
+        max_response_bytes=max_response_bytes,
         http_client=http_client,
         transport=transport,
         ssl_context=_create_ssl_context(http_client, transport),
@@ -174,8 +177,8 @@ def _check_auth(auth: object) -> None:
     elif not isinstance(auth, ClientCredentials) and not callable(auth):
         # The value is not quoted: it may contain a credential.
         raise ConfigurationError(
-            "auth must be an access token (str), ClientCredentials, or a callable that returns a"
-            f" token, got {type(auth).__name__}."
+            'auth must be an access token (str), ClientCredentials("id", "secret"), or a callable'
+            f" that returns a token, got {type(auth).__name__}."
         )
 
 
@@ -225,34 +228,24 @@ def _check_http_options(
             raise ConfigurationError(f"max_connections cannot be combined with {name}.")
 
 
-def _at_least_one(name: Literal["max_connections", "max_response_bytes"], value: int | None) -> int:
-    if value is None and name == "max_connections":
-        return DEFAULT_MAX_CONNECTIONS
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return value
-
-
 def resolve_timeouts(timeout: float | httpx.Timeout) -> Timeouts:
     """Return the timeouts of each step of an attempt, in seconds.
 
     Raises:
-        ConfigurationError: `timeout` is not a positive number, or contains a negative one.
+        ConfigurationError: A number of seconds is not in the documented range.
     """
     if isinstance(timeout, httpx.Timeout):
         steps = timeout.as_dict()
-        # `not >= 0` also rejects NaN.
-        if any(limit is not None and not limit >= 0 for limit in steps.values()):
-            raise ConfigurationError(
-                f"timeout must not contain a negative number or NaN, got {timeout!r}."
-            )
+        for step, seconds in steps.items():
+            # A pool timeout of 0 is useful: a call fails unless a connection is free.
+            check_seconds(f"timeout.{step}", seconds, allow_zero=step == "pool", allow_none=True)
         return steps
     # Callers without a type checker can pass any object.
-    value = cast("object", timeout)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+    if not isinstance(cast("object", timeout), int | float):
         raise ConfigurationError(
-            f"timeout must be a positive number of seconds or an httpx.Timeout, got {timeout!r}."
+            f"timeout must be a number of seconds or an httpx.Timeout, got {short_repr(timeout)}."
         )
+    check_seconds("timeout", timeout)
     connect = min(_CONNECT_TIMEOUT, timeout)
     return {"connect": connect, "read": timeout, "write": timeout, "pool": None}
 

@@ -9,17 +9,21 @@ import httpx
 from attrs import evolve
 
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
-from webhooks_sdk._core.tokens import ClientCredentials, TokenCache, check_token
+from webhooks_sdk._core.tokens import ClientCredentials, check_token
+from webhooks_sdk._transport.event_loops import in_event_loop
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
     client_closed_error,
+    client_in_use_error,
     raise_connection_lost,
     raw_response_from,
 )
+from webhooks_sdk._transport.provider_calls import provider_call
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_http import PerProcessHTTP
 from webhooks_sdk._transport.sync_pool import PoolClosedError
+from webhooks_sdk._transport.sync_tokens import SyncTokens
 from webhooks_sdk.errors import APIError
 
 if TYPE_CHECKING:
@@ -36,12 +40,18 @@ _logger = logging.getLogger("webhooks_sdk")
 
 
 class SyncDriver:
-    """Sends operations for all threads, with one connection pool and one access token."""
+    """Sends operations for all threads, over one set of connections.
 
-    def __init__(self, settings: SyncSettings) -> None:
+    Args:
+        settings: The settings of the client.
+        tokens: The access token of the client, which all its drivers share. By default a new one.
+    """
+
+    def __init__(self, settings: SyncSettings, tokens: SyncTokens | None = None) -> None:
         self.settings = settings
         self._connections = PerProcessHTTP(settings)
-        self._tokens = TokenCache()
+        self._tokens = SyncTokens() if tokens is None else tokens
+        self._event_loop_logged = False
 
     @property
     def closed(self) -> bool:
@@ -57,9 +67,18 @@ class SyncDriver:
         settings = self.settings
         if not settings.owns_connections or settings.max_connections >= connections:
             return self
-        larger = SyncDriver(evolve(settings, max_connections=connections))
-        larger._tokens = self._tokens
-        return larger
+        return SyncDriver(evolve(settings, max_connections=connections), self._tokens)
+
+    def log_event_loop(self) -> None:
+        """Log, once per client, that it is used in the thread of a running event loop."""
+        if self._event_loop_logged or not _logger.isEnabledFor(logging.DEBUG):
+            return
+        if in_event_loop():
+            self._event_loop_logged = True
+            _logger.debug(
+                "Client is used in a running event loop, which it blocks during each call: use"
+                " AsyncClient there"
+            )
 
     def send(self, operation: Operation[T], options: Options) -> APIResponse[T]:
         """Send an operation, with retries.
@@ -67,6 +86,7 @@ class SyncDriver:
         Raises:
             WebhooksError: The error of the last attempt.
         """
+        self.log_event_loop()
         http = self._connections.get()
         call = self.settings.call(operation, options)
         try:
@@ -107,7 +127,7 @@ class SyncDriver:
         response = self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
             _logger.debug("access token rejected, requesting a new one")
-            self._tokens.invalidate(token)
+            self._tokens.cache.invalidate(token)
             token = self._token(http, call, options)
             response = self._exchange(http, call, token)
         return call.finish(response)
@@ -123,12 +143,12 @@ class SyncDriver:
             raise call.client_closed_error() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
             raise_connection_lost(call, error, request)
-        call.response_started(response.status_code, response.headers.raw)
-        _logger.debug("%s returned status %d", call.operation.name, response.status_code)
         try:
+            call.response_started(response.status_code, response.headers.raw)
+            _logger.debug("%s returned status %d", call.operation.name, response.status_code)
             return self._read_response(call, response)
         finally:
-            response.close()
+            _close(response)
 
     def _read_response(self, call: Call[T], response: httpx.Response) -> RawResponse:
         reader: BodyReader | None = None
@@ -156,33 +176,34 @@ class SyncDriver:
             return auth
         if not isinstance(auth, ClientCredentials):
             return self._provided_token(call, auth)
-        token = self._tokens.current(SYSTEM_CLOCK.monotonic())
+        token = self._tokens.cache.current(SYSTEM_CLOCK.monotonic())
         return token if token is not None else self._new_token(http, call, options, auth)
 
     def _provided_token(self, call: Call[T], provider: TokenProvider) -> str:
-        try:
-            token = provider()
-            return check_token(token)
-        except Exception as error:
-            raise call.token_provider_error(error) from error
+        with provider_call(self._tokens):
+            try:
+                token = provider()
+                return check_token(token)
+            except Exception as error:
+                raise call.token_provider_error(error) from error
 
     def _new_token(
         self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
-        seen = self._tokens.request_count
-        left = call.remaining()
-        if not http.token_lock.acquire(timeout=-1 if left is None else left):
+        cache, lock = self._tokens.cache, self._tokens.lock()
+        if lock.held_by_this_thread():
+            raise client_in_use_error()
+        seen = cache.request_count
+        if not lock.acquire(timeout=call.remaining()):
             raise call.deadline_error()
         try:
             # Another thread may have fetched a token, or failed to, while this one waited.
-            outcome = self._tokens.current(SYSTEM_CLOCK.monotonic()) or self._tokens.outcome_since(
-                seen
-            )
+            outcome = cache.current(SYSTEM_CLOCK.monotonic()) or cache.outcome_since(seen)
             if isinstance(outcome, APIError):
                 raise call.token_error(outcome) from outcome.__cause__
             return outcome or self._fetch_token(http, call, options, credentials)
         finally:
-            http.token_lock.release()
+            lock.release()
 
     def _fetch_token(
         self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
@@ -194,9 +215,9 @@ class SyncDriver:
         except APIError as error:
             # After a passed deadline only this call fails: the waiting threads may have more time.
             if not call.deadline_passed:
-                self._tokens.record_failure(error)
+                self._tokens.cache.record_failure(error)
             raise call.token_error(error) from error.__cause__
-        return self._tokens.store(token, requested_at)
+        return self._tokens.cache.store(token, requested_at)
 
 
 class SyncSingleAttemptSender:
@@ -209,6 +230,7 @@ class SyncSingleAttemptSender:
     """
 
     def __init__(self, driver: SyncDriver, options: Options, connections: int) -> None:
+        driver.log_event_loop()
         self._client_driver = driver
         self._driver = driver.with_capacity(connections)
         self._options = Options(options.timeouts, evolve(options.retry, max_attempts=1))
@@ -227,3 +249,11 @@ class SyncSingleAttemptSender:
         """Close the connections, unless they belong to the client."""
         if self._driver is not self._client_driver:
             self._driver.close()
+
+
+def _close(response: httpx.Response) -> None:
+    try:
+        response.close()
+    except Exception:
+        # The outcome of the call is already known.
+        _logger.debug("closing a response failed", exc_info=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
@@ -23,10 +24,9 @@ SyncSettings: TypeAlias = "Settings[Auth, httpx.Client, httpx.BaseTransport]"
 
 
 class ProcessHTTP:
-    """The HTTP connections of one process, and the lock held while a thread fetches a token."""
+    """The HTTP connections of one process."""
 
     def __init__(self, settings: SyncSettings) -> None:
-        self.token_lock = threading.Lock()
         self._http_client = settings.http_client
         self._transport = settings.transport
         self._direct_pool: ConnectionPool | None = None
@@ -159,6 +159,9 @@ class PerProcessHTTP:
 def _close_inherited(http: ProcessHTTP) -> None:
     # This closes only the child's copies; the parent's sockets stay open. A daemon thread does it,
     # as it blocks forever if one of httpcore's locks was held at the time of the fork.
-    threading.Thread(
+    thread = threading.Thread(
         target=http.close_inherited, name="webhooks-sdk-after-fork", daemon=True
-    ).start()
+    )
+    # If the system cannot start more threads, the copies stay open until the child exits.
+    with suppress(RuntimeError):
+        thread.start()

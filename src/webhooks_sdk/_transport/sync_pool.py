@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
@@ -14,10 +15,12 @@ from attrs import define, field, frozen
 from webhooks_sdk._core.retries import NothingSentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 Origin: TypeAlias = tuple[bytes, bytes, int | None]
 Connection: TypeAlias = httpx.BaseTransport
+
+_logger = logging.getLogger("webhooks_sdk")
 
 
 class PoolClosedError(Exception):
@@ -93,7 +96,7 @@ class ConnectionPool(httpx.BaseTransport):
             for waiter in self._waiting:
                 waiter.ready.set()
             self._waiting.clear()
-        _close_all(entry.connection for entry in idle)
+        _close_all([entry.connection for entry in idle])
 
     def close_inherited(self) -> None:
         """Close a forked child's copies of all connections.
@@ -233,6 +236,18 @@ class _PooledStream(httpx.SyncByteStream):
             release()
 
 
-def _close_all(connections: Iterable[Connection]) -> None:
-    for connection in connections:
+def _close_all(connections: Sequence[Connection]) -> None:
+    if not connections:
+        return
+    # The stack closes the other connections even if one is interrupted.
+    with ExitStack() as stack:
+        for connection in connections:
+            stack.callback(_close, connection)
+
+
+def _close(connection: Connection) -> None:
+    try:
         connection.close()
+    except Exception:
+        # No call depends on a connection that is discarded.
+        _logger.debug("closing a connection failed", exc_info=True)
