@@ -10,7 +10,7 @@ with Client(ClientCredentials(client_id, client_secret), environment="staging") 
 
 from webhooks_sdk._async_hooks import AsyncHooks
 from webhooks_sdk._client import AsyncClient, Client
-from webhooks_sdk._core.endpoints import Environment, EnvironmentLike
+from webhooks_sdk._core.environments import Environment, EnvironmentLike
 from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import (

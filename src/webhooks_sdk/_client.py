@@ -23,7 +23,7 @@ from typing import (
 import httpx
 
 from webhooks_sdk._async_hooks import AsyncHooks
-from webhooks_sdk._core.endpoints import EnvironmentLike, settings_from_variables
+from webhooks_sdk._core.environments import EnvironmentLike, settings_from_variables
 from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import AsyncAuth, Auth, ClientCredentials
@@ -43,7 +43,7 @@ from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk._core.endpoints import EnvironmentSettings
+    from webhooks_sdk._core.environments import EnvironmentSettings
 
 T = TypeVar("T")
 

@@ -13,12 +13,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from webhooks_sdk import errors
-from webhooks_sdk._core.responses import (
-    APIResponse,
-    RawResponse,
-    error_details,
-    masked_headers,
-)
+from webhooks_sdk._core.responses import APIResponse, RawResponse
 from webhooks_sdk._core.retries import (
     FailureKind,
     RetryEvent,
@@ -29,6 +24,7 @@ from webhooks_sdk._core.retries import (
     may_retry,
     parse_retry_after,
 )
+from webhooks_sdk._core.status_errors import error_details, masked_headers
 from webhooks_sdk._wire.bodies import BodyError, BodyTooLargeError
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
 from webhooks_sdk._wire.headers import Headers

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from webhooks_sdk._core.call import Call, Timeouts
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
-from webhooks_sdk._core.endpoints import Endpoints, resolve_endpoints
+from webhooks_sdk._core.environments import Endpoints, resolve_endpoints
 from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
 from webhooks_sdk._core.tokens import ClientCredentials, check_token, token_operation
 from webhooks_sdk._core.validation import MAX_BYTES, check_count, check_seconds
@@ -24,7 +24,7 @@ from webhooks_sdk._wire.redaction import short_repr
 from webhooks_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from webhooks_sdk._core.endpoints import Endpoint, EnvironmentLike
+    from webhooks_sdk._core.environments import Endpoint, EnvironmentLike
     from webhooks_sdk._models import AccessToken
     from webhooks_sdk.operations import Operation
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhooks_sdk import ConfigurationError, Environment
-from webhooks_sdk._core.endpoints import Endpoints, resolve_endpoints, settings_from_variables
+from webhooks_sdk._core.environments import Endpoints, resolve_endpoints, settings_from_variables
 
 PRODUCTION = "https://hookshot.boldpenguin.com"
 PRODUCTION_TOKEN = "https://boldpenguin-auth.boldpenguin.com/auth/token"
