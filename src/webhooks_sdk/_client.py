@@ -43,13 +43,13 @@ from webhooks_sdk.errors import ConfigurationError
 from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
-    from webhooks_sdk._core.environments import EnvironmentSettings
+    from webhooks_sdk._core.environments import VariableSettings
 
 T = TypeVar("T")
 
 
 class CommonOptions(TypedDict, total=False):
-    """The options with a default that both clients share."""
+    """The optional arguments that both clients share."""
 
     timeout: float | httpx.Timeout
     retry: RetryPolicy
@@ -60,14 +60,14 @@ class CommonOptions(TypedDict, total=False):
 
 
 class ClientOptions(CommonOptions, total=False):
-    """The options of `Client` with a default."""
+    """The optional arguments of `Client`, without the URLs."""
 
     http_client: httpx.Client | None
     transport: httpx.BaseTransport | None
 
 
 class AsyncClientOptions(CommonOptions, total=False):
-    """The options of `AsyncClient` with a default."""
+    """The optional arguments of `AsyncClient`, without the URLs."""
 
     http_client: httpx.AsyncClient | None
     transport: httpx.AsyncBaseTransport | None
@@ -132,8 +132,8 @@ class _BaseClient(ABC, Generic[DriverT]):
         """Return a view of this client with other options, sharing its connections and token.
 
         Args:
-            timeout: As for the client.
-            retry: As for the client.
+            timeout: As in the constructor; unchanged by default.
+            retry: As in the constructor; unchanged by default.
 
         Returns:
             A client. Closing the view does nothing; closing the original client closes both.
@@ -452,7 +452,7 @@ class AsyncClient(_BaseClient[AsyncDriver]):
         await self.aclose()
 
 
-def _auth_from_settings(settings: EnvironmentSettings) -> str | ClientCredentials:
+def _auth_from_settings(settings: VariableSettings) -> str | ClientCredentials:
     if settings.access_token is not None:
         return settings.access_token
     return ClientCredentials(settings.client_id or "", settings.client_secret or "")

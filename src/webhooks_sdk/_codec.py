@@ -167,7 +167,7 @@ def unstructure(model: object) -> JSONObject:
 
 
 class InvalidValueError(DecodeError):
-    """A hook rejected a value. The message does not quote it."""
+    """A structure hook of the converter rejected a value. The message does not quote it."""
 
 
 def _exact_type_hook(kind: type[T], expected: str) -> Callable[[object, object], T]:

@@ -87,7 +87,7 @@ class WebhookEvent(EventNameMixin, _Model):
         updated_at: When the service last updated it.
         response_status: The HTTP status of the subscriber's response to this attempt. None if it
             has not responded; the exact conditions are undocumented.
-        response_duration_ms: The milliseconds until that response, None as above.
+        response_duration_ms: The milliseconds until that response, None if there was none.
         extra: Unknown fields, as parsed JSON. Not part of the hash.
     """
 

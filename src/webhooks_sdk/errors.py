@@ -1,4 +1,4 @@
-"""The exceptions of the SDK. All derive from `WebhooksError`.
+"""The exceptions of calls, deliveries and replays. All derive from `WebhooksError`.
 
 Each message is one line that says what happened and what to do next. Errors contain no access
 token, client secret, signing secret or static header of a subscription: messages, headers and
@@ -48,15 +48,15 @@ _new_object: Callable[..., Any] = copyreg.__newobj__  # type: ignore[attr-define
 
 
 class WebhooksError(Exception):
-    """Base class of every error that the SDK raises."""
+    """Base class of the errors that calls, deliveries and replays raise."""
 
 
 class ConfigurationError(WebhooksError, ValueError):
-    """A setting of a client or receiver is missing, contradictory or unsafe."""
+    """A setting of a client, delivery app or router is missing, invalid or unsafe."""
 
 
 class InvalidArgumentError(WebhooksError, ValueError):
-    """An argument of an operation is invalid. Nothing was sent."""
+    """An argument is invalid. Nothing was sent for it."""
 
 
 class AttemptNotListedError(WebhooksError, LookupError):
@@ -68,7 +68,7 @@ class ClientClosedError(WebhooksError, RuntimeError):
 
 
 class DecodeError(WebhooksError, ValueError):
-    """Data does not match the model. The message has the path of each invalid field."""
+    """Data is not JSON or does not match the model. The message has the paths of invalid fields."""
 
 
 class DeliveryError(WebhooksError, ValueError):
@@ -219,7 +219,7 @@ class APIConnectionError(APIError):
 
 
 class APITimeoutError(APIConnectionError):
-    """The timeout of an attempt, or the deadline of the call, expired."""
+    """A step of an attempt timed out, or the deadline of the call passed."""
 
 
 class ResponseDecodeError(APIError):
@@ -248,7 +248,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the credentials are valid but lack the permission."""
+    """403: the credentials are valid but lack the required permission."""
 
 
 class NotFoundError(APIStatusError):

@@ -290,7 +290,7 @@ def delete(hook_id: UUID | str) -> Operation[None]:
 
 
 def list_events(hook_id: UUID | str) -> Operation[builtins.list[WebhookEvent]]:
-    """List a subscription's recent events: `GET /hooks/{hook_id}/requests`, 200.
+    """List the recent delivery attempts of a subscription: `GET /hooks/{hook_id}/requests`, 200.
 
     Raises:
         InvalidArgumentError: `hook_id` is not a UUID.

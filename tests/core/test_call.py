@@ -108,8 +108,8 @@ def attempt(call: Call[Any], outcome: Outcome) -> Any:
     if isinstance(outcome, RawResponse):
         return call.finish(outcome)
     timed_out = isinstance(outcome, httpx.TimeoutException)
-    transport_fault = isinstance(outcome, httpx.TransportError)
-    raise call.connection_error(outcome, timed_out=timed_out, transport_fault=transport_fault)
+    network_failure = isinstance(outcome, httpx.TransportError)
+    raise call.connection_error(outcome, timed_out=timed_out, network_failure=network_failure)
 
 
 def run(call: Call[Any], time: FakeTime, *outcomes: Outcome) -> Any:
@@ -838,7 +838,7 @@ def test_circular_cause_chain() -> None:
     assert call.redact_cause(error) is error
 
 
-def test_event_hook_exception_is_not_a_transport_fault() -> None:
+def test_event_hook_exception_is_not_a_network_failure() -> None:
     with pytest.raises(errors.APIConnectionError, match="event hook") as caught:
         attempt(begin(operations.redeliver(HOOK, REQUEST)), KeyError("x"))
     assert caught.value.outcome_unknown

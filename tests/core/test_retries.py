@@ -47,17 +47,17 @@ def chained(*links: BaseException) -> BaseException:
     ("safety", "failure_kind", "resend_unknown", "expected"),
     [
         (Safety.SAFE, FailureKind.NOT_SENT, False, True),
-        (Safety.SAFE, FailureKind.RETRY_LATER, False, True),
+        (Safety.SAFE, FailureKind.DEFERRED, False, True),
         (Safety.SAFE, FailureKind.AMBIGUOUS, False, True),
         (Safety.SAFE, FailureKind.REJECTED, True, False),
         (Safety.SAFE, FailureKind.UNDECODABLE, True, False),
         (Safety.IDEMPOTENT, FailureKind.NOT_SENT, False, True),
-        (Safety.IDEMPOTENT, FailureKind.RETRY_LATER, False, True),
+        (Safety.IDEMPOTENT, FailureKind.DEFERRED, False, True),
         (Safety.IDEMPOTENT, FailureKind.AMBIGUOUS, False, True),
         (Safety.IDEMPOTENT, FailureKind.REJECTED, True, False),
         (Safety.IDEMPOTENT, FailureKind.UNDECODABLE, True, False),
         (Safety.NON_IDEMPOTENT, FailureKind.NOT_SENT, False, True),
-        (Safety.NON_IDEMPOTENT, FailureKind.RETRY_LATER, False, True),
+        (Safety.NON_IDEMPOTENT, FailureKind.DEFERRED, False, True),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, False, False),
         (Safety.NON_IDEMPOTENT, FailureKind.AMBIGUOUS, True, True),
         (Safety.NON_IDEMPOTENT, FailureKind.REJECTED, True, False),
@@ -90,10 +90,10 @@ def test_leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> No
 @pytest.mark.parametrize(
     ("status", "retry_after", "failure_kind"),
     [
-        (429, None, FailureKind.RETRY_LATER),
-        (429, 5.0, FailureKind.RETRY_LATER),
-        (503, 5.0, FailureKind.RETRY_LATER),
-        (503, 0.0, FailureKind.RETRY_LATER),
+        (429, None, FailureKind.DEFERRED),
+        (429, 5.0, FailureKind.DEFERRED),
+        (503, 5.0, FailureKind.DEFERRED),
+        (503, 0.0, FailureKind.DEFERRED),
         (503, None, FailureKind.AMBIGUOUS),
         (408, None, FailureKind.AMBIGUOUS),
         (408, 5.0, FailureKind.AMBIGUOUS),
@@ -134,11 +134,11 @@ PROVEN_UNSENT: list[tuple[BaseException, ...]] = [
 
 
 @pytest.mark.parametrize("links", PROVEN_UNSENT, ids=lambda links: type(links[0]).__name__)
-@pytest.mark.parametrize("transport_fault", [True, False])
+@pytest.mark.parametrize("network_failure", [True, False])
 def test_cause_can_prove_that_nothing_was_sent(
-    links: tuple[BaseException, ...], transport_fault: bool
+    links: tuple[BaseException, ...], network_failure: bool
 ) -> None:
-    failure = classify_exception(chained(*links), transport_fault=transport_fault)
+    failure = classify_exception(chained(*links), network_failure=network_failure)
     assert failure.kind is FailureKind.NOT_SENT
     assert failure.nothing_sent
 
@@ -183,7 +183,7 @@ def tls_failure(text: str) -> tuple[BaseException, ...]:
 def test_reason_that_nothing_was_sent(
     links: tuple[BaseException, ...], expected: ConnectionFailure
 ) -> None:
-    assert classify_exception(chained(*links), transport_fault=True) is expected
+    assert classify_exception(chained(*links), network_failure=True) is expected
 
 
 @pytest.mark.parametrize("failure", ConnectionFailure)
@@ -199,11 +199,11 @@ def test_explanation_agrees_with_the_kind(failure: ConnectionFailure) -> None:
 
 def test_causes_of_another_request_prove_nothing() -> None:
     error = chained(*PROVEN_UNSENT[0])
-    for transport_fault, expected in (
+    for network_failure, expected in (
         (True, ConnectionFailure.NO_RESPONSE),
         (False, ConnectionFailure.UNEXPECTED_EXCEPTION),
     ):
-        failure = classify_exception(error, transport_fault=transport_fault, can_prove_unsent=False)
+        failure = classify_exception(error, network_failure=network_failure, can_prove_unsent=False)
         assert failure is expected
 
 
@@ -227,7 +227,7 @@ AMBIGUOUS: list[tuple[BaseException, ...]] = [
 
 @pytest.mark.parametrize("links", AMBIGUOUS, ids=lambda links: type(links[0]).__name__)
 def test_failure_without_proof_is_ambiguous(links: tuple[BaseException, ...]) -> None:
-    failure = classify_exception(chained(*links), transport_fault=True)
+    failure = classify_exception(chained(*links), network_failure=True)
     assert failure is ConnectionFailure.NO_RESPONSE
     assert failure.kind is FailureKind.AMBIGUOUS
     assert not failure.nothing_sent
@@ -235,7 +235,7 @@ def test_failure_without_proof_is_ambiguous(links: tuple[BaseException, ...]) ->
 
 @pytest.mark.parametrize("error", [RuntimeError("hook"), KeyError("x"), httpx.InvalidURL("x")])
 def test_other_exceptions_are_permanent(error: Exception) -> None:
-    failure = classify_exception(error, transport_fault=False)
+    failure = classify_exception(error, network_failure=False)
     assert failure.kind is FailureKind.AMBIGUOUS_PERMANENT
     assert not failure.nothing_sent
 
@@ -251,11 +251,11 @@ def test_other_exceptions_are_permanent(error: Exception) -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("transport_fault", [True, False])
+@pytest.mark.parametrize("network_failure", [True, False])
 def test_certificate_errors_are_rejected(
-    links: tuple[BaseException, ...], transport_fault: bool
+    links: tuple[BaseException, ...], network_failure: bool
 ) -> None:
-    failure = classify_exception(chained(*links), transport_fault=transport_fault)
+    failure = classify_exception(chained(*links), network_failure=network_failure)
     assert failure is ConnectionFailure.UNTRUSTED_CERTIFICATE
     assert failure.kind is FailureKind.REJECTED
     assert failure.nothing_sent
@@ -265,16 +265,16 @@ def test_context_is_not_proof() -> None:
     # The host's first address refused; the request was sent to the second and lost.
     error = httpx.ReadError("lost")
     error.__context__ = ConnectionRefusedError()
-    assert classify_exception(error, transport_fault=True).kind is FailureKind.AMBIGUOUS
+    assert classify_exception(error, network_failure=True).kind is FailureKind.AMBIGUOUS
     certificate = httpx.ReadError("lost")
     certificate.__context__ = ssl.SSLCertVerificationError(1, "expired")
-    assert classify_exception(certificate, transport_fault=True).kind is FailureKind.AMBIGUOUS
+    assert classify_exception(certificate, network_failure=True).kind is FailureKind.AMBIGUOUS
 
 
 def test_exception_group_member_is_not_proof() -> None:
     group = ExceptionGroup("attempts", [ConnectionRefusedError(), ConnectionResetError()])
     error = chained(OSError("all failed"), group)
-    assert classify_exception(error, transport_fault=True).kind is FailureKind.AMBIGUOUS
+    assert classify_exception(error, network_failure=True).kind is FailureKind.AMBIGUOUS
 
 
 class ConnectError(Exception):
@@ -282,16 +282,16 @@ class ConnectError(Exception):
 
 
 def test_unrelated_class_of_the_same_name_is_not_proof() -> None:
-    assert classify_exception(ConnectError(), transport_fault=True).kind is FailureKind.AMBIGUOUS
+    assert classify_exception(ConnectError(), network_failure=True).kind is FailureKind.AMBIGUOUS
 
 
 def test_circular_cause_chain() -> None:
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
-    assert classify_exception(first, transport_fault=True).kind is FailureKind.AMBIGUOUS
+    assert classify_exception(first, network_failure=True).kind is FailureKind.AMBIGUOUS
     itself = ConnectionRefusedError()
     itself.__cause__ = itself
-    assert classify_exception(itself, transport_fault=True).kind is FailureKind.NOT_SENT
+    assert classify_exception(itself, network_failure=True).kind is FailureKind.NOT_SENT
 
 
 @given(st.lists(st.sampled_from(["refused", "reset", "other"]), min_size=1, max_size=8))
@@ -304,7 +304,7 @@ def test_proof_at_any_depth(kinds: list[str]) -> None:
     }
     error = chained(*(factories[kind]() for kind in kinds))
     expected = FailureKind.NOT_SENT if "refused" in kinds else FailureKind.AMBIGUOUS
-    assert classify_exception(error, transport_fault=True).kind is expected
+    assert classify_exception(error, network_failure=True).kind is expected
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]+ [0-9:]+ \w*"))

@@ -96,7 +96,7 @@ async def yielding_async(_: Delivery) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("handler", [yielding, yielding_async, 5, None])
 def test_an_invalid_handler_is_rejected(handler: Any) -> None:
-    with pytest.raises(ConfigurationError, match="must not yield"):
+    with pytest.raises(ConfigurationError, match="generator function"):
         DeliveryRouter().on("*")(handler)
 
 

@@ -174,7 +174,7 @@ async def test_a_pool_timeout_proves_that_nothing_was_sent(
     held = await send(pool)
     with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
         await send(pool, pool_timeout=pool_timeout)
-    failure = classify_exception(caught.value, transport_fault=True)
+    failure = classify_exception(caught.value, network_failure=True)
     assert failure is ConnectionFailure.NO_FREE_CONNECTION
     # A request that timed out is not assigned the slot.
     await held.aclose()

@@ -180,7 +180,8 @@ class Call(Generic[T]):
             The decoded value of a successful response.
 
         Raises:
-            APIStatusError: Unexpected status.
+            APIStatusError: The status is not a success.
+            APITimeoutError: Reading the body timed out.
             ResponseDecodeError: The successful response cannot be decoded.
         """
         self._in_flight = False
@@ -203,7 +204,7 @@ class Call(Generic[T]):
         if response.timed_out:
             # A response has begun, so nothing can prove that the request was not sent.
             return self.connection_error(
-                cause, timed_out=True, transport_fault=True, can_prove_unsent=False
+                cause, timed_out=True, network_failure=True, can_prove_unsent=False
             )
         if isinstance(cause, BodyTooLargeError):
             advice = "Increase max_response_bytes if the response is expected to be this large."
@@ -245,7 +246,7 @@ class Call(Generic[T]):
         cause: Exception,
         *,
         timed_out: bool,
-        transport_fault: bool,
+        network_failure: bool,
         can_prove_unsent: bool = True,
     ) -> errors.APIConnectionError:
         """Build the error for a failed or lost connection.
@@ -253,15 +254,15 @@ class Call(Generic[T]):
         Args:
             cause: The exception.
             timed_out: Whether it is a timeout.
-            transport_fault: Whether it is a network failure.
+            network_failure: Whether it is a network failure.
             can_prove_unsent: Whether the transport raised it for this request, so that its causes
                 can prove that the request was not sent.
         """
         failure = classify_exception(
-            cause, transport_fault=transport_fault, can_prove_unsent=can_prove_unsent
+            cause, network_failure=network_failure, can_prove_unsent=can_prove_unsent
         )
         happened = "an event hook or the transport raised"
-        if transport_fault:
+        if network_failure:
             happened = "timed out" if timed_out else "the connection failed"
         text = one_line(redact(str(cause), self._secrets()))
         reason = f"{happened}: {type(cause).__name__}{f' ({text})' if text else ''}."
@@ -326,7 +327,7 @@ class Call(Generic[T]):
         return self._record_failure(
             errors.APIConnectionError,
             FailureKind.REJECTED,
-            "the client was closed during the call.",
+            "the client was closed before the request could be sent. Create a new client.",
         )
 
     def token_provider_error(self, cause: Exception) -> errors.AuthenticationError:

@@ -102,7 +102,9 @@ def resolve_endpoints(
             "Pass environment='staging' or 'production', or base_url: there is no default."
         )
     if needs_token_url and token_url is None:
-        raise ConfigurationError("Client credentials with base_url require token_url.")
+        raise ConfigurationError(
+            "ClientCredentials with base_url require token_url: pass both URLs."
+        )
     if not needs_token_url and token_url is not None:
         raise ConfigurationError(
             "token_url is only for ClientCredentials: omit it with a token or a callable."
@@ -197,7 +199,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @frozen
-class EnvironmentSettings:
+class VariableSettings:
     """The settings in the `WEBHOOKS_*` environment variables, None if unset."""
 
     environment: Environment | None
@@ -208,7 +210,7 @@ class EnvironmentSettings:
     client_secret: str | None = field(repr=False)
 
 
-def settings_from_variables(variables: Mapping[str, str]) -> EnvironmentSettings:
+def settings_from_variables(variables: Mapping[str, str]) -> VariableSettings:
     """Read the client's settings from environment variables. An empty variable counts as unset.
 
     Raises:
@@ -219,7 +221,7 @@ def settings_from_variables(variables: Mapping[str, str]) -> EnvironmentSettings
     def read(name: str) -> str | None:
         return variables.get(f"WEBHOOKS_{name}") or None
 
-    settings = EnvironmentSettings(
+    settings = VariableSettings(
         environment=_parse_environment_variable(read("ENVIRONMENT")),
         base_url=read("BASE_URL"),
         token_url=read("TOKEN_URL"),
@@ -241,7 +243,7 @@ def _parse_environment_variable(value: str | None) -> Environment | None:
         ) from None
 
 
-def _check_urls(settings: EnvironmentSettings) -> None:
+def _check_urls(settings: VariableSettings) -> None:
     if settings.environment is not None:
         for name in ("base_url", "token_url"):
             if getattr(settings, name) is not None:
@@ -262,7 +264,7 @@ def _check_urls(settings: EnvironmentSettings) -> None:
         )
 
 
-def _check_credentials(settings: EnvironmentSettings) -> None:
+def _check_credentials(settings: VariableSettings) -> None:
     if settings.access_token is not None:
         for name in ("client_id", "client_secret", "token_url"):
             if getattr(settings, name) is not None:

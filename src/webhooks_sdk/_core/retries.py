@@ -29,10 +29,10 @@ class FailureKind(enum.Enum):
     """How an attempt failed, which determines whether it may be retried."""
 
     NOT_SENT = "proven not sent"
-    RETRY_LATER = "the service asked for a later retry"
+    DEFERRED = "the service asked to retry later"
     AMBIGUOUS = "may have been processed"
     AMBIGUOUS_PERMANENT = "may have been processed, and a retry would fail again"
-    REJECTED = "refused, and a retry would fail again"
+    REJECTED = "rejected, and a retry would fail again"
     UNDECODABLE = "succeeded, but the response cannot be decoded"
 
 
@@ -174,7 +174,7 @@ class RetryEvent:
 def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool) -> bool:
     """Return whether an operation may be resent after a failure of this kind."""
     match failure_kind:
-        case FailureKind.NOT_SENT | FailureKind.RETRY_LATER:
+        case FailureKind.NOT_SENT | FailureKind.DEFERRED:
             return True
         case FailureKind.AMBIGUOUS:
             return safety is not Safety.NON_IDEMPOTENT or resend_unknown
@@ -194,14 +194,14 @@ def leaves_outcome_unknown(safety: Safety, failure_kind: FailureKind) -> bool:
 def classify_status(status: int, *, retry_after: float | None) -> FailureKind:
     """Classify a failure by its HTTP status."""
     if status == 429 or (status == 503 and retry_after is not None):  # noqa: PLR2004
-        return FailureKind.RETRY_LATER
+        return FailureKind.DEFERRED
     if status == 408 or status >= 500:  # noqa: PLR2004
         return FailureKind.AMBIGUOUS
     return FailureKind.REJECTED
 
 
 def classify_exception(
-    error: BaseException, *, transport_fault: bool, can_prove_unsent: bool = True
+    error: BaseException, *, network_failure: bool, can_prove_unsent: bool = True
 ) -> ConnectionFailure:
     """Classify a failure by the exception raised while sending the request or reading the response.
 
@@ -211,7 +211,7 @@ def classify_exception(
 
     Args:
         error: The exception.
-        transport_fault: Whether it is a network failure, and so possibly transient.
+        network_failure: Whether it is a network failure, and so possibly transient.
         can_prove_unsent: Whether the transport raised it for this request, so that its causes can
             prove that the request was not sent.
     """
@@ -222,7 +222,7 @@ def classify_exception(
         proofs = [proof for proof in map(_proof_of, causes) if proof is not None]
         if proofs:
             return ConnectionFailure.NOT_TLS if any(map(_is_not_tls, causes)) else proofs[0]
-    if transport_fault:
+    if network_failure:
         return ConnectionFailure.NO_RESPONSE
     return ConnectionFailure.UNEXPECTED_EXCEPTION
 

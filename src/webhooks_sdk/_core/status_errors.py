@@ -187,5 +187,5 @@ _ADVICE: Mapping[type[errors.APIStatusError], str] = {
     errors.AuthenticationError: "Check the access token, and that it belongs to this environment.",
     errors.PermissionDeniedError: "Request the permission that this operation requires.",
     errors.RateLimitError: "Reduce the request rate, and wait retry_after seconds if it is set.",
-    errors.InternalServerError: "The service failed; see the error's body.",
+    errors.InternalServerError: "The service failed. Retry later; the error's body may say more.",
 }

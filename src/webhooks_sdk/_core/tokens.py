@@ -43,7 +43,7 @@ class ClientCredentials:
         client_secret: The client secret.
         style: How both are sent: as URL-encoded form data (`"form"`), as multipart form data
             (`"multipart"`), or in an `Authorization: Basic` header with the grant type in the
-            query (`"basic"`), which some of the vendor's services still require.
+            query (`"basic"`), which some services of Bold Penguin still require.
 
     Raises:
         ConfigurationError: The ID or secret is empty, the style is unknown, or the `client_id`
@@ -56,7 +56,9 @@ class ClientCredentials:
 
     def __attrs_post_init__(self) -> None:
         if self.style == "basic" and ":" in self.client_id:
-            raise ConfigurationError("A client_id with a colon cannot be sent with style='basic'.")
+            raise ConfigurationError(
+                "A client_id with a colon cannot be sent with style='basic': use style='form'."
+            )
 
 
 TokenProvider: TypeAlias = Callable[[], str]
@@ -70,7 +72,7 @@ AsyncAuth: TypeAlias = str | ClientCredentials | AsyncTokenProvider
 
 
 def token_operation(credentials: ClientCredentials) -> Operation[AccessToken]:
-    """Return the operation that requests an access token: `POST` to the token URL, 200."""
+    """Return the operation that requests an access token: a `POST` to the token URL."""
     secret = credentials.client_secret
     fields = (_GRANT_TYPE_FIELD, ("client_id", credentials.client_id), ("client_secret", secret))
     query, content, content_type = "", None, ""
@@ -191,7 +193,7 @@ class TokenCache:
         self.request_count += 1
 
     def outcome_since(self, request_count: int) -> str | APIError | None:
-        """Return the last token or failure if a request finished since `request_count` was read."""
+        """Return the last token or failure if a request ended since `request_count` was read."""
         return self._last_outcome if self.request_count != request_count else None
 
     def __reduce__(self) -> NoReturn:

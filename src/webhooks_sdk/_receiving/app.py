@@ -25,7 +25,7 @@ from webhooks_sdk.errors import DeliveryError
 _METHOD = "POST"
 
 _logger = logging.getLogger("webhooks_sdk")
-_is_length = re.compile("[0-9]{1,18}").fullmatch
+_match_length = re.compile("[0-9]{1,18}").fullmatch
 
 
 @frozen
@@ -78,7 +78,7 @@ class BodyBuffer:
     """
 
     def __init__(self, content_length: str | None, limit: int) -> None:
-        if content_length is not None and not _is_length(content_length):
+        if content_length is not None and not _match_length(content_length):
             raise DeliveryError("The Content-Length header is not a number.")
         self._content_length = None if content_length is None else int(content_length)
         check_body_size(self._content_length or 0, limit)

@@ -29,7 +29,7 @@ from webhooks_sdk.errors import (
 
 DEFAULT_MAX_BODY_BYTES = 5 * 1024 * 1024
 
-_is_event_name = re.compile("[!-~]+").fullmatch
+_match_event_name = re.compile("[!-~]+").fullmatch
 
 _HEADER_NAMES = (EVENT_HEADER, DELIVERY_HEADER, SIGNATURE_HEADER)
 _BY_LOWER_CASE_NAME = {name.lower(): name for name in _HEADER_NAMES}
@@ -183,7 +183,7 @@ def _verify(
 
 def _parse_event(headers: dict[str, str]) -> str:
     event = _required(headers, EVENT_HEADER)
-    if not _is_event_name(event):
+    if not _match_event_name(event):
         raise DeliveryError(f"The {EVENT_HEADER} header is not a valid event name.")
     return event
 

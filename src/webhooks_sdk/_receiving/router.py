@@ -48,8 +48,8 @@ class DeliveryRouter:
             is_callable = callable(cast("object", handler))
             if not is_callable or isgeneratorfunction(handler) or isasyncgenfunction(handler):
                 raise ConfigurationError(
-                    f"The handler for {event!r} must be a function and must not yield: calling a"
-                    " generator function does not run it."
+                    f"The handler for {event!r} must be callable, and not a generator function:"
+                    " calling one does not run its body."
                 )
             if event in self._handlers:
                 raise ConfigurationError(f"{event!r} already has a handler.")

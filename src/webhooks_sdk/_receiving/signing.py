@@ -77,7 +77,7 @@ def parse_secrets(secret: Secrets) -> tuple[bytes, ...]:
         secrets = (secrets,)
     if isinstance(secrets, Mapping | bytearray | memoryview) or not isinstance(secrets, Iterable):
         raise ConfigurationError(
-            f"secret must be text, bytes, or an iterable of them, got {type(secret).__name__}."
+            f"secret must be a str, bytes, or an iterable of them, got {type(secret).__name__}."
         )
     keys = tuple(map(_parse_secret, cast("Iterable[str | bytes]", secrets)))
     if not keys:

@@ -1,1 +1,1 @@
-"""Sending: connection pools, drivers, timeouts and retries. The only code that names httpx."""
+"""Connection pools, drivers, timeouts and retries: the only layer below the clients with httpx."""

@@ -86,7 +86,7 @@ class _SingleChunkIterator:
         return content
 
 
-def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
+def raise_connection_error(call: Call[T], error: Exception, request: httpx.Request) -> NoReturn:
     """Raise the call's error for an exception raised while sending.
 
     Raises:
@@ -96,7 +96,7 @@ def raise_connection_lost(call: Call[T], error: Exception, request: httpx.Reques
     raise call.connection_error(
         error,
         timed_out=isinstance(error, _TIMEOUTS),
-        transport_fault=own_request and isinstance(error, _TRANSPORT_FAULTS),
+        network_failure=own_request and isinstance(error, _NETWORK_FAILURES),
         # A transport raises httpx's errors. Any other may come from an event hook.
         can_prove_unsent=own_request and isinstance(error, httpx.RequestError),
     ) from call.redact_cause(error)
@@ -112,7 +112,7 @@ def _concerns(request: httpx.Request, error: Exception) -> bool:
 
 
 _TIMEOUTS = (httpx.TimeoutException, TimeoutError)
-_TRANSPORT_FAULTS = (
+_NETWORK_FAILURES = (
     httpx.TransportError,
     OSError,
     anyio.BrokenResourceError,
@@ -129,12 +129,12 @@ def body_reader(response: httpx.Response, limit: int) -> BodyReader:
 
 
 def raw_response_from(
-    response: httpx.Response, body: bytes, broken: Exception | None = None
+    response: httpx.Response, body: bytes, body_error: Exception | None = None
 ) -> RawResponse:
     """Return the raw response, with the exception that cut its body short, if any."""
-    timed_out = isinstance(broken, _TIMEOUTS)
+    timed_out = isinstance(body_error, _TIMEOUTS)
     return RawResponse(
-        response.status_code, Headers(response.headers.raw), body, broken, timed_out=timed_out
+        response.status_code, Headers(response.headers.raw), body, body_error, timed_out=timed_out
     )
 
 

@@ -200,7 +200,7 @@ def _resolve_endpoints(
         try:
             httpx.URL("" if endpoint is None else endpoint.url)
         except httpx.InvalidURL as error:
-            raise ConfigurationError(f"{name} is not a valid URL for httpx: {error}") from error
+            raise ConfigurationError(f"{name} cannot be used by httpx: {error}") from error
     return endpoints
 
 

@@ -16,7 +16,7 @@ from webhooks_sdk._transport.messages import (
     build_request,
     client_closed_error,
     client_in_use_error,
-    raise_connection_lost,
+    raise_connection_error,
     raw_response_from,
 )
 from webhooks_sdk._transport.provider_calls import provider_call
@@ -142,7 +142,7 @@ class SyncDriver:
         except PoolClosedError:
             raise call.client_closed_error() from None
         except Exception as error:  # noqa: BLE001 - an event hook can raise any exception
-            raise_connection_lost(call, error, request)
+            raise_connection_error(call, error, request)
         try:
             call.response_started(response.status_code, response.headers.raw)
             _logger.debug("%s returned status %d", call.operation.name, response.status_code)
