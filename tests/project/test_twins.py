@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from webhooks_sdk import AsyncClient, AsyncHooks, Client, Hooks, asgi, wsgi
+from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncSingleAttemptSender
+from webhooks_sdk._transport.async_http import LoopHTTP, PerLoopHTTP
+from webhooks_sdk._transport.async_pool import AsyncConnectionPool
+from webhooks_sdk._transport.sync_driver import SyncDriver, SyncSingleAttemptSender
+from webhooks_sdk._transport.sync_http import PerProcessHTTP, ProcessHTTP
+from webhooks_sdk._transport.sync_pool import ConnectionPool
 from webhooks_sdk.replay import AsyncReplay, Replay
 
 if TYPE_CHECKING:
@@ -24,8 +30,20 @@ TWINS: tuple[tuple[type, type], ...] = (
     (Replay, AsyncReplay),
 )
 
+# Private, with the same public methods and the same meaning; what waits differs.
+INTERNAL_TWINS: tuple[tuple[type, type], ...] = (
+    (SyncDriver, AsyncDriver),
+    (SyncSingleAttemptSender, AsyncSingleAttemptSender),
+    (ProcessHTTP, LoopHTTP),
+    (PerProcessHTTP, PerLoopHTTP),
+    (ConnectionPool, AsyncConnectionPool),
+)
+# A forked child closes the sockets that it inherits, and a sync client in an event loop is logged.
+SYNC_ONLY = {"close_inherited", "log_event_loop"}
+
 METHOD_NAMES = {
     "aclose": "close",
+    "handle_async_request": "handle_request",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
@@ -119,6 +137,20 @@ def test_twins_document_the_same_arguments_and_errors(cls: type, twin: type) -> 
         return re.findall(r"^\s+(\w+): ", inspect.getdoc(documented_class) or "", re.MULTILINE)
 
     assert documented(twin) == documented(cls)
+
+
+@pytest.mark.parametrize(("cls", "twin"), INTERNAL_TWINS)
+def test_internal_twins_have_the_same_methods_and_arguments(cls: type, twin: type) -> None:
+    ours, theirs = public_members(cls), public_members(twin)
+    assert set(theirs) == set(ours) - SYNC_ONLY
+    for name in theirs:
+        method, other = function_of(ours[name]), function_of(theirs[name])
+        if method is None or other is None:
+            assert method is other is None
+            continue
+        assert list(inspect.signature(other).parameters) == list(
+            inspect.signature(method).parameters
+        )
 
 
 def test_the_comparison_finds_a_difference() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_type
 from uuid import UUID
 
 import httpx
+from attrs import evolve
 
 from webhooks_sdk import (
     UNSET,
@@ -101,8 +102,10 @@ def use_sync(client: Client, hook_id: UUID, request_id: str) -> None:
     assert_type(response.value, WebhookEvent)
     assert_type(response.headers, Headers)
     assert_type(client.send(operations.delete(hook_id)).value, None)
-    with client.with_options(timeout=1.5) as view:
+    with client.with_options(timeout=1.5, retry=evolve(client.retry, max_attempts=5)) as view:
         assert_type(view, Client)
+        assert_type(view.retry, RetryPolicy)
+        assert_type(view.timeout, httpx.Timeout)
     hooks.update(hook_id, url=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - a url cannot be removed
     hooks.redeliver(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - request_id is missing
 
