@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED_PYTHONS := 3.11 3.12 3.13 3.14
 BENCH_ARGS ?=
+INTERPRETERS_TESTS ?= tests/wire tests/models tests/core tests/transport tests/receiving tests/client tests/replay/journal tests/replay/engine
 LOWEST_TESTS ?= tests/wire tests/models tests/core tests/transport tests/client
 
-.PHONY: demo test graph diagram lint types tests lowest bench bench-million clean
+.PHONY: demo test graph diagram lint types tests interpreters tests-on lowest bench bench-million clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
@@ -38,6 +39,21 @@ tests: $(VENV)/dev.stamp
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='src/webhooks_sdk/*.py,src/pytest_webhooks_sdk.py' --fail-under=98
 
+# With the other interpreters that are found: on the PATH, or installed by pyenv.
+interpreters:
+	set -e; for version in $(filter-out $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'),$(CHECKED_PYTHONS)); do \
+		for python in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+			$$python -c '' 2>/dev/null || continue; \
+			echo "tests on Python $$version"; \
+			$(MAKE) --no-print-directory tests-on VENV=.venv-$$version PYTHON=$$python; \
+			break; \
+		done; \
+	done
+
+tests-on: $(BIN)/python
+	$(INSTALL) --group interpreter-tests --editable '.[sandbox]'
+	$(BIN)/python -m pytest -q -p no:cacheprovider $(INTERPRETERS_TESTS)
+
 # With the lowest versions of the dependencies that are declared to work.
 lowest: .venv-lowest/stamp
 	# Before 4.16, anyio leaves a socket to the garbage collector when a connect is cancelled.
@@ -51,7 +67,7 @@ bench-million: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.million
 
 clean:
-	rm -rf $(VENV) .venv-lowest build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
