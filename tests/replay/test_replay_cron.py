@@ -73,7 +73,7 @@ def test_the_exit_status_of_the_program(
     response: Behaviour | None,
     printed: str,
 ) -> None:
-    script = [] if attempts is None else [respond(200, [listed(*one) for one in attempts])]
+    script = [] if attempts is None else [respond(200, [listed(*attempt) for attempt in attempts])]
     script += [] if response is None else [response]
     server.add(*script)
     run = subprocess.run(  # noqa: S603 - this interpreter
@@ -141,7 +141,7 @@ def test_overlapping_windows_lose_no_event_and_send_none_twice(server: FaultServ
         assert second.coverage is not None
         assert second.coverage.pending == 0
 
-        assert run_job().total == 0
-        delivered = Counter(one.event_id for one in sandbox.attempts if one.delivered)
-        assert delivered == Counter({one.event_id for one in sandbox.attempts})
+        assert run_job().done == 0
+        delivered = Counter(attempt.event_id for attempt in sandbox.attempts if attempt.delivered)
+        assert delivered == Counter({attempt.event_id for attempt in sandbox.attempts})
         assert len(delivered) == 2

@@ -97,7 +97,7 @@ def test_targets_that_were_not_reached_are_counted(
     service.listed = [attempt(n, 503, at=n) for n in range(10)]
     _, report = replay_harness.collect(service, (), recovery=WINDOW, each=exit_early, concurrency=1)
     assert report.not_reached is not None
-    assert report.not_reached == 10 - report.total
+    assert report.not_reached == 10 - report.done
     assert 7 <= report.not_reached <= 9
     assert not report.complete
     assert report.notes == (f"{report.not_reached} targets had no outcome yet.",)
@@ -137,4 +137,4 @@ def test_targets_of_the_journal_are_counted_when_it_is_resumed(
         service.respond(n, 500)
     harness.collect(service, targets(10), journal=path)
     _, report = harness.collect(service, (), journal=path, each=exit_early, concurrency=1)
-    assert report.not_reached == 10 - report.total > 0
+    assert report.not_reached == 10 - report.done > 0

@@ -175,7 +175,7 @@ def replay_sync(client: Client, hook_id: UUID, since: datetime) -> None:
         on_progress=on_progress,
     ) as recovery:
         report = assert_type(recovery.run(), Report)
-    assert_type(report.durations, tuple[HistogramBucket, ...])
+    assert_type(report.response_times, tuple[HistogramBucket, ...])
     hooks.redeliver_many([hook_id])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType] - not a target
     hooks.recover(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - since is missing
 

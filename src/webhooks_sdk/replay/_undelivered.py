@@ -144,7 +144,7 @@ class Recovery:
                 undelivered.append((happened, max(attempts, key=_last_change)))
         undelivered.sort(key=itemgetter(0))
         # A record is never older than its event, so every event after the oldest record is listed.
-        records = (one.created_at for attempts in attempts_of.values() for one in attempts)
+        records = (attempt.created_at for attempts in attempts_of.values() for attempt in attempts)
         oldest = min(records, default=None)
         return UndeliveredEvents(
             events=tuple(event for _, event in undelivered),
@@ -182,13 +182,13 @@ def _last_change(attempt: WebhookEvent) -> datetime:
     return max(attempt.created_at, attempt.updated_at)
 
 
-def was_redelivered_since(attempt: WebhookEvent, intended_at: datetime) -> bool:
+def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
     """Return whether an attempt is a successful redelivery that started at or after a time.
 
     Args:
         attempt: The attempt as listed by the service.
-        intended_at: When the request for the redelivery was about to be sent.
+        intent_at: When the request for the redelivery was about to be sent.
     """
     # The service truncates its timestamps to milliseconds.
-    earliest = intended_at.replace(microsecond=intended_at.microsecond // 1000 * 1000)
+    earliest = intent_at.replace(microsecond=intent_at.microsecond // 1000 * 1000)
     return attempt.redelivery and attempt.delivered and _last_change(attempt) >= earliest

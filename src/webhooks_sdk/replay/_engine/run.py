@@ -117,7 +117,7 @@ class Run:
         self._stats.end(self._clock.monotonic())
         self._journal.close()
 
-    def hook_to_plan(self) -> UUID | None:
+    def hook_to_list(self) -> UUID | None:
         """Return the subscription whose events `plan` needs, None if the plan exists already."""
         if self._recovery is None or self._journal.plan is not None:
             return None
@@ -138,7 +138,7 @@ class Run:
         listing = read_list(listed, began=self._list_requested_at, ended=self._now())
         write_plan(self._journal, self._recovery, listing)
 
-    def hooks_to_look_up(self) -> Iterable[UUID]:
+    def mark_unknown_and_list_hooks(self) -> Iterable[UUID]:
         """Return the subscriptions with targets that earlier runs left in flight or unknown."""
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
@@ -160,8 +160,8 @@ class Run:
             row = self._journal.find(hook_id, attempt.id)
             if row is None or row.state is not RowState.UNKNOWN:
                 continue
-            assert row.open_since is not None
-            if was_redelivered_since(attempt, row.open_since):
+            assert row.unresolved_since is not None
+            if was_redelivered_since(attempt, row.unresolved_since):
                 target = Target(hook_id, attempt.id)
                 self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
                 self._found_delivered.add(target)
@@ -184,7 +184,7 @@ class Run:
             error=None if error is None else to_error_record(error),
         )
 
-    def begin(self) -> None:
+    def set_total_from_plan(self) -> None:
         """Mark the preparations as done: from here on, targets are taken."""
         if self._stats.total is not None:
             # The targets that are only in the journal follow the caller's.
@@ -235,7 +235,7 @@ class Run:
         self._position += 1
         ids = (target.hook_id, target.request_id)
         # A new target needs no lookup. A durable write waits for the disk: `start` does that.
-        if not self._options.durable and self._journal.add(*ids, self._now()):
+        if not self._options.durable and self._journal.record_first_intent(*ids, self._now()):
             return Job(target, attempts=1, intent_recorded=True)
         return self._make_job(target, self._journal.find(*ids))
 
@@ -421,11 +421,11 @@ class Run:
     def report(self) -> Report:
         """Return the report of the run so far."""
         plan = self._journal.plan
-        stopped = self._scheduler.stop_reason
+        stop_reason = self._scheduler.stop_reason
         return self._stats.report(
             self._clock.monotonic(),
-            finished=self._finished and stopped is None,
-            stopped=stopped,
+            finished=self._finished and stop_reason is None,
+            stop_reason=stop_reason,
             coverage=None if plan is None else coverage_of(plan),
         )
 

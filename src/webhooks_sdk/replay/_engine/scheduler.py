@@ -212,7 +212,7 @@ class Scheduler:
         self._update_limiters(job, result, now)
         if result.fatal:
             self._abort(str(result.error), result.error)
-        elif self._is_deferred_too_long(result, now):
+        elif self._update_deferral(result, now):
             self._abort(_DEFERRED_TOO_LONG, result.error)
         elif self._requeue(job, result, now):
             return None
@@ -242,7 +242,7 @@ class Scheduler:
         elif result.deferred:
             self._rate_limiter.pause(now, error.retry_after or 0.0)
 
-    def _is_deferred_too_long(self, result: Result, now: float) -> bool:
+    def _update_deferral(self, result: Result, now: float) -> bool:
         if not result.deferred:
             self._deferred_since = None
             return False

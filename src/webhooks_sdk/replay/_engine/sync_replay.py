@@ -95,11 +95,11 @@ class Replay:
         return self
 
     def _prepare(self, run: Run) -> None:
-        hook_to_plan = run.hook_to_plan()
-        if hook_to_plan is not None:
+        hook_to_list = run.hook_to_list()
+        if hook_to_list is not None:
             assert self._list_events is not None
-            run.plan(self._list_events(hook_to_plan))
-        for hook_id in run.hooks_to_look_up():
+            run.plan(self._list_events(hook_to_list))
+        for hook_id in run.mark_unknown_and_list_hooks():
             if self._list_events is None:
                 break
             try:
@@ -107,7 +107,7 @@ class Replay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.begin()
+        run.set_total_from_plan()
 
     def __exit__(
         self,

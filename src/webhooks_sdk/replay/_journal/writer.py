@@ -266,7 +266,7 @@ class JournalWriter:
             values = self._database.fetch_one(_SELECT_ROW, request_id.bytes, hook_id.bytes)
             return None if values is None else self._cache_row(values)
 
-    def add(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
+    def record_first_intent(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
         """Record that a request for a new target is about to be sent.
 
         Args:
@@ -299,7 +299,7 @@ class JournalWriter:
         """
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
-        if key not in self._cache and self.add(hook_id, request_id, at):
+        if key not in self._cache and self.record_first_intent(hook_id, request_id, at):
             return 1
         with self._mutex:
             self._database.check_usable()

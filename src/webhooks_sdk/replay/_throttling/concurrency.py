@@ -32,27 +32,27 @@ class ConcurrencyLimiter:
         "_latency",
         "_latency_is_high",
         "_limit",
-        "_overloaded_size",
-        "_size",
+        "_max_limit",
+        "_overloaded_limit",
         "_slow_start",
         "_successes",
     )
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 1
+    def __init__(self, max_limit: int) -> None:
+        self._max_limit = max_limit
+        self._limit = 1
         self._in_flight = 0
         self._successes = 0
         self._slow_start = True
-        self._overloaded_size = 0
+        self._overloaded_limit = 0
         self._last_ticket = self._last_full_ticket = self._last_decrease_ticket = 0
         self._latency = LatencyTracker()
         self._latency_is_high = False
 
     @property
-    def size(self) -> int:
+    def limit(self) -> int:
         """How many requests may be in flight now. After a decrease there can still be more."""
-        return self._size
+        return self._limit
 
     @property
     def in_flight(self) -> int:
@@ -62,7 +62,7 @@ class ConcurrencyLimiter:
     @property
     def has_room(self) -> bool:
         """Whether another request may be sent now."""
-        return self._in_flight < self._size
+        return self._in_flight < self._limit
 
     def acquire(self) -> int:
         """Count a request as in flight.
@@ -72,7 +72,7 @@ class ConcurrencyLimiter:
         """
         self._last_ticket += 1
         self._in_flight += 1
-        if self._in_flight >= self._size:
+        if self._in_flight >= self._limit:
             self._last_full_ticket = self._last_ticket
         return self._last_ticket
 
@@ -105,24 +105,24 @@ class ConcurrencyLimiter:
             self._increase()
 
     def _increase(self) -> None:
-        if self._size >= self._limit:
+        if self._limit >= self._max_limit:
             return
         self._successes += 1
-        rounds = _PROBE_ROUNDS if self._size + 1 == self._overloaded_size else 1
-        if self._slow_start or self._successes >= rounds * self._size:
-            self._size += 1
+        rounds = _PROBE_ROUNDS if self._limit + 1 == self._overloaded_limit else 1
+        if self._slow_start or self._successes >= rounds * self._limit:
+            self._limit += 1
             self._successes = 0
 
     def _decrease(self) -> None:
-        self._overloaded_size = max(2, self._size)
-        self._size = max(1, self._size // 2)
+        self._overloaded_limit = max(2, self._limit)
+        self._limit = max(1, self._limit // 2)
         self._successes = 0
         self._slow_start = False
         self._last_decrease_ticket = self._last_ticket
         self._latency.discard_batch()
 
     def _latency_rises(self, duration_ms: float) -> bool:
-        rises = self._latency.record(duration_ms, sequential=self._size == 1)
+        rises = self._latency.record(duration_ms, sequential=self._limit == 1)
         if rises is not None:
             self._latency_is_high = rises
         return rises is True

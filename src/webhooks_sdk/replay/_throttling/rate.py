@@ -16,7 +16,7 @@ _MAX_UNCOUNTED_PAUSE = 2.0  # seconds: during a longer one the API may have refi
 _DECREASE_FACTOR = 0.94  # of the throughput, after a 429
 _INITIAL_DECREASE_FACTOR = 0.7  # the same, while little throughput has been observed
 _MIN_RATE = 1.0  # requests a second: a 429 does not lower the rate further
-_GROWTH_TIME = 20.0  # seconds in which the rate grows by as much as it was lowered to
+_DOUBLING_TIME = 20.0  # seconds in which the rate doubles
 _HOLD_FRACTION = 0.95  # of the ceiling: the rate is held there before it grows further
 _SAME_LIMIT_FRACTION = 0.97  # of the ceiling: a 429 at this rate or above confirms the limit
 _MIN_HOLD = 4.0  # seconds, once the ceiling is confirmed
@@ -173,7 +173,7 @@ class RateLimiter:
             self._growth_base = self._rate
 
     def _grow(self, elapsed: float) -> None:
-        slope = self._growth_base / _GROWTH_TIME
+        slope = self._growth_base / _DOUBLING_TIME
         until_hold = min(elapsed, max(0.0, self._hold_rate - self._rate) / slope)
         held = min(elapsed - until_hold, self._hold_left)
         self._hold_left -= held
