@@ -31,7 +31,7 @@ SECTION = PAGE.partition("## Every hour, from cron\n")[2].partition("\n## ")[0]
 EVENT = "application_form:quoted"
 
 
-OLD, MISSED, IN_PROGRESS = (48, 200), (1, 503), (0, None)
+OLD, MISSED, IN_FLIGHT = (48, 200), (1, 503), (0, None)
 
 
 def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
@@ -47,9 +47,7 @@ def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
         pytest.param(0, [OLD], None, "no targets", id="nothing missed"),
         pytest.param(0, [], None, "The service listed no events", id="no events"),
         pytest.param(0, [OLD, MISSED], respond(200, event()), "1 delivered", id="delivered"),
-        pytest.param(
-            0, [OLD, IN_PROGRESS], None, "1 event had an attempt in progress", id="pending"
-        ),
+        pytest.param(0, [OLD, IN_FLIGHT], None, "1 event had an attempt in flight", id="pending"),
         pytest.param(
             1,
             [OLD, MISSED],

@@ -103,8 +103,8 @@ class Report:
         not_found = self.not_sent[NotSentReason.NOT_FOUND_EARLIER]
         if not_found:
             notes.append(
-                f"{_count(not_found, 'event')} cannot be redelivered: the API returned 404 in an"
-                " earlier run."
+                f"{_count(not_found, 'event')} cannot be redelivered: the service returned 404 in"
+                " an earlier run."
             )
         if self.coverage is not None:
             notes += _coverage_notes(self.coverage)
@@ -133,17 +133,17 @@ def _coverage_notes(coverage: Coverage) -> list[str]:
     notes: list[str] = []
     if coverage.oldest_listed is None:
         notes.append(
-            "The service listed no events: if there were any in the window, pass their ids to"
+            "The service listed no events: if there were any in the window, pass their IDs to"
             " redeliver_many."
         )
     elif not coverage.covers_since:
         notes.append(
             f"The service listed only events from {coverage.oldest_listed.isoformat()} on, not from"
-            " since: earlier events may be missing. Pass their ids to redeliver_many."
+            " since: earlier events may be missing. Pass their IDs to redeliver_many."
         )
     if coverage.pending:
         notes.append(
-            f"{_count(coverage.pending, 'event')} had an attempt in progress when the events were"
+            f"{_count(coverage.pending, 'event')} had an attempt in flight when the events were"
             " listed: run recover again later, with a new journal."
         )
     return notes

@@ -42,7 +42,7 @@ class Coverage:
         oldest_listed: When the oldest listed record was created, None if the list was empty.
         covers_since: Whether the list reaches back to the start of the window, so that it includes
             every event in it. If False, events before `oldest_listed` may be missing: take their
-            ids from your own records and pass them to `redeliver_many`.
+            IDs from your own records and pass them to `redeliver_many`.
         pending: Number of events left out because an attempt may still be in flight.
     """
 
@@ -81,8 +81,8 @@ class Recovery:
         since: Start of the window, inclusive.
         until: End of the window, exclusive. None for now: the window has every listed event from
             `since` on.
-        pending_grace: Seconds for which an attempt without a status may still be in flight, from 0
-            to 1,000,000.
+        pending_grace: Seconds for which an attempt without a status counts as still in flight,
+            from 0 to 1,000,000.
 
     Raises:
         InvalidArgumentError: A datetime is naive or out of range, the window is empty, or

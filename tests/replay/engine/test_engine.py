@@ -160,7 +160,7 @@ def test_targets_are_consumed_lazily(replay_harness: ReplayHarness, service: Ser
     assert len(outcomes) == 100
     assert all(taken - n <= 2 * 4 for n, taken in enumerate(seen))
     assert taken == len(service.sent) == report.done
-    assert report.stop_reason == "the block was exited early"
+    assert report.stop_reason == "the `with` block was exited early"
 
 
 def test_async_replay_accepts_async_iterables(service: Service) -> None:

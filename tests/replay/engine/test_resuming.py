@@ -155,7 +155,7 @@ def test_outcomes_that_need_no_request_tell_the_reason(
         "1 event had an unknown outcome in an earlier run and may have been delivered: pass"
         " resend_unknown=True to send such events again."
     )
-    assert not_found == "1 event cannot be redelivered: the API returned 404 in an earlier run."
+    assert not_found == "1 event cannot be redelivered: the service returned 404 in an earlier run."
     assert not report.complete
     # By now the redelivery is in the journal.
     outcomes, _ = replay_harness.collect(service, targets(3), journal=path)

@@ -132,7 +132,7 @@ def test_a_run_whose_targets_raised_is_not_finished(service: Service) -> None:
             list(replay)
         list(replay)
     assert not replay.report.finished
-    assert "interrupted the targets" in str(replay.report)
+    assert "the iteration over the targets was interrupted" in str(replay.report)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -155,7 +155,7 @@ def test_a_run_whose_targets_were_cancelled_is_not_finished(backend: Backend) ->
 
     report = anyio.run(main, backend=backend).report
     assert (report.done, report.finished) == (1, False)
-    assert "interrupted the targets" in str(report)
+    assert "the iteration over the targets was interrupted" in str(report)
 
 
 def test_a_replay_must_be_entered_exactly_once(service: Service) -> None:

@@ -56,7 +56,7 @@ class Run:
 
     Args:
         options: The options of the replay.
-        base_url: The API, to which the journal is bound.
+        base_url: The base URL of the API. A journal cannot be resumed with another one.
         recovery: The recovery, None if the caller supplies the targets.
         total: Number of the caller's targets, None if unknown.
         clock: The source of time.
@@ -118,7 +118,10 @@ class Run:
         self._journal.close()
 
     def hook_to_list(self) -> UUID | None:
-        """Return the subscription whose events `plan` needs, None if the plan exists already."""
+        """Return the subscription to list before `plan`, None if the journal already has a plan.
+
+        Also records the time, for the age of the listed attempts.
+        """
         if self._recovery is None or self._journal.plan is not None:
             return None
         self._list_requested_at = self._now()
@@ -139,7 +142,11 @@ class Run:
         write_plan(self._journal, self._recovery, listing)
 
     def mark_unknown_and_list_hooks(self) -> Iterable[UUID]:
-        """Return the subscriptions with targets that earlier runs left in flight or unknown."""
+        """Record targets left in flight by earlier runs as unknown, and find all unknown targets.
+
+        Returns:
+            The subscriptions of the unknown targets.
+        """
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
             hooks[row.hook_id] = None
@@ -185,7 +192,7 @@ class Run:
         )
 
     def set_total_from_plan(self) -> None:
-        """Mark the preparations as done: from here on, targets are taken."""
+        """Raise the total number of targets to the number in the journal, if the total is known."""
         if self._stats.total is not None:
             # The targets that are only in the journal follow the caller's.
             recorded = sum(self._journal.counts().values())
@@ -338,7 +345,9 @@ class Run:
 
     def stop_after_target_error(self) -> None:
         """Take no more targets, since iterating them failed and some may be missing."""
-        self._scheduler.stop("an exception or a cancellation interrupted the targets")
+        self._scheduler.stop(
+            "the iteration over the targets was interrupted by an exception or a cancellation"
+        )
 
     def interrupt(self) -> None:
         """Stop without waiting for the requests in flight."""
@@ -348,7 +357,7 @@ class Run:
     def stop_early(self) -> None:
         """Take no more targets, since the caller has exited the block. No-op once finished."""
         if not self._finished:
-            self._scheduler.stop("the block was exited early")
+            self._scheduler.stop("the `with` block was exited early")
 
     def _abandon_in_flight(self) -> None:
         self.has_abandoned = True
@@ -402,7 +411,7 @@ class Run:
         """Mark the outcomes as consumed.
 
         Raises:
-            ReplayStoppedError: The run was aborted because nothing succeeded.
+            ReplayStoppedError: The run was aborted: see `Scheduler.stop_reason`.
         """
         self._exhausted = True
         self._raise_if_aborted()
@@ -441,8 +450,10 @@ class Run:
         try:
             self._options.on_progress(progress)
         except StopIteration as error:
-            # It would end the iteration as if the replay were complete.
-            raise RuntimeError("on_progress raised StopIteration.") from error
+            raise RuntimeError(
+                "on_progress raised StopIteration, which would end the iteration. Raise another"
+                " exception."
+            ) from error
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -153,7 +153,7 @@ class Journal:
         try:
             wanted = [OutcomeStatus(status).value for status in statuses]
         except ValueError as error:
-            known = ", ".join(OutcomeStatus)
+            known = ", ".join(status for status in OutcomeStatus if status != "skipped")
             raise InvalidArgumentError(f"{error}. Valid statuses are {known}.") from None
         return self._pages(wanted)
 

@@ -24,7 +24,7 @@ class RowState(StrEnum):
 
 @frozen(kw_only=True)
 class Plan:
-    """The events that a recovery sends, as determined before its first request.
+    """The events that a recovery redelivers, as determined before its first request.
 
     Attributes:
         hook_id: The subscription.
@@ -32,8 +32,8 @@ class Plan:
         until: The end of the window.
         oldest_listed: How far back the service's list reached, None if it was empty.
         covers_since: Whether the list reached back to `since`.
-        pending: How many events were left out because an attempt may have been in progress.
-        total: How many events are sent.
+        pending: The number of events left out because an attempt may still have been in flight.
+        total: The number of events to redeliver.
     """
 
     hook_id: UUID

@@ -1,27 +1,27 @@
-"""An adaptive limit on the requests of a replay in flight. No clock, no I/O."""
+"""An adaptive limit on a replay's requests in flight. No clock, no I/O."""
 
 from __future__ import annotations
 
 from webhooks_sdk.replay._throttling.latency import LatencyTracker
 from webhooks_sdk.replay._throttling.signals import Signal
 
-_PROBE_ROUNDS = 8  # healthy rounds before a size that caused an overload is tried again
+_PROBE_ROUNDS = 8  # healthy rounds before a limit that caused an overload is tried again
 
 
 class ConcurrencyLimiter:
     """Limits the requests in flight: additive increase, multiplicative decrease.
 
-    The size starts at one. It doubles with each round of responses until the first overload
-    (slow start), and grows by one a round after that, up to `limit`. An overload halves it, down to
-    one, but only once for all requests that were sent before that decrease. The size that was too
-    large is tried again after eight rounds. Only requests sent while the limiter was full make it
-    grow, and none do while the rate limiter is what delays requests.
+    The limit starts at one. It doubles with each round of responses until the first overload
+    (slow start), and grows by one per round after that, up to `max_limit`. An overload halves it,
+    down to one, but only once for all requests that were sent before that decrease. The limit that
+    was too high is tried again after eight rounds. Only requests sent while the limiter was full
+    make it grow, and none do while the rate limiter is what delays requests.
 
     A sharp rise of the subscriber's latency (see `LatencyTracker`) counts as an overload. After it,
-    the size does not grow until a batch of durations is back to normal.
+    the limit does not grow until a batch of durations is back to normal.
 
     Args:
-        limit: The largest size, at least 1.
+        max_limit: The highest limit, at least 1.
     """
 
     __slots__ = (
@@ -51,12 +51,12 @@ class ConcurrencyLimiter:
 
     @property
     def limit(self) -> int:
-        """How many requests may be in flight now. After a decrease there can still be more."""
+        """Number of requests that may be in flight now. After a decrease, more can still be."""
         return self._limit
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
+        """Number of requests in flight."""
         return self._in_flight
 
     @property
@@ -79,7 +79,7 @@ class ConcurrencyLimiter:
     def release(
         self, ticket: int, signal: Signal, *, rate_limited: bool, duration_ms: float | None = None
     ) -> None:
-        """Count a request as finished, and adapt the size.
+        """Count a request as finished, and adapt the limit.
 
         Args:
             ticket: What `acquire` returned for the request. It must be released once.
