@@ -57,7 +57,7 @@ def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
         ),
         pytest.param(1, [OLD, MISSED], respond(404), "1 failed", id="failed"),
         pytest.param(1, [OLD, MISSED], respond(403), "stopped: ", id="stopped"),
-        pytest.param(2, None, respond(401), "list_events: 401", id="credentials refused"),
+        pytest.param(2, None, respond(401), "list_events: 401", id="credentials rejected"),
         pytest.param(3, [OLD, MISSED], truncated(), "1 unknown", id="unknown"),
         pytest.param(
             4, [MISSED], respond(200, event()), "earlier events may be missing", id="short list"

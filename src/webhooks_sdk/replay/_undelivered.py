@@ -107,7 +107,7 @@ class Recovery:
         """Return the undelivered events of a list that was just requested.
 
         Ages are measured by the clock of the service if it is ahead of the local one, as far as the
-        response tells.
+        response shows it.
 
         Args:
             listed: The attempts listed by the service, or the response with them.

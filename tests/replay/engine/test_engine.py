@@ -234,7 +234,7 @@ def test_a_foreign_error_leaves_the_target_unknown(
     ],
     ids=["401", "403"],
 )
-def test_refused_credentials_stop_the_run_and_it_can_be_resumed(
+def test_rejected_credentials_stop_the_run_and_it_can_be_resumed(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path, error: APIError
 ) -> None:
     journal = tmp_path / "journal.sqlite"
@@ -248,7 +248,7 @@ def test_refused_credentials_stop_the_run_and_it_can_be_resumed(
     outcomes, report = replay_harness.collect(service, targets(50), journal=journal)
     assert report.counts["delivered"] == 47
     assert report.counts["skipped"] == 3
-    # The refused request does not count as an attempt.
+    # The rejected request does not count as an attempt.
     assert {outcome.attempts for outcome in outcomes} == {1}
 
 

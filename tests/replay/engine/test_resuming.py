@@ -115,7 +115,7 @@ def test_events_that_always_fail_do_not_keep_a_resumed_run_from_the_others(
         assert journal.counts["delivered"] == 25
 
 
-def test_outcomes_that_need_no_request_tell_the_reason(
+def test_outcomes_that_need_no_request_have_a_reason(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
     results: list[Any] = [200, None, LOST, LOST, GONE]

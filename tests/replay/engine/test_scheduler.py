@@ -333,10 +333,10 @@ def test_nothing_is_sent_after_a_stop_and_the_first_reason_is_kept() -> None:
     assert list(harness.scheduler.drain_resends()) == []
 
 
-def test_refused_credentials_abort_the_run() -> None:
+def test_rejected_credentials_abort_the_run() -> None:
     harness = SchedulerHarness().grow(2)
-    refused, other = harness.send(), harness.send()
-    assert harness.end(refused, REFUSED) is not None
+    rejected, other = harness.send(), harness.send()
+    assert harness.end(rejected, REFUSED) is not None
     assert (harness.scheduler.stop_reason, harness.scheduler.cause) == (str(REFUSED), REFUSED)
     assert harness.scheduler.aborted
     assert harness.step() == Wait(None)
