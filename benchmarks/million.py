@@ -59,7 +59,7 @@ async def replay(number: int) -> tuple[float, float]:
             send, targets(number), base_url="http://127.0.0.1", options=options
         ) as run:
             report = await run.run()
-    assert report.total == number
+    assert report.done == number
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return megabytes, number / report.duration.total_seconds()
 

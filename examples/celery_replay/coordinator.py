@@ -154,7 +154,12 @@ def _parser() -> argparse.ArgumentParser:
         help="maximum number of requests in flight; at most the number of worker processes",
     )
     common.add_argument("--rate", type=float, help="maximum number of requests per second")
-    common.add_argument("--max-attempts", type=int, default=3, help="for one event in this run")
+    common.add_argument(
+        "--max-attempts",
+        type=int,
+        default=3,
+        help="maximum number of requests for one event, in this run",
+    )
     common.add_argument(
         "--resend-unknown",
         action="store_true",

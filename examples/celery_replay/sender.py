@@ -32,7 +32,7 @@ class WorkerSender:
         app: The Celery app.
         task_store: The permits and the replies.
         settings: The queue and the timeouts.
-        base_url: The API, which must be the one that the workers use.
+        base_url: The base URL of the API, which must be the one that the workers use.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class WorkerSender:
         except RedisError as error:
             # Stops the run, and does not count as an attempt.
             raise ConfigurationError(
-                f"Redis cannot be reached, nothing was sent: {error}"
+                f"Redis cannot be reached: {error}. Nothing was sent. Check REPLAY_REDIS_URL."
             ) from error
         try:
             self._publish(task_id, target)

@@ -1,6 +1,6 @@
 """The task of the workers: `celery -A celery_replay.tasks worker`.
 
-Each worker creates its client from its own environment variables. A message contains the ids of an
+Each worker creates its client from its own environment variables. A message contains the IDs of an
 event and the base URL, and nothing else.
 """
 

@@ -95,9 +95,9 @@ class AsyncHooks:
     ) -> WebhookSubscription:
         """Create a subscription.
 
-        It receives events only if it is active, has at least one event, and its `url` can be
-        reached. A tenant can have at most 10 active subscriptions. By default,
-        an ambiguous failure is not retried: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
+        It receives events only if it is active, names at least one event, and its `url` can be
+        reached. A tenant can have at most 10 active subscriptions. By default, an ambiguous failure
+        is not retried: see `outcome_unknown` and `RetryPolicy.resend_unknown`.
 
         Args:
             url: The URL that events are delivered to.
@@ -106,7 +106,8 @@ class AsyncHooks:
             active: Whether events are delivered; requires at least one event. The default is that
                 of the service: an inactive subscription receives nothing, and a warning is logged.
             secret: The key to sign deliveries with; None for no signature.
-            header: One static HTTP header, as `Name: Value`, to send with each delivery.
+            header: One static HTTP header, as `Name: Value`, to send with each delivery; None for
+                none.
 
         Returns:
             The new subscription, with its `id`.
@@ -209,9 +210,9 @@ class AsyncHooks:
         return (await self._client.send(operations.list_events(hook_id))).value
 
     async def find_attempt(self, hook_id: UUID | str, delivery_id: UUID | str) -> WebhookEvent:
-        """Find a recent delivery attempt by its delivery id, as a receiver has logged it.
+        """Find a recent delivery attempt by its delivery ID, as a receiver has logged it.
 
-        Every delivery carries its own id in a header (`Delivery.delivery_id`). To redeliver the
+        Every delivery carries its own ID in a header (`Delivery.delivery_id`). To redeliver the
         event, use the `id` of the attempt:
 
             attempt = await client.hooks.find_attempt(hook_id, delivery_id)
@@ -254,8 +255,8 @@ class AsyncHooks:
             request_id: The event: the `id` of a `WebhookEvent`.
 
         Returns:
-            The delivery attempt. `delivered` is true if the subscriber returned 2xx. A
-            failure of the subscriber does not raise an error.
+            The delivery attempt. `delivered` is true if the subscriber returned 2xx. A failure of
+            the subscriber does not raise an error.
 
         Raises:
             InvalidArgumentError: `hook_id` or `request_id` is not a UUID; nothing was sent.
@@ -289,8 +290,8 @@ class AsyncHooks:
                     print(outcome.request_id, outcome.status)
             print(replay.report)
 
-        The run starts with one request in flight, adds more while the subscriber keeps up, and
-        reduces them when the subscriber or the service is overloaded. A 429 response from the
+        The run starts with one request in flight. The number grows while the subscriber keeps up,
+        and shrinks when the subscriber or the service is overloaded. A 429 response from the
         service reduces the rate of all requests.
 
         Calling this again with the same journal resumes the run: it sends targets that were never
@@ -299,10 +300,9 @@ class AsyncHooks:
         true.
 
         Args:
-            targets: `(hook_id, request_id)` pairs or `WebhookEvent`s, from an iterable or an
-                async iterable, consumed lazily.
-                When a journal is resumed, targets that are only in the journal are sent last, so
-                `()` resumes from the journal alone.
+            targets: `(hook_id, request_id)` pairs, `WebhookEvent`s or `Target`s, from an iterable
+                or an async iterable, consumed lazily. When a journal is resumed, targets that are
+                only in the journal are sent last, so `()` resumes from the journal alone.
             journal: The journal file (SQLite, created with mode 0600). None for a temporary one,
                 in which case the run cannot be resumed.
             concurrency: The maximum number of requests in flight, from 1 to 1,000,000.
@@ -324,7 +324,7 @@ class AsyncHooks:
                 it raises, the run ends with that exception.
 
         Returns:
-            A context manager to iterate over. Nothing is sent before it is entered.
+            A context manager to iterate over. Nothing is redelivered before the first iteration.
 
         Raises:
             InvalidArgumentError: An option is out of range. While iterating: a target does not
@@ -333,8 +333,9 @@ class AsyncHooks:
                 process is writing it) or belongs to another environment. While iterating: it
                 cannot be written.
             APIError: On entering, when resuming: unknown outcomes could not be looked up.
-            ReplayStoppedError: While iterating: nothing succeeded, or the credentials were
-                rejected. The run can be resumed.
+            ReplayStoppedError: While iterating: too many consecutive outcomes were rejected, failed
+                or unknown, the service deferred every request for an hour, the credentials were
+                rejected, or the client was closed. The run can be resumed.
         """
         options = replay.ReplayOptions(
             journal=journal,
@@ -364,7 +365,7 @@ class AsyncHooks:
         durable: bool = False,
         on_progress: Callable[[replay.Progress], object] | None = None,
     ) -> replay.AsyncReplay:
-        """Redeliver the events of a subscription that were not delivered in a window.
+        """Redeliver the undelivered events of a subscription from a time window.
 
             async with client.hooks.recover(hook_id, since=since, journal=path) as replay:
                 print(await replay.run())
@@ -392,13 +393,14 @@ class AsyncHooks:
             on_progress: As in `redeliver_many`.
 
         Returns:
-            A context manager to iterate over. Entering it lists the events; nothing is sent before
-            the first iteration.
+            A context manager to iterate over. Entering it lists the events; none is redelivered
+            before the first iteration.
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty,
                 or an option is out of range. On entering: the window starts in the future.
             APIError: On entering: the events could not be listed.
+            ClientClosedError: On entering: the client is closed.
             JournalError: As in `redeliver_many`; also if the journal belongs to another
                 subscription or window.
             ReplayStoppedError: As in `redeliver_many`.
@@ -429,13 +431,13 @@ class AsyncHooks:
         until: datetime | None = None,
         pending_grace: float = 120.0,
     ) -> replay.UndeliveredEvents:
-        """List the events of a subscription that were not delivered in a window.
+        """List the undelivered events of a subscription from a time window.
 
-        An event counts as undelivered if none of its listed attempts returned 2xx. The window
-        applies to the event's earliest `enqueued_at`.
+        An event counts as undelivered if none of its listed attempts received a 2xx response. The
+        window applies to the event's earliest `enqueued_at`.
 
-        The service lists only recent events (how many is undocumented): `coverage` has the
-        extent of the list. If it does not cover the window, pass ids from your own records to
+        The service lists only recent events (how many is undocumented): `coverage` shows how far
+        back the list reaches. If it does not cover the window, pass IDs from your own records to
         `redeliver_many`.
 
         Args:

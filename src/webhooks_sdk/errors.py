@@ -101,8 +101,8 @@ class JournalError(ReplayError):
     """A journal cannot be used.
 
     It cannot be opened, read or written (a full disk, a missing directory), it is not a journal of
-    this version, or it belongs to another environment, subscription or window. Nothing already
-    written is lost.
+    this version, or it belongs to another environment, subscription or window. Everything
+    already written is kept, unless the file itself is damaged.
     """
 
 
@@ -111,9 +111,11 @@ class JournalLockedError(JournalError):
 
 
 class ReplayStoppedError(ReplayError):
-    """A replay stopped early: too many events in a row failed, or credentials were rejected.
+    """A replay stopped early.
 
-    The message says how to resume it. `__cause__` is the error of the last request, if any.
+    Too many consecutive events failed, the service deferred every request for an hour, the
+    credentials were rejected, or the client was closed. The message says how to resume it.
+    `__cause__` is the error of the last request, if any.
     """
 
 

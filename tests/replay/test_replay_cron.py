@@ -31,7 +31,7 @@ SECTION = PAGE.partition("## Every hour, from cron\n")[2].partition("\n## ")[0]
 EVENT = "application_form:quoted"
 
 
-OLD, MISSED, IN_PROGRESS = (48, 200), (1, 503), (0, None)
+OLD, MISSED, IN_FLIGHT = (48, 200), (1, 503), (0, None)
 
 
 def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
@@ -47,9 +47,7 @@ def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
         pytest.param(0, [OLD], None, "no targets", id="nothing missed"),
         pytest.param(0, [], None, "The service listed no events", id="no events"),
         pytest.param(0, [OLD, MISSED], respond(200, event()), "1 delivered", id="delivered"),
-        pytest.param(
-            0, [OLD, IN_PROGRESS], None, "1 event had an attempt in progress", id="pending"
-        ),
+        pytest.param(0, [OLD, IN_FLIGHT], None, "1 event had an attempt in flight", id="pending"),
         pytest.param(
             1,
             [OLD, MISSED],
@@ -59,7 +57,7 @@ def listed(hours_ago: float, status: int | None) -> dict[str, Any]:
         ),
         pytest.param(1, [OLD, MISSED], respond(404), "1 failed", id="failed"),
         pytest.param(1, [OLD, MISSED], respond(403), "stopped: ", id="stopped"),
-        pytest.param(2, None, respond(401), "list_events: 401", id="credentials refused"),
+        pytest.param(2, None, respond(401), "list_events: 401", id="credentials rejected"),
         pytest.param(3, [OLD, MISSED], truncated(), "1 unknown", id="unknown"),
         pytest.param(
             4, [MISSED], respond(200, event()), "earlier events may be missing", id="short list"
@@ -73,7 +71,7 @@ def test_the_exit_status_of_the_program(
     response: Behaviour | None,
     printed: str,
 ) -> None:
-    script = [] if attempts is None else [respond(200, [listed(*one) for one in attempts])]
+    script = [] if attempts is None else [respond(200, [listed(*attempt) for attempt in attempts])]
     script += [] if response is None else [response]
     server.add(*script)
     run = subprocess.run(  # noqa: S603 - this interpreter
@@ -141,7 +139,7 @@ def test_overlapping_windows_lose_no_event_and_send_none_twice(server: FaultServ
         assert second.coverage is not None
         assert second.coverage.pending == 0
 
-        assert run_job().total == 0
-        delivered = Counter(one.event_id for one in sandbox.attempts if one.delivered)
-        assert delivered == Counter({one.event_id for one in sandbox.attempts})
+        assert run_job().done == 0
+        delivered = Counter(attempt.event_id for attempt in sandbox.attempts if attempt.delivered)
+        assert delivered == Counter({attempt.event_id for attempt in sandbox.attempts})
         assert len(delivered) == 2

@@ -209,7 +209,7 @@ def test_without_until_the_window_ends_now_even_if_the_clock_of_the_service_is_a
 def test_targets_can_be_pairs_events_and_targets(outage: Outage) -> None:
     first, second, third, *_ = outage.missed
     with outage.client() as client:
-        events = {one.id: one for one in client.hooks.list_events(outage.hook_id)}
+        events = {attempt.id: attempt for attempt in client.hooks.list_events(outage.hook_id)}
         targets: list[TargetLike] = [
             (str(outage.hook_id), first),
             events[second],

@@ -53,7 +53,7 @@ def test_a_list_that_is_too_short_is_reported(
     assert summary.startswith("1 delivered; 1 request in ")
     assert note == (
         "The service listed only events from 2026-03-01T12:01:00+00:00 on, not from since: earlier"
-        " events may be missing. Pass their ids to redeliver_many."
+        " events may be missing. Pass their IDs to redeliver_many."
     )
 
 
@@ -62,7 +62,7 @@ def test_an_empty_list_is_reported(service: Service) -> None:
     assert not report.complete
     [note] = report.notes
     assert note == (
-        "The service listed no events: if there were any in the window, pass their ids to"
+        "The service listed no events: if there were any in the window, pass their IDs to"
         " redeliver_many."
     )
 
@@ -79,7 +79,7 @@ def test_pending_events_are_reported(replay_harness: ReplayHarness, service: Ser
     assert not report.complete
     [note] = report.notes
     assert note == (
-        "2 events had an attempt in progress when the events were listed: run recover again later,"
+        "2 events had an attempt in flight when the events were listed: run recover again later,"
         " with a new journal."
     )
 
@@ -97,7 +97,7 @@ def test_targets_that_were_not_reached_are_counted(
     service.listed = [attempt(n, 503, at=n) for n in range(10)]
     _, report = replay_harness.collect(service, (), recovery=WINDOW, each=exit_early, concurrency=1)
     assert report.not_reached is not None
-    assert report.not_reached == 10 - report.total
+    assert report.not_reached == 10 - report.done
     assert 7 <= report.not_reached <= 9
     assert not report.complete
     assert report.notes == (f"{report.not_reached} targets had no outcome yet.",)
@@ -137,4 +137,4 @@ def test_targets_of_the_journal_are_counted_when_it_is_resumed(
         service.respond(n, 500)
     harness.collect(service, targets(10), journal=path)
     _, report = harness.collect(service, (), journal=path, each=exit_early, concurrency=1)
-    assert report.not_reached == 10 - report.total > 0
+    assert report.not_reached == 10 - report.done > 0

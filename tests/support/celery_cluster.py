@@ -179,13 +179,13 @@ def start_worker(name: str, log: Path, environment: Mapping[str, str]) -> Proces
 
 def wait_until_ready(*workers: Process) -> None:
     """Wait until the workers accept tasks."""
-    for one in workers:
+    for worker in workers:
 
-        def is_ready(one: Process = one) -> bool:
-            return "ready." in one.output or not one.running
+        def is_ready(worker: Process = worker) -> bool:
+            return "ready." in worker.output or not worker.running
 
         wait_until("a worker is ready", is_ready)
-        assert one.running, one.output
+        assert worker.running, worker.output
 
 
 def start_coordinator(log: Path, environment: Mapping[str, str], *arguments: str) -> Process:

@@ -1,4 +1,4 @@
-"""A simulated replay, in virtual time, against models of a subscriber and of an API."""
+"""A simulated replay, in virtual time, against models of a subscriber and of the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SimulatedResponse:
         after: Seconds until it arrives.
         signal: What it indicates about the load.
         duration_ms: Milliseconds that the subscriber took, None if that is not known.
-        rate_limited: Whether the API returned 429.
+        rate_limited: Whether the service returned 429.
         retry_after: Seconds that the 429 asks to wait, None if it does not.
     """
 
@@ -90,11 +90,11 @@ class RejectingSubscriber:
         return SimulatedResponse(self._duration, duration_ms=1000 * self._duration)
 
 
-class TokenBucketAPI:
-    """An API that accepts some requests a second, and returns 429 for the others.
+class TokenBucketService:
+    """A service that accepts some requests per second, and returns 429 for the others.
 
     Args:
-        rate: How many it accepts a second.
+        rate: How many it accepts per second.
         size: How many it accepts in a burst after idle time.
         retry_after: Seconds that its 429 asks to wait, None if it does not.
     """
@@ -116,8 +116,8 @@ class TokenBucketAPI:
         return SimulatedResponse(0.1, duration_ms=80.0)
 
 
-class RandomlyLimitedAPI:
-    """An API whose limit is shared with other clients: its 429s are unrelated to the replay's load.
+class RandomlyLimitedService:
+    """A service with a shared limit: its 429s are unrelated to the load of the replay.
 
     Args:
         fraction: The fraction of requests that get a 429.
@@ -141,8 +141,8 @@ class RandomlyLimitedAPI:
         return SimulatedResponse(0.1, duration_ms=80.0)
 
 
-class InitiallyLimitedAPI:
-    """An API that returns 429 for the first requests only.
+class InitiallyLimitedService:
+    """A service that returns 429 for the first requests only.
 
     Args:
         number: For how many requests.
@@ -172,14 +172,14 @@ class SimulatedRun:
         healthy: When healthy responses arrived.
         overloaded: When other responses arrived that were not 429s.
         rate_limited: When 429s arrived.
-        sizes: The size of the concurrency limiter after each response.
+        limits: The limit of the concurrency limiter after each response.
     """
 
     sent: list[float] = field(default_factory=list[float])
     healthy: list[float] = field(default_factory=list[float])
     overloaded: list[float] = field(default_factory=list[float])
     rate_limited: list[float] = field(default_factory=list[float])
-    sizes: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    limits: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
 
 def simulate(
@@ -216,5 +216,5 @@ def simulate(
                 rate_limited=rate_limiter.is_limiting(now),
                 duration_ms=response.duration_ms,
             )
-            run.sizes.append((now, concurrency_limiter.size))
+            run.limits.append((now, concurrency_limiter.limit))
     return run

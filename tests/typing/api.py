@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
@@ -45,17 +46,18 @@ from webhooks_sdk.replay import (
     HistogramBucket,
     Journal,
     JournalEntry,
+    NotSentReason,
     Outcome,
     OutcomeStatus,
     Progress,
     Replay,
     Report,
+    Target,
     UndeliveredEvents,
 )
 from webhooks_sdk.sandbox import DeliveryAttempt, Sandbox, Subscriber, Tenant, Variants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 
@@ -160,9 +162,11 @@ def replay_sync(client: Client, hook_id: UUID, since: datetime) -> None:
             assert_type(outcome.status, OutcomeStatus)
             assert_type(outcome.event, WebhookEvent | None)
             assert_type(outcome.error, Exception | None)
+            assert_type(outcome.not_sent, NotSentReason | None)
         assert_type(replay.report, Report)
         replay.stop(grace=5)
     hooks.redeliver_many([("a", "b"), (hook_id, "c")])
+    hooks.redeliver_many([Target(hook_id, hook_id), ("a", "b"), *undelivered])
     with hooks.recover(
         hook_id,
         since=since,
@@ -178,7 +182,13 @@ def replay_sync(client: Client, hook_id: UUID, since: datetime) -> None:
         on_progress=on_progress,
     ) as recovery:
         report = assert_type(recovery.run(), Report)
-    assert_type(report.durations, tuple[HistogramBucket, ...])
+    assert_type(report.response_times, tuple[HistogramBucket, ...])
+    assert_type(report.done, int)
+    assert_type(report.stop_reason, str | None)
+    assert_type(report.not_sent, Mapping[str, int])
+    assert_type(report.not_reached, int | None)
+    assert_type(report.complete, bool)
+    assert_type(report.notes, tuple[str, ...])
     hooks.redeliver_many([hook_id])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType] - not a target
     hooks.recover(hook_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - since is missing
 
@@ -202,6 +212,7 @@ def read_journal(path: Path) -> None:
         assert_type(journal.base_url, str)
         for entry in journal.entries(OutcomeStatus.REJECTED):
             assert_type(entry, JournalEntry)
+            assert_type(entry.outcome_at, datetime | None)
 
 
 def look_at_models(event: WebhookEvent, subscription: WebhookSubscription) -> None:

@@ -1,8 +1,8 @@
-"""Redeliver many events: journalled, resumable, and throttled to what both ends can take.
+"""Redeliver many events: with a journal, resumable, at a pace that both ends can handle.
 
 Start with `client.hooks.redeliver_many` and `client.hooks.recover`. This package holds the types
 they return, `Journal` for reading a journal, and `Replay` and `AsyncReplay` for sending requests by
-other means than a client.
+means other than a client.
 """
 
 from webhooks_sdk._public import set_public_module

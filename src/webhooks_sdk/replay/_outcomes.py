@@ -28,7 +28,7 @@ class OutcomeStatus(StrEnum):
     ACCEPTED = "accepted"
     """The service accepted the request without reporting the subscriber's response. Not resent."""
     FAILED = "failed"
-    """The API refused the request, or provably processed none of the attempts."""
+    """The service rejected the request, or provably processed none of the attempts."""
     UNKNOWN = "unknown"
     """Possibly delivered: the request was sent, but no complete response arrived."""
     SKIPPED = "skipped"
@@ -47,7 +47,7 @@ class NotSentReason(StrEnum):
     UNKNOWN_EARLIER = "unknown earlier"
     """`unknown`: an earlier run left it unknown, and `resend_unknown` is False."""
     NOT_FOUND_EARLIER = "not found earlier"
-    """`failed`: the API returned 404 to an earlier run, so the event cannot be redelivered."""
+    """`failed`: the service returned 404 to an earlier run, so the event cannot be redelivered."""
 
     @property
     def status(self) -> OutcomeStatus:
@@ -151,10 +151,10 @@ def _status_of(event: WebhookEvent) -> OutcomeStatus:
 
 
 def is_not_found(status: int | None) -> bool:
-    """Return whether the API does not know the target, so that resending is pointless."""
+    """Return whether the service does not know the target, so that resending is pointless."""
     return status == HTTPStatus.NOT_FOUND
 
 
 def is_rate_limit(error: Exception | None) -> bool:
-    """Return whether the API refused the request because of its rate limit."""
+    """Return whether the service rejected the request because of its rate limit."""
     return isinstance(error, APIStatusError) and error.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -78,7 +78,7 @@ def write_plan(journal: JournalWriter, recovery: Recovery, listing: Listing) -> 
 
 
 def coverage_of(plan: Plan) -> Coverage:
-    """Return how far back the list reached that a plan is based on."""
+    """Return the coverage of the list that a plan is based on."""
     return Coverage(
         oldest_listed=plan.oldest_listed, covers_since=plan.covers_since, pending=plan.pending
     )

@@ -15,7 +15,7 @@ MAX_PROBLEMS = 100
 """Maximum length of `Report.problems`. The journal has all of them."""
 
 BOUNDS_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
-"""Upper bounds of the duration histogram in milliseconds. The last bucket is unbounded."""
+"""Upper bounds of the histogram of response times in milliseconds. The last bucket is unbounded."""
 
 _MAX_REMAINING = 1e13  # seconds, within the limit of timedelta
 
@@ -50,11 +50,11 @@ class Report:
         not_reached: Number of targets that have no outcome, None if unknown.
         requests: Number of requests sent, resends included.
         duration: Duration of the run.
-        durations: Histogram of the subscriber's response times, with fixed buckets.
+        response_times: Histogram of the subscriber's response times, with fixed buckets.
         problems: The first 100 rejected, failed or unknown outcomes. The journal has all of them:
             see `webhooks_sdk.replay.Journal`.
         finished: Whether every target has an outcome.
-        stopped: Why the run stopped before that, None if it did not.
+        stop_reason: Why the run stopped before that, None if it did not.
         coverage: How far back the service's list reached, for `recover` only.
     """
 
@@ -63,14 +63,14 @@ class Report:
     not_reached: int | None
     requests: int
     duration: timedelta
-    durations: tuple[HistogramBucket, ...]
+    response_times: tuple[HistogramBucket, ...]
     problems: tuple[Outcome, ...]
     finished: bool
-    stopped: str | None
+    stop_reason: str | None
     coverage: Coverage | None
 
     @property
-    def total(self) -> int:
+    def done(self) -> int:
         """Number of targets that have an outcome."""
         return sum(self.counts.values())
 
@@ -103,8 +103,8 @@ class Report:
         not_found = self.not_sent[NotSentReason.NOT_FOUND_EARLIER]
         if not_found:
             notes.append(
-                f"{_count(not_found, 'event')} cannot be redelivered: the API returned 404 in an"
-                " earlier run."
+                f"{_count(not_found, 'event')} cannot be redelivered: the service returned 404 in"
+                " an earlier run."
             )
         if self.coverage is not None:
             notes += _coverage_notes(self.coverage)
@@ -114,8 +114,8 @@ class Report:
         counts = ", ".join(map(self._describe, filter(self.counts.get, self.counts)))
         seconds = self.duration.total_seconds()
         end = "finished" if self.finished else "not finished"
-        if self.stopped is not None:
-            end = f"stopped: {self.stopped}"
+        if self.stop_reason is not None:
+            end = f"stopped: {self.stop_reason}"
         requests = _count(self.requests, "request")
         summary = f"{counts or 'no targets'}; {requests} in {seconds:.1f} s; {end}"
         return "\n".join((summary, *self.notes))
@@ -133,17 +133,17 @@ def _coverage_notes(coverage: Coverage) -> list[str]:
     notes: list[str] = []
     if coverage.oldest_listed is None:
         notes.append(
-            "The service listed no events: if there were any in the window, pass their ids to"
+            "The service listed no events: if there were any in the window, pass their IDs to"
             " redeliver_many."
         )
     elif not coverage.covers_since:
         notes.append(
             f"The service listed only events from {coverage.oldest_listed.isoformat()} on, not from"
-            " since: earlier events may be missing. Pass their ids to redeliver_many."
+            " since: earlier events may be missing. Pass their IDs to redeliver_many."
         )
     if coverage.pending:
         notes.append(
-            f"{_count(coverage.pending, 'event')} had an attempt in progress when the events were"
+            f"{_count(coverage.pending, 'event')} had an attempt in flight when the events were"
             " listed: run recover again later, with a new journal."
         )
     return notes
@@ -222,7 +222,7 @@ class RunStats:
             self._ended_at = now
 
     def report(
-        self, now: float, *, finished: bool, stopped: str | None, coverage: Coverage | None
+        self, now: float, *, finished: bool, stop_reason: str | None, coverage: Coverage | None
     ) -> Report:
         """Return the report at a point in time."""
         return Report(
@@ -231,10 +231,10 @@ class RunStats:
             not_reached=0 if finished else self._left,
             requests=self.requests,
             duration=timedelta(seconds=self._seconds(now)),
-            durations=self._durations(),
+            response_times=self._response_times(),
             problems=tuple(self._problems),
             finished=finished,
-            stopped=stopped,
+            stop_reason=stop_reason,
             coverage=coverage,
         )
 
@@ -264,7 +264,7 @@ class RunStats:
     def _seconds(self, now: float) -> float:
         return (now if self._ended_at is None else self._ended_at) - self._started_at
 
-    def _durations(self) -> tuple[HistogramBucket, ...]:
+    def _response_times(self) -> tuple[HistogramBucket, ...]:
         bounds = pairwise((0, *BOUNDS_MS, None))
         return tuple(
             HistogramBucket(above_ms=above or 0, up_to_ms=up_to, count=count)

@@ -36,7 +36,7 @@ def parse_target(item: object, position: int) -> Target:
     """Convert an item of the caller's iterable to a target.
 
     Args:
-        item: A target, an event, or a pair of ids.
+        item: A target, an event, or a pair of IDs.
         position: Its index in the iterable, for the error message.
 
     Raises:

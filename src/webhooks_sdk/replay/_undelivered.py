@@ -42,7 +42,7 @@ class Coverage:
         oldest_listed: When the oldest listed record was created, None if the list was empty.
         covers_since: Whether the list reaches back to the start of the window, so that it includes
             every event in it. If False, events before `oldest_listed` may be missing: take their
-            ids from your own records and pass them to `redeliver_many`.
+            IDs from your own records and pass them to `redeliver_many`.
         pending: Number of events left out because an attempt may still be in flight.
     """
 
@@ -81,8 +81,8 @@ class Recovery:
         since: Start of the window, inclusive.
         until: End of the window, exclusive. None for now: the window has every listed event from
             `since` on.
-        pending_grace: Seconds for which an attempt without a status may still be in flight, from 0
-            to 1,000,000.
+        pending_grace: Seconds for which an attempt without a status counts as still in flight,
+            from 0 to 1,000,000.
 
     Raises:
         InvalidArgumentError: A datetime is naive or out of range, the window is empty, or
@@ -107,7 +107,7 @@ class Recovery:
         """Return the undelivered events of a list that was just requested.
 
         Ages are measured by the clock of the service if it is ahead of the local one, as far as the
-        response tells.
+        response shows it.
 
         Args:
             listed: The attempts listed by the service, or the response with them.
@@ -144,7 +144,7 @@ class Recovery:
                 undelivered.append((happened, max(attempts, key=_last_change)))
         undelivered.sort(key=itemgetter(0))
         # A record is never older than its event, so every event after the oldest record is listed.
-        records = (one.created_at for attempts in attempts_of.values() for one in attempts)
+        records = (attempt.created_at for attempts in attempts_of.values() for attempt in attempts)
         oldest = min(records, default=None)
         return UndeliveredEvents(
             events=tuple(event for _, event in undelivered),
@@ -182,13 +182,13 @@ def _last_change(attempt: WebhookEvent) -> datetime:
     return max(attempt.created_at, attempt.updated_at)
 
 
-def was_redelivered_since(attempt: WebhookEvent, intended_at: datetime) -> bool:
+def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
     """Return whether an attempt is a successful redelivery that started at or after a time.
 
     Args:
         attempt: The attempt as listed by the service.
-        intended_at: When the request for the redelivery was about to be sent.
+        intent_at: When the request for the redelivery was about to be sent.
     """
     # The service truncates its timestamps to milliseconds.
-    earliest = intended_at.replace(microsecond=intended_at.microsecond // 1000 * 1000)
+    earliest = intent_at.replace(microsecond=intent_at.microsecond // 1000 * 1000)
     return attempt.redelivery and attempt.delivered and _last_change(attempt) >= earliest

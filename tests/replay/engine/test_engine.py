@@ -81,7 +81,7 @@ def test_every_target_has_exactly_one_outcome(
         "unknown": 1,
         "skipped": 1,
     }
-    assert (report.requests, report.total, report.finished, report.stopped) == (6, 7, True, None)
+    assert (report.requests, report.done, report.finished, report.stop_reason) == (6, 7, True, None)
 
 
 def test_outcome_holds_event_error_and_attempts(
@@ -159,8 +159,8 @@ def test_targets_are_consumed_lazily(replay_harness: ReplayHarness, service: Ser
     outcomes, report = replay_harness.collect(service, endless(), each=each, concurrency=4)
     assert len(outcomes) == 100
     assert all(taken - n <= 2 * 4 for n, taken in enumerate(seen))
-    assert taken == len(service.sent) == report.total
-    assert report.stopped == "the block was exited early"
+    assert taken == len(service.sent) == report.done
+    assert report.stop_reason == "the `with` block was exited early"
 
 
 def test_async_replay_accepts_async_iterables(service: Service) -> None:
@@ -234,7 +234,7 @@ def test_a_foreign_error_leaves_the_target_unknown(
     ],
     ids=["401", "403"],
 )
-def test_refused_credentials_stop_the_run_and_it_can_be_resumed(
+def test_rejected_credentials_stop_the_run_and_it_can_be_resumed(
     replay_harness: ReplayHarness, service: Service, tmp_path: Path, error: APIError
 ) -> None:
     journal = tmp_path / "journal.sqlite"
@@ -248,7 +248,7 @@ def test_refused_credentials_stop_the_run_and_it_can_be_resumed(
     outcomes, report = replay_harness.collect(service, targets(50), journal=journal)
     assert report.counts["delivered"] == 47
     assert report.counts["skipped"] == 3
-    # The refused request does not count as an attempt.
+    # The rejected request does not count as an attempt.
     assert {outcome.attempts for outcome in outcomes} == {1}
 
 
@@ -298,10 +298,14 @@ def test_the_report_holds_the_first_hundred_problems(service: Service) -> None:
 
 def test_the_report_has_a_histogram_of_durations(service: Service) -> None:
     _, report = ReplayHarness("sync").collect(service, targets(5))
-    buckets = {(one.above_ms, one.up_to_ms): one.count for one in report.durations if one.count}
+    buckets = {
+        (bucket.above_ms, bucket.up_to_ms): bucket.count
+        for bucket in report.response_times
+        if bucket.count
+    }
     assert buckets == {(10, 25): 5}
-    assert report.durations[0].above_ms == 0
-    assert report.durations[-1].up_to_ms is None
+    assert report.response_times[0].above_ms == 0
+    assert report.response_times[-1].up_to_ms is None
 
 
 def test_progress_is_reported_at_the_end(replay_harness: ReplayHarness, service: Service) -> None:
@@ -370,7 +374,7 @@ def ticking() -> Iterator[tuple[Run, VirtualClock, list[Any]]]:
         clock=clock.clock,
     )
     try:
-        run.begin()
+        run.set_total_from_plan()
         assert run.step() is Action.TAKE_TARGET
         job = run.accept_target((HOOK, event_id(0)))
         assert job is not None
@@ -414,7 +418,7 @@ def test_without_on_progress_a_wait_has_no_limit() -> None:
         clock=VirtualClock().clock,
     )
     try:
-        run.begin()
+        run.set_total_from_plan()
         job = run.accept_target((HOOK, event_id(0)))
         assert job is not None
         run.start(job)

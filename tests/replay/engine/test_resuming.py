@@ -44,7 +44,7 @@ def targets(number: int) -> list[tuple[UUID, UUID]]:
 
 
 def status_of(outcomes: list[Outcome], n: int) -> str:
-    [outcome] = [one for one in outcomes if one.request_id == event_id(n)]
+    [outcome] = [outcome for outcome in outcomes if outcome.request_id == event_id(n)]
     return outcome.status
 
 
@@ -115,7 +115,7 @@ def test_events_that_always_fail_do_not_keep_a_resumed_run_from_the_others(
         assert journal.counts["delivered"] == 25
 
 
-def test_outcomes_that_need_no_request_tell_the_reason(
+def test_outcomes_that_need_no_request_have_a_reason(
     replay_harness: ReplayHarness, service: Service, path: Path
 ) -> None:
     results: list[Any] = [200, None, LOST, LOST, GONE]
@@ -155,11 +155,11 @@ def test_outcomes_that_need_no_request_tell_the_reason(
         "1 event had an unknown outcome in an earlier run and may have been delivered: pass"
         " resend_unknown=True to send such events again."
     )
-    assert not_found == "1 event cannot be redelivered: the API returned 404 in an earlier run."
+    assert not_found == "1 event cannot be redelivered: the service returned 404 in an earlier run."
     assert not report.complete
     # By now the redelivery is in the journal.
     outcomes, _ = replay_harness.collect(service, targets(3), journal=path)
-    assert [one.not_sent for one in outcomes if one.request_id == event_id(2)] == [
+    assert [outcome.not_sent for outcome in outcomes if outcome.request_id == event_id(2)] == [
         NotSentReason.DONE_EARLIER
     ]
 
@@ -218,8 +218,8 @@ def test_unknown_targets_are_looked_up_before_sending(
     replay_harness.collect(service, targets(1), journal=path)
     with Journal(path) as journal:
         [entry] = journal
-    assert entry.intended_at is not None
-    after = entry.intended_at + timedelta(seconds=1)
+    assert entry.intent_at is not None
+    after = entry.intent_at + timedelta(seconds=1)
     service.listed = [
         attempt(0, redelivery=True, enqueued_at=NOON, created_at=after, updated_at=after)
     ]

@@ -107,7 +107,7 @@ class SchedulerHarness:
 
     def grow(self, size: int) -> SchedulerHarness:
         """Raise the concurrency to `size` by sending requests that succeed."""
-        while self.concurrency_limiter.size < size:
+        while self.concurrency_limiter.limit < size:
             jobs = list[Job]()
             while self.concurrency_limiter.has_room:
                 jobs.append(self.send())
@@ -288,7 +288,7 @@ def test_a_429_lowers_the_rate_but_not_the_concurrency() -> None:
     harness = SchedulerHarness(rate=50).grow(4)
     job = harness.send()
     harness.end(job, busy(0), after=0)
-    assert harness.concurrency_limiter.size == 4
+    assert harness.concurrency_limiter.limit == 4
     # 70 % of 50 per second, since little throughput was observed.
     assert harness.wait() == pytest.approx(1 / 35)
 
@@ -297,7 +297,7 @@ def test_a_429_lowers_the_rate_but_not_the_concurrency() -> None:
 def test_overload_halves_the_concurrency(returned: Any) -> None:
     harness = SchedulerHarness().grow(8)
     harness.end(harness.send(), returned)
-    assert harness.concurrency_limiter.size == 4
+    assert harness.concurrency_limiter.limit == 4
 
 
 def test_concurrency_does_not_grow_while_the_rate_is_the_bottleneck() -> None:
@@ -305,9 +305,9 @@ def test_concurrency_does_not_grow_while_the_rate_is_the_bottleneck() -> None:
     for _ in range(5):
         harness.end(harness.send(), FINE)
         harness.now += 1
-    assert harness.concurrency_limiter.size == 1
+    assert harness.concurrency_limiter.limit == 1
     harness.end(harness.send(), FINE, after=2)
-    assert harness.concurrency_limiter.size == 2
+    assert harness.concurrency_limiter.limit == 2
 
 
 # Stopping
@@ -333,10 +333,10 @@ def test_nothing_is_sent_after_a_stop_and_the_first_reason_is_kept() -> None:
     assert list(harness.scheduler.drain_resends()) == []
 
 
-def test_refused_credentials_abort_the_run() -> None:
+def test_rejected_credentials_abort_the_run() -> None:
     harness = SchedulerHarness().grow(2)
-    refused, other = harness.send(), harness.send()
-    assert harness.end(refused, REFUSED) is not None
+    rejected, other = harness.send(), harness.send()
+    assert harness.end(rejected, REFUSED) is not None
     assert (harness.scheduler.stop_reason, harness.scheduler.cause) == (str(REFUSED), REFUSED)
     assert harness.scheduler.aborted
     assert harness.step() == Wait(None)
@@ -380,7 +380,7 @@ def test_a_discarded_job_frees_its_place() -> None:
     harness.scheduler.discard(harness.send())
     assert harness.scheduler.in_flight == harness.concurrency_limiter.in_flight == 0
     assert harness.step() is Action.TAKE_TARGET
-    assert harness.concurrency_limiter.size == 1
+    assert harness.concurrency_limiter.limit == 1
 
 
 # Invariants
@@ -447,7 +447,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def dispatch(self, job: Job) -> None:
         assert self.harness.scheduler.stop_reason is None
         assert (
-            self.harness.concurrency_limiter.in_flight < self.harness.concurrency_limiter.size <= 4
+            self.harness.concurrency_limiter.in_flight < self.harness.concurrency_limiter.limit <= 4
         )
         self.harness.begin(job)
         assert job.attempts <= 3

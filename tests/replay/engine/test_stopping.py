@@ -45,8 +45,8 @@ def test_stop_lets_requests_in_flight_finish(
             replay.stop()
 
     outcomes, report = replay_harness.collect(service, endless(), each=each, journal=path)
-    assert len(outcomes) == len(service.sent) == report.total
-    assert report.stopped == "stop() was called"
+    assert len(outcomes) == len(service.sent) == report.done
+    assert report.stop_reason == "stop() was called"
     assert not report.finished
     with Journal(path) as journal:
         assert {entry.status for entry in journal} == {"delivered"}
@@ -61,7 +61,7 @@ def test_exiting_the_block_early_lets_requests_in_flight_finish(
         return len(service.sent) >= 20
 
     outcomes, report = replay_harness.collect(service, endless(), each=each, journal=path)
-    assert len(outcomes) <= report.total == len(service.sent)
+    assert len(outcomes) <= report.done == len(service.sent)
     with Journal(path) as journal:
         assert {entry.status for entry in journal} == {"delivered"}
 
@@ -132,7 +132,7 @@ def test_a_run_whose_targets_raised_is_not_finished(service: Service) -> None:
             list(replay)
         list(replay)
     assert not replay.report.finished
-    assert "interrupted the targets" in str(replay.report)
+    assert "the iteration over the targets was interrupted" in str(replay.report)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -154,8 +154,8 @@ def test_a_run_whose_targets_were_cancelled_is_not_finished(backend: Backend) ->
         return replay
 
     report = anyio.run(main, backend=backend).report
-    assert (report.total, report.finished) == (1, False)
-    assert "interrupted the targets" in str(report)
+    assert (report.done, report.finished) == (1, False)
+    assert "the iteration over the targets was interrupted" in str(report)
 
 
 def test_a_replay_must_be_entered_exactly_once(service: Service) -> None:
@@ -213,7 +213,7 @@ def test_iterating_after_stop_yields_the_rest_once(
     outcomes, report = replay_harness.collect(
         service, endless(), each=stop_at_once, then=then, concurrency=1
     )
-    assert (len(outcomes), report.stopped) == (1, "stop() was called")
+    assert (len(outcomes), report.stop_reason) == (1, "stop() was called")
 
 
 def test_iterating_a_replay_that_was_exited_early_is_refused(
@@ -335,7 +335,7 @@ def test_ctrl_c_caught_inside_the_block_ends_the_run_at_once(tmp_path: Path) -> 
         statuses = {outcome.request_id: outcome.status for outcome in replay}
     service.unblocked.set()
     assert statuses[event_id(1)] == "unknown"
-    assert replay.report.stopped == "the run was interrupted"
+    assert replay.report.stop_reason == "the run was interrupted"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -374,7 +374,7 @@ def test_async_replay_can_be_stopped_from_a_thread_or_a_signal_handler(
         replay = anyio.run(main, backend=backend)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert replay.report.stopped == "stop() was called"
+    assert replay.report.stop_reason == "stop() was called"
     replay.stop()
 
 
@@ -401,7 +401,9 @@ def test_cancelling_anext_loses_no_outcome(tmp_path: Path) -> None:
                 outcomes.extend([await anext(replay)])
 
     asyncio.run(main())
-    assert Counter(one.request_id for one in outcomes) == Counter(target[1] for target in targets)
+    assert Counter(outcome.request_id for outcome in outcomes) == Counter(
+        target[1] for target in targets
+    )
 
 
 def test_system_exit_in_a_worker_thread_ends_the_run(tmp_path: Path) -> None:

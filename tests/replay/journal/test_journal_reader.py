@@ -72,8 +72,8 @@ def test_an_entry_describes_an_event(path: Path) -> None:
         response_duration_ms=7,
         delivery_id=OTHER,
         error="APIError: what happened",
-        intended_at=NOW,
-        settled_at=LATER,
+        intent_at=NOW,
+        outcome_at=LATER,
     )
     with pytest.raises(FrozenInstanceError):
         entry.attempts = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue] - it is frozen
@@ -127,11 +127,11 @@ def test_planned_events_and_events_in_flight_have_no_status(path: Path) -> None:
         }
     planned, in_flight = entries[EVENT], entries[OTHER]
     assert (planned.status, planned.in_flight, planned.attempts) == (None, False, 0)
-    assert planned.intended_at is planned.settled_at is None
+    assert planned.intent_at is planned.outcome_at is None
     assert (in_flight.status, in_flight.in_flight, in_flight.attempts) == (None, True, 2)
     # The outcome of the previous attempt is kept.
-    assert (in_flight.response_status, in_flight.settled_at) == (500, LATER)
-    assert in_flight.intended_at == MUCH_LATER
+    assert (in_flight.response_status, in_flight.outcome_at) == (500, LATER)
+    assert in_flight.intent_at == MUCH_LATER
 
 
 def test_a_reader_sees_later_writes(path: Path) -> None:

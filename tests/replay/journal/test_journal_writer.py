@@ -74,7 +74,7 @@ def test_the_next_run_finds_an_intent_and_its_outcome(path: Path) -> None:
         assert nonzero(journal) == {"failed": 1}
         row = row_of(journal)
         assert (row.hook_id, row.request_id, row.state) == (HOOK, EVENT, RowState.FAILED)
-        assert (row.attempts, row.run, row.intent_at, row.settled_at) == (1, 1, NOW, LATER)
+        assert (row.attempts, row.run, row.intent_at, row.outcome_at) == (1, 1, NOW, LATER)
         assert (row.response_status, row.duration_ms, row.delivery_id) == (500, 12, OTHER)
         assert row.error == error
 
@@ -197,23 +197,23 @@ def test_cancelling_without_an_intent_changes_nothing(journal: JournalWriter) ->
 # Unresolved targets
 
 
-def test_open_since_is_the_first_request_that_may_have_arrived(path: Path) -> None:
+def test_unresolved_since_is_the_first_request_that_may_have_arrived(path: Path) -> None:
     with open_writer(path) as journal:
         journal.record_intent(HOOK, EVENT, NOW)
-        assert row_of(journal).open_since == NOW
+        assert row_of(journal).unresolved_since == NOW
     with open_writer(path) as journal:  # as after a crash
         journal.record_intent(HOOK, EVENT, LATER)
-        assert (row_of(journal).intent_at, row_of(journal).open_since) == (LATER, NOW)
+        assert (row_of(journal).intent_at, row_of(journal).unresolved_since) == (LATER, NOW)
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.UNKNOWN, LATER)
-        assert row_of(journal).open_since == NOW
+        assert row_of(journal).unresolved_since == NOW
         journal.record_intent(HOOK, EVENT, MUCH_LATER)
         journal.cancel_intent(HOOK, EVENT)
         row = row_of(journal)
-        assert (row.state, row.intent_at, row.open_since) == (RowState.UNKNOWN, LATER, NOW)
+        assert (row.state, row.intent_at, row.unresolved_since) == (RowState.UNKNOWN, LATER, NOW)
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.REJECTED, MUCH_LATER)
-        assert row_of(journal).open_since is None
+        assert row_of(journal).unresolved_since is None
         journal.record_intent(HOOK, EVENT, MUCH_LATER)
-        assert row_of(journal).open_since == MUCH_LATER
+        assert row_of(journal).unresolved_since == MUCH_LATER
 
 
 def test_unresolved_targets_are_unknown_or_were_left_in_flight(path: Path) -> None:
@@ -403,9 +403,9 @@ def test_a_batch_is_written_by_flush(path: Path) -> None:
     with open_writer(path) as journal, Journal(path) as reader:
         journal.begin_batch()
         journal.begin_batch()
-        assert journal.add(HOOK, EVENT, NOW)
+        assert journal.record_first_intent(HOOK, EVENT, NOW)
         journal.record_outcome(HOOK, EVENT, OutcomeStatus.DELIVERED, LATER)
-        assert not journal.add(HOOK, EVENT, LATER)
+        assert not journal.record_first_intent(HOOK, EVENT, LATER)
         assert journal.record_intent(HOOK, OTHER, LATER) == 1
         assert len(reader) == 0
         journal.flush()

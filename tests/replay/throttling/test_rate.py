@@ -272,7 +272,7 @@ def test_another_429_keeps_the_recovery_before_it() -> None:
 
 
 def send_until_429(limiter: RateLimiter, now: float, limit: float) -> float:
-    """Send until the rate exceeds a limit and the API returns 429; return when that was."""
+    """Send until the rate exceeds a limit and the service returns 429; return when that was."""
     sent_at = now
     while limiter.rate is None or limiter.rate <= limit:
         now = sent_at = send(limiter, now)
@@ -291,7 +291,7 @@ def seconds_between_429s(
 
 
 def limiter_at_limit() -> tuple[RateLimiter, float]:
-    """Return a limiter that has found a limit of ten a second, and when it did."""
+    """Return a limiter that has found a limit of ten per second, and when it did."""
     limiter = RateLimiter(100)
     now = send_at_rate(limiter, NOW, rate=10.2, seconds=20)
     limiter.slow_down(now, 0, sent_at=now - 0.01)

@@ -1,4 +1,4 @@
-"""Both limiters against simulated subscribers and APIs: they converge on the available capacity."""
+"""Both limiters against simulated subscribers and services: they converge on the capacity."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from math import exp
 
 import pytest
 from support.replay_models import (
-    InitiallyLimitedAPI,
+    InitiallyLimitedService,
     QueueingSubscriber,
-    RandomlyLimitedAPI,
+    RandomlyLimitedService,
     RejectingSubscriber,
     SimulatedResponse,
     SimulatedRun,
-    TokenBucketAPI,
+    TokenBucketService,
     simulate,
 )
 
@@ -26,8 +26,8 @@ def throughput(times: list[float], begin: float, end: float) -> float:
     return sum(begin < time <= end for time in times) / (end - begin)
 
 
-def sizes(run: SimulatedRun, begin: float) -> list[int]:
-    return [size for time, size in run.sizes if time > begin]
+def limits(run: SimulatedRun, begin: float) -> list[int]:
+    return [limit for time, limit in run.limits if time > begin]
 
 
 def mean(values: list[int]) -> float:
@@ -48,8 +48,8 @@ def test_a_queueing_subscriber_is_kept_busy_and_not_overloaded(
     maximum = capacity / (0.5 * exp(spread**2 / 2))
     assert throughput(run.healthy, 100, 600) > 0.95 * maximum
     assert not run.overloaded
-    assert mean(sizes(run, 100)) < 2 * capacity + 5
-    assert max(sizes(run, 100)) <= 3 * capacity + 8
+    assert mean(limits(run, 100)) < 2 * capacity + 5
+    assert max(limits(run, 100)) <= 3 * capacity + 8
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 4, 8, 16, 32])
@@ -59,7 +59,7 @@ def test_few_deliveries_are_rejected_at_capacity(capacity: int) -> None:
     )
     assert throughput(run.healthy, 50, 600) > 0.8 * capacity / 0.5
     assert len(run.overloaded) <= len(run.sent) / 9
-    assert max(sizes(run, 50)) <= capacity + 1
+    assert max(limits(run, 50)) <= capacity + 1
 
 
 def test_few_queued_deliveries_time_out() -> None:
@@ -87,8 +87,8 @@ def test_a_lasting_latency_becomes_the_baseline() -> None:
     begin = 100
     subscriber = QueueingSubscriber(1_000, lambda now: 0.5 if now < begin else 3.0)
     run = simulate(RateLimiter(None), ConcurrencyLimiter(16), subscriber, seconds=600)
-    assert min(sizes(run, begin)) == 1
-    assert set(sizes(run, 400)) == {16}
+    assert min(limits(run, begin)) == 1
+    assert set(limits(run, 400)) == {16}
 
 
 def test_during_an_outage_one_request_is_in_flight() -> None:
@@ -101,7 +101,7 @@ def test_during_an_outage_one_request_is_in_flight() -> None:
 
     run = simulate(RateLimiter(50), ConcurrencyLimiter(32), subscriber, seconds=300)
     assert throughput(run.healthy, 20, 100) == pytest.approx(50, rel=0.01)
-    assert {size for time, size in run.sizes if 101 < time < 130} == {1}
+    assert {limit for time, limit in run.limits if 101 < time < 130} == {1}
     assert throughput(run.healthy, 200, 300) == pytest.approx(50, rel=0.01)
 
 
@@ -110,20 +110,20 @@ def test_concurrency_stays_at_one_while_rate_limited() -> None:
         RateLimiter(20), ConcurrencyLimiter(8), QueueingSubscriber(2, lambda _: 0.005), seconds=100
     )
     assert throughput(run.sent, 0, 100) == pytest.approx(20, rel=0.01)
-    assert set(sizes(run, 0)) == {1}
+    assert set(limits(run, 0)) == {1}
 
 
-# An API with a rate limit
+# A service with a rate limit
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.0, 1.0, 5.0])
 @pytest.mark.parametrize("limit", [1.0, 2.0, 10.0, 40.0])
 @pytest.mark.parametrize("rate", [None, 50.0])
-def test_the_rate_converges_on_the_limit_of_the_api(
+def test_the_rate_converges_on_the_limit_of_the_service(
     rate: float | None, limit: float, retry_after: float | None
 ) -> None:
-    api = TokenBucketAPI(limit, size=max(1.0, limit / 2), retry_after=retry_after)
-    run = simulate(RateLimiter(rate), ConcurrencyLimiter(16), api, seconds=1_200)
+    service = TokenBucketService(limit, size=max(1.0, limit / 2), retry_after=retry_after)
+    run = simulate(RateLimiter(rate), ConcurrencyLimiter(16), service, seconds=1_200)
     assert throughput(run.healthy, 200, 1_200) > 0.75 * limit
     # Including those at the start, while the limit is found.
     assert len(run.rate_limited) <= 0.04 * len(run.sent)
@@ -141,7 +141,7 @@ def test_429s_unrelated_to_the_load_do_not_stop_the_replay(
     run = simulate(
         RateLimiter(50),
         ConcurrencyLimiter(16),
-        RandomlyLimitedAPI(fraction, rng.random, retry_after),
+        RandomlyLimitedService(fraction, rng.random, retry_after),
         seconds=3_600,
     )
     if retry_after is None:
@@ -153,7 +153,10 @@ def test_429s_unrelated_to_the_load_do_not_stop_the_replay(
 @pytest.mark.parametrize("retry_after", [0.0, 1.0])
 def test_it_recovers_from_429s_at_the_start(retry_after: float) -> None:
     run = simulate(
-        RateLimiter(50), ConcurrencyLimiter(16), InitiallyLimitedAPI(50, retry_after), seconds=300
+        RateLimiter(50),
+        ConcurrencyLimiter(16),
+        InitiallyLimitedService(50, retry_after),
+        seconds=300,
     )
     assert len(run.rate_limited) == 50
     assert max(run.rate_limited) < 60
@@ -163,8 +166,8 @@ def test_it_recovers_from_429s_at_the_start(retry_after: float) -> None:
 
 def test_a_raised_limit_is_detected() -> None:
     low, high = (
-        TokenBucketAPI(5, size=3, retry_after=1.0),
-        TokenBucketAPI(40, size=20, retry_after=1.0),
+        TokenBucketService(5, size=3, retry_after=1.0),
+        TokenBucketService(40, size=20, retry_after=1.0),
     )
     run = simulate(
         RateLimiter(50),
@@ -178,7 +181,7 @@ def test_a_raised_limit_is_detected() -> None:
 
 def test_below_the_limit_of_the_api_the_full_rate_is_kept() -> None:
     run = simulate(
-        RateLimiter(12), ConcurrencyLimiter(16), TokenBucketAPI(40, size=20), seconds=300
+        RateLimiter(12), ConcurrencyLimiter(16), TokenBucketService(40, size=20), seconds=300
     )
     assert throughput(run.sent, 0, 300) == pytest.approx(12, rel=0.01)
     assert not run.rate_limited
@@ -187,14 +190,14 @@ def test_below_the_limit_of_the_api_the_full_rate_is_kept() -> None:
 def test_a_quota_per_minute_is_used_up_with_one_429_each() -> None:
     requests_in: dict[int, int] = {}
 
-    def api(now: float) -> SimulatedResponse:
+    def service(now: float) -> SimulatedResponse:
         minute, left = int(now // 60), 60 - now % 60
         requests_in[minute] = requests_in.get(minute, 0) + 1
         if requests_in[minute] > 100:
             return SimulatedResponse(0.02, Signal.NEUTRAL, rate_limited=True, retry_after=left)
         return SimulatedResponse(0.1, duration_ms=80)
 
-    run = simulate(RateLimiter(None), ConcurrencyLimiter(8), api, seconds=3_600)
+    run = simulate(RateLimiter(None), ConcurrencyLimiter(8), service, seconds=3_600)
     assert throughput(run.healthy, 600, 3_600) > 0.98 * 100 / 60
     # One a minute, and a few more while the quota is found.
     assert len(run.rate_limited) <= 60 + 5
@@ -203,12 +206,12 @@ def test_a_quota_per_minute_is_used_up_with_one_429_each() -> None:
 
 
 def test_it_recovers_from_ten_minutes_of_429s() -> None:
-    def api(now: float) -> SimulatedResponse:
+    def service(now: float) -> SimulatedResponse:
         if 60 < now < 660:
             return SimulatedResponse(0.02, Signal.NEUTRAL, rate_limited=True)
         return SimulatedResponse(0.1, duration_ms=80)
 
-    run = simulate(RateLimiter(20), ConcurrencyLimiter(8), api, seconds=2_400)
+    run = simulate(RateLimiter(20), ConcurrencyLimiter(8), service, seconds=2_400)
     assert throughput(run.healthy, 0, 60) == pytest.approx(20, rel=0.02)
     assert len(run.rate_limited) < 30
     assert throughput(run.healthy, 1_800, 2_400) == pytest.approx(20, rel=0.02)

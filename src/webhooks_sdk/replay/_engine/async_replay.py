@@ -43,18 +43,18 @@ class AsyncReplay:
     the task that iterates the replay. A replay can be iterated to its end once.
 
     Exiting the `async with` block early takes no more targets and waits for the requests in flight.
-    Cancellation and other exceptions that are not an `Exception` do not wait: requests in flight
-    are cancelled, and unknown when the journal is resumed.
+    On cancellation, and on other exceptions that do not derive from `Exception`, nothing is waited
+    for: requests in flight are cancelled, and are unknown when the journal is resumed.
 
     Args:
         send: Redelivers one event, and returns the delivery attempt or raises. It must not retry,
             and must return eventually.
         targets: The events to redeliver, an iterable or async iterable, consumed lazily.
-        base_url: The API, to which a journal is bound.
+        base_url: The base URL of the API. A journal cannot be resumed with another one.
         list_events: Lists the recent events of a subscription, which is needed to resolve requests
-            that an earlier run left unknown. None leaves them unknown. It may return the response
-            of `client.send(operations.list_events(hook_id))`: with `recovery`, its `Date` header is
-            used if the clock of the service is ahead.
+            that an earlier run left unknown. None leaves them unknown. Required with `recovery`. It
+            may return the response of `client.send(operations.list_events(hook_id))`: with
+            `recovery`, its `Date` header is used if the clock of the service is ahead.
         options: The options of the replay.
         recovery: The window to recover, instead of targets.
         on_close: Called and awaited when the replay has ended.
@@ -82,7 +82,7 @@ class AsyncReplay:
         # Whether the last call of `anext(targets)` raised: a generator is exhausted after that.
         self._targets_failed = False
         self._run: Run | None = None
-        # The flag tells whether the journal has the result.
+        # The flag is whether the result is already in the journal.
         self._results: deque[tuple[Job, Result | Exception, bool]] = deque()
         # Jobs that are sent once the batch with their intents is written.
         self._batched_jobs: list[Job] = []
@@ -112,11 +112,11 @@ class AsyncReplay:
         return self
 
     async def _prepare(self, run: Run) -> None:
-        hook_to_plan = run.hook_to_plan()
-        if hook_to_plan is not None:
+        hook_to_list = run.hook_to_list()
+        if hook_to_list is not None:
             assert self._list_events is not None
-            run.plan(await self._list_events(hook_to_plan))
-        for hook_id in run.hooks_to_look_up():
+            run.plan(await self._list_events(hook_to_list))
+        for hook_id in run.mark_unknown_and_list_hooks():
             if self._list_events is None:
                 break
             try:
@@ -124,7 +124,7 @@ class AsyncReplay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.begin()
+        run.set_total_from_plan()
 
     async def __aexit__(
         self,
@@ -186,9 +186,10 @@ class AsyncReplay:
             The final report.
 
         Raises:
-            ReplayStoppedError: Nothing succeeded, or the credentials were refused.
+            ReplayStoppedError: As in `redeliver_many`.
+            InvalidArgumentError: A target does not name an event.
             JournalError: The journal cannot be written.
-            RuntimeError: The replay has ended already: see `report`.
+            RuntimeError: The replay has not been entered, or has ended already: see `report`.
         """
         async for _ in self:
             """The report counts the outcome."""
@@ -196,7 +197,11 @@ class AsyncReplay:
 
     @property
     def report(self) -> Report:
-        """The report of the run so far."""
+        """The report of the run so far.
+
+        Raises:
+            RuntimeError: The replay has not been entered.
+        """
         return self._entered_run().report()
 
     def stop(self, grace: float | None = None) -> None:
@@ -210,6 +215,7 @@ class AsyncReplay:
 
         Raises:
             InvalidArgumentError: `grace` is out of range. The replay is not stopped.
+            RuntimeError: The replay has not been entered.
         """
         self._entered_run().stop(grace)
         # If the event loop is closed, the replay has ended too.

@@ -56,7 +56,7 @@ class Run:
 
     Args:
         options: The options of the replay.
-        base_url: The API, to which the journal is bound.
+        base_url: The base URL of the API. A journal cannot be resumed with another one.
         recovery: The recovery, None if the caller supplies the targets.
         total: Number of the caller's targets, None if unknown.
         clock: The source of time.
@@ -117,8 +117,11 @@ class Run:
         self._stats.end(self._clock.monotonic())
         self._journal.close()
 
-    def hook_to_plan(self) -> UUID | None:
-        """Return the subscription whose events `plan` needs, None if the plan exists already."""
+    def hook_to_list(self) -> UUID | None:
+        """Return the subscription to list before `plan`, None if the journal already has a plan.
+
+        Also records the time, for the age of the listed attempts.
+        """
         if self._recovery is None or self._journal.plan is not None:
             return None
         self._list_requested_at = self._now()
@@ -138,8 +141,12 @@ class Run:
         listing = read_list(listed, began=self._list_requested_at, ended=self._now())
         write_plan(self._journal, self._recovery, listing)
 
-    def hooks_to_look_up(self) -> Iterable[UUID]:
-        """Return the subscriptions with targets that earlier runs left in flight or unknown."""
+    def mark_unknown_and_list_hooks(self) -> Iterable[UUID]:
+        """Record targets left in flight by earlier runs as unknown, and find all unknown targets.
+
+        Returns:
+            The subscriptions of the unknown targets.
+        """
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
             hooks[row.hook_id] = None
@@ -160,8 +167,8 @@ class Run:
             row = self._journal.find(hook_id, attempt.id)
             if row is None or row.state is not RowState.UNKNOWN:
                 continue
-            assert row.open_since is not None
-            if was_redelivered_since(attempt, row.open_since):
+            assert row.unresolved_since is not None
+            if was_redelivered_since(attempt, row.unresolved_since):
                 target = Target(hook_id, attempt.id)
                 self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
                 self._found_delivered.add(target)
@@ -184,8 +191,8 @@ class Run:
             error=None if error is None else to_error_record(error),
         )
 
-    def begin(self) -> None:
-        """Mark the preparations as done: from here on, targets are taken."""
+    def set_total_from_plan(self) -> None:
+        """Raise the total number of targets to the number in the journal, if the total is known."""
         if self._stats.total is not None:
             # The targets that are only in the journal follow the caller's.
             recorded = sum(self._journal.counts().values())
@@ -235,7 +242,7 @@ class Run:
         self._position += 1
         ids = (target.hook_id, target.request_id)
         # A new target needs no lookup. A durable write waits for the disk: `start` does that.
-        if not self._options.durable and self._journal.add(*ids, self._now()):
+        if not self._options.durable and self._journal.record_first_intent(*ids, self._now()):
             return Job(target, attempts=1, intent_recorded=True)
         return self._make_job(target, self._journal.find(*ids))
 
@@ -338,7 +345,9 @@ class Run:
 
     def stop_after_target_error(self) -> None:
         """Take no more targets, since iterating them failed and some may be missing."""
-        self._scheduler.stop("an exception or a cancellation interrupted the targets")
+        self._scheduler.stop(
+            "the iteration over the targets was interrupted by an exception or a cancellation"
+        )
 
     def interrupt(self) -> None:
         """Stop without waiting for the requests in flight."""
@@ -348,7 +357,7 @@ class Run:
     def stop_early(self) -> None:
         """Take no more targets, since the caller has exited the block. No-op once finished."""
         if not self._finished:
-            self._scheduler.stop("the block was exited early")
+            self._scheduler.stop("the `with` block was exited early")
 
     def _abandon_in_flight(self) -> None:
         self.has_abandoned = True
@@ -402,7 +411,7 @@ class Run:
         """Mark the outcomes as consumed.
 
         Raises:
-            ReplayStoppedError: The run was aborted because nothing succeeded.
+            ReplayStoppedError: The run was aborted: see `Scheduler.stop_reason`.
         """
         self._exhausted = True
         self._raise_if_aborted()
@@ -421,11 +430,11 @@ class Run:
     def report(self) -> Report:
         """Return the report of the run so far."""
         plan = self._journal.plan
-        stopped = self._scheduler.stop_reason
+        stop_reason = self._scheduler.stop_reason
         return self._stats.report(
             self._clock.monotonic(),
-            finished=self._finished and stopped is None,
-            stopped=stopped,
+            finished=self._finished and stop_reason is None,
+            stop_reason=stop_reason,
             coverage=None if plan is None else coverage_of(plan),
         )
 
@@ -441,8 +450,10 @@ class Run:
         try:
             self._options.on_progress(progress)
         except StopIteration as error:
-            # It would end the iteration as if the replay were complete.
-            raise RuntimeError("on_progress raised StopIteration.") from error
+            raise RuntimeError(
+                "on_progress raised StopIteration, which would end the iteration. Raise another"
+                " exception."
+            ) from error
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -105,7 +105,7 @@ Step: TypeAlias = Job | Action | Wait
 
 
 class Scheduler:
-    """The queue of a run.
+    """Decides the next step of a run.
 
     Args:
         concurrency_limiter: Limits the requests in flight.
@@ -149,7 +149,7 @@ class Scheduler:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the run sends nothing more although targets may be left, None while it does."""
+        """Why the run sends nothing more although targets may be left; None if not stopped."""
         return self._stop_reason
 
     @property
@@ -159,7 +159,7 @@ class Scheduler:
 
     @property
     def aborted(self) -> bool:
-        """Whether the scheduler stopped the run because nothing succeeded."""
+        """Whether the scheduler, not the caller, stopped the run."""
         return self._aborted
 
     def stop(self, reason: str) -> None:
@@ -212,7 +212,7 @@ class Scheduler:
         self._update_limiters(job, result, now)
         if result.fatal:
             self._abort(str(result.error), result.error)
-        elif self._is_deferred_too_long(result, now):
+        elif self._update_deferral(result, now):
             self._abort(_DEFERRED_TOO_LONG, result.error)
         elif self._requeue(job, result, now):
             return None
@@ -242,7 +242,8 @@ class Scheduler:
         elif result.deferred:
             self._rate_limiter.pause(now, error.retry_after or 0.0)
 
-    def _is_deferred_too_long(self, result: Result, now: float) -> bool:
+    def _update_deferral(self, result: Result, now: float) -> bool:
+        """Record whether a result was deferred; return whether that has lasted too long."""
         if not result.deferred:
             self._deferred_since = None
             return False

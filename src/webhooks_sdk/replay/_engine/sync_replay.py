@@ -34,18 +34,19 @@ class Replay:
     the thread that iterates the replay. A replay can be iterated to its end once.
 
     Exiting the `with` block early takes no more targets and waits for the requests in flight.
-    KeyboardInterrupt and other exceptions that are not an `Exception` do not wait, even if caught
-    inside the block: requests in flight are unknown when the journal is resumed.
+    On KeyboardInterrupt, and on other exceptions that do not derive from `Exception`, nothing is
+    waited for, even if the exception is caught inside the block: requests in flight are unknown
+    when the journal is resumed.
 
     Args:
         send: Redelivers one event, and returns the delivery attempt or raises. Called in threads.
             It must not retry, and must return eventually.
         targets: The events to redeliver, consumed lazily.
-        base_url: The API, to which a journal is bound.
+        base_url: The base URL of the API. A journal cannot be resumed with another one.
         list_events: Lists the recent events of a subscription, which is needed to resolve requests
-            that an earlier run left unknown. None leaves them unknown. It may return the response
-            of `client.send(operations.list_events(hook_id))`: with `recovery`, its `Date` header is
-            used if the clock of the service is ahead.
+            that an earlier run left unknown. None leaves them unknown. Required with `recovery`. It
+            may return the response of `client.send(operations.list_events(hook_id))`: with
+            `recovery`, its `Date` header is used if the clock of the service is ahead.
         options: The options of the replay.
         recovery: The window to recover, instead of targets.
         on_close: Called when the replay has ended.
@@ -95,11 +96,11 @@ class Replay:
         return self
 
     def _prepare(self, run: Run) -> None:
-        hook_to_plan = run.hook_to_plan()
-        if hook_to_plan is not None:
+        hook_to_list = run.hook_to_list()
+        if hook_to_list is not None:
             assert self._list_events is not None
-            run.plan(self._list_events(hook_to_plan))
-        for hook_id in run.hooks_to_look_up():
+            run.plan(self._list_events(hook_to_list))
+        for hook_id in run.mark_unknown_and_list_hooks():
             if self._list_events is None:
                 break
             try:
@@ -107,7 +108,7 @@ class Replay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.begin()
+        run.set_total_from_plan()
 
     def __exit__(
         self,
@@ -184,9 +185,10 @@ class Replay:
             The final report.
 
         Raises:
-            ReplayStoppedError: Nothing succeeded, or the credentials were refused.
+            ReplayStoppedError: As in `redeliver_many`.
+            InvalidArgumentError: A target does not name an event.
             JournalError: The journal cannot be written.
-            RuntimeError: The replay has ended already: see `report`.
+            RuntimeError: The replay has not been entered, or has ended already: see `report`.
         """
         for _ in self:
             """The report counts the outcome."""
@@ -194,7 +196,11 @@ class Replay:
 
     @property
     def report(self) -> Report:
-        """The report of the run so far."""
+        """The report of the run so far.
+
+        Raises:
+            RuntimeError: The replay has not been entered.
+        """
         return self._entered_run().report()
 
     def stop(self, grace: float | None = None) -> None:
@@ -208,6 +214,7 @@ class Replay:
 
         Raises:
             InvalidArgumentError: `grace` is out of range. The replay is not stopped.
+            RuntimeError: The replay has not been entered.
         """
         self._entered_run().stop(grace)
         self._results.put(None)
@@ -264,7 +271,7 @@ class Replay:
         try:
             worker.start()
         except RuntimeError:
-            # The system cannot start more threads: make do with those that exist.
+            # The system cannot start more threads: continue with those that exist.
             if not self._workers:
                 raise
         else:

@@ -159,10 +159,10 @@ _ADVICE = {
         " exists and is writable."
     ),
     sqlite3.SQLITE_CORRUPT: (
-        "It is damaged. Name another file, and use your own records to decide what to send."
+        "It is damaged. Use a different file, and decide from your own records what to redeliver."
     ),
     sqlite3.SQLITE_FULL: "Free some disk space and resume. Everything written before is kept.",
     sqlite3.SQLITE_IOERR: "The disk failed or is full. Fix the cause and resume.",
-    sqlite3.SQLITE_NOTADB: "It is not a replay journal. Name another file.",
+    sqlite3.SQLITE_NOTADB: "It is not a replay journal. Use a different file.",
     sqlite3.SQLITE_READONLY: "The file or its directory is not writable. Check the permissions.",
 }

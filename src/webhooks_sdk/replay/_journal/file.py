@@ -94,11 +94,11 @@ def _stat_journal(path: Path) -> os.stat_result | None:
             return None
     if stat.S_ISLNK(found.st_mode):
         raise JournalError(
-            f"The journal {str(path)!r} is a symbolic link. Name the file that it points to."
+            f"The journal {str(path)!r} is a symbolic link. Use the file that it points to."
         )
     if not stat.S_ISREG(found.st_mode):
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise JournalError(f"The journal {str(path)!r} is {kind}. Name another path.")
+        raise JournalError(f"The journal {str(path)!r} is {kind}. Use a different path.")
     return found
 
 
@@ -116,7 +116,7 @@ def open_for_writing(path: Path, *, synchronous: str) -> Database:
     if found is not None and found.st_nlink > 1:
         raise JournalError(
             f"The journal {str(path)!r} has other hard links, through which it could be written at"
-            " the same time. Copy it, and name the copy."
+            " the same time. Copy it, and use the copy."
         )
     if found is not None and not _is_writable(path):
         raise JournalError(
@@ -152,9 +152,7 @@ def open_for_reading(path: Path) -> tuple[Database, Path | None]:
         JournalError: It cannot be opened, or is not a journal of this version.
     """
     if _stat_journal(path) is None:
-        raise JournalError(
-            f"The journal {str(path)!r} does not exist. Name the journal of an earlier replay."
-        )
+        raise JournalError(f"The journal {str(path)!r} does not exist. Check the path.")
     _check_header(path)
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")
@@ -242,7 +240,7 @@ def _check_format(database: Database) -> None:
     """
     if database.pragma("application_id") != APPLICATION_ID:
         raise JournalError(
-            f"The file {str(database.path)!r} is not a replay journal. Name another file."
+            f"The file {str(database.path)!r} is not a replay journal. Use a different file."
         )
     version = database.pragma("user_version")
     if version != FORMAT_VERSION:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The locks of this process, which the kernel would grant it a second time. The keys contain the
-# process id, since a forked child inherits this dict but not the locks. `setdefault` and `pop` are
+# process ID, since a forked child inherits this dict but not the locks. `setdefault` and `pop` are
 # atomic.
 _held_locks: dict[tuple[int, str], object] = {}
 
@@ -58,7 +58,8 @@ class WriterLock:
             except OSError as error:
                 raise JournalError(
                     f"The lock file {str(self._lock_path)!r} cannot be created: {error.strerror}."
-                    " Check that the path is free and the directory is writable."
+                    " Check that nothing else exists at that path and that its directory is"
+                    " writable."
                 ) from error
             try:
                 _lock(descriptor)
@@ -88,7 +89,7 @@ class WriterLock:
 def _locked(path: Path, writer: str) -> JournalLockedError:
     return JournalLockedError(
         f"The journal {str(path)!r} is being written by {writer}. Wait until that run has ended,"
-        " or name another journal."
+        " or use a different journal."
     )
 
 

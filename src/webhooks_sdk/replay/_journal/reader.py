@@ -18,14 +18,14 @@ from webhooks_sdk.replay._journal.rows import COLUMNS, Plan, RowState, plan_from
 from webhooks_sdk.replay._outcomes import OutcomeStatus
 
 _PAGE_SIZE = 500
-_UNSETTLED = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})
+_WITHOUT_OUTCOME = frozenset({RowState.PLANNED, RowState.IN_FLIGHT})
 
 
 @frozen(kw_only=True)
 class JournalEntry:
     """What a journal holds about one event.
 
-    The response, the error and `settled_at` belong to the last request with a known outcome: while
+    The response, the error and `outcome_at` belong to the last request with a known outcome: while
     the event is in flight again, to the previous request.
 
     Attributes:
@@ -40,9 +40,9 @@ class JournalEntry:
         response_duration_ms: Milliseconds that the subscriber took to respond, None if unknown.
         delivery_id: The delivery attempt, None if unknown.
         error: The error of the request, as `"NotFoundError: ..."`; None if there was none.
-        intended_at: When the last request was about to be sent, None if there was none. Aware and
+        intent_at: When the last request was about to be sent, None if there was none. Aware and
             in UTC.
-        settled_at: When the outcome was recorded, None if there is none.
+        outcome_at: When the outcome was recorded, None if there is none.
     """
 
     hook_id: UUID
@@ -54,8 +54,8 @@ class JournalEntry:
     response_duration_ms: int | None
     delivery_id: UUID | None
     error: str | None
-    intended_at: datetime | None
-    settled_at: datetime | None
+    intent_at: datetime | None
+    outcome_at: datetime | None
 
 
 class Journal:
@@ -153,7 +153,7 @@ class Journal:
         try:
             wanted = [OutcomeStatus(status).value for status in statuses]
         except ValueError as error:
-            known = ", ".join(OutcomeStatus)
+            known = ", ".join(status for status in OutcomeStatus if status != "skipped")
             raise InvalidArgumentError(f"{error}. Valid statuses are {known}.") from None
         return self._pages(wanted)
 
@@ -176,13 +176,13 @@ def _entry(values: SQLRow) -> JournalEntry:
     return JournalEntry(
         hook_id=row.hook_id,
         request_id=row.request_id,
-        status=None if row.state in _UNSETTLED else OutcomeStatus(row.state.value),
+        status=None if row.state in _WITHOUT_OUTCOME else OutcomeStatus(row.state.value),
         in_flight=row.state is RowState.IN_FLIGHT,
         attempts=row.attempts,
         response_status=row.response_status,
         response_duration_ms=row.duration_ms,
         delivery_id=row.delivery_id,
         error=None if row.error is None else f"{row.error.kind}: {row.error.message}",
-        intended_at=row.intent_at,
-        settled_at=row.settled_at,
+        intent_at=row.intent_at,
+        outcome_at=row.outcome_at,
     )

@@ -24,7 +24,7 @@ class RowState(StrEnum):
 
 @frozen(kw_only=True)
 class Plan:
-    """The events that a recovery sends, as determined before its first request.
+    """The events that a recovery redelivers, as determined before its first request.
 
     Attributes:
         hook_id: The subscription.
@@ -32,8 +32,8 @@ class Plan:
         until: The end of the window.
         oldest_listed: How far back the service's list reached, None if it was empty.
         covers_since: Whether the list reached back to `since`.
-        pending: How many events were left out because an attempt may have been in progress.
-        total: How many events are sent.
+        pending: The number of events left out because an attempt may still have been in flight.
+        total: The number of events to redeliver.
     """
 
     hook_id: UUID
@@ -73,10 +73,10 @@ class Row:
         attempts: How many requests were sent for it, over all runs, without cancelled intents.
         run: The last run that handled it, 0 if none has.
         intent_at: When its last request was about to be sent, None if there was none.
-        open_since: When the first request whose effect is unknown was about to be sent: a
+        unresolved_since: When the first request whose effect is unknown was about to be sent: a
             redelivery after that with a 2xx response means delivered. None if the effect of every
             request is known.
-        settled_at: When its last outcome was recorded, None if there was none.
+        outcome_at: When its last outcome was recorded, None if there was none.
         response_status: The status of the subscriber's response in that outcome, None if unknown.
         duration_ms: Milliseconds that the subscriber took to respond, None if unknown.
         delivery_id: The delivery attempt of that outcome, None if unknown.
@@ -89,8 +89,8 @@ class Row:
     attempts: int
     run: int
     intent_at: datetime | None
-    open_since: datetime | None
-    settled_at: datetime | None
+    unresolved_since: datetime | None
+    outcome_at: datetime | None
     response_status: int | None
     duration_ms: int | None
     delivery_id: UUID | None
@@ -107,7 +107,8 @@ COLUMNS = (
 
 def row_from_sql(values: SQLRow) -> Row:
     """Convert a row of `COLUMNS`."""
-    (_, hook, request, state, attempts, run, intent_at, open_since, settled_at, *outcome) = values
+    _, hook, request, state, attempts, run, *times_and_outcome = values
+    intent_at, unresolved_since, outcome_at, *outcome = times_and_outcome
     response_status, duration_ms, delivery, kind, message, status, retry_after = outcome
     return Row(
         hook_id=UUID(bytes=hook),
@@ -116,8 +117,8 @@ def row_from_sql(values: SQLRow) -> Row:
         attempts=attempts,
         run=run,
         intent_at=None if intent_at is None else time_from_sql(intent_at),
-        open_since=None if open_since is None else time_from_sql(open_since),
-        settled_at=None if settled_at is None else time_from_sql(settled_at),
+        unresolved_since=None if unresolved_since is None else time_from_sql(unresolved_since),
+        outcome_at=None if outcome_at is None else time_from_sql(outcome_at),
         response_status=response_status,
         duration_ms=duration_ms,
         delivery_id=None if delivery is None else UUID(bytes=delivery),

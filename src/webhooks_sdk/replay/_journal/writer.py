@@ -164,8 +164,8 @@ class JournalWriter:
         recorded_url, run, plan = (base_url, 0, None) if row is None else row
         if recorded_url != base_url:
             raise JournalError(
-                f"The journal {str(self.path)!r} belongs to {recorded_url}, not to {base_url}. Use"
-                " that base URL, or name another journal."
+                f"The journal {str(self.path)!r} belongs to {recorded_url}, but the client uses"
+                f" {base_url}. Use a client for {recorded_url}, or a different journal."
             )
         self.run: int = run + 1
         self._plan = None if plan is None else plan_from_sql(plan)
@@ -227,8 +227,8 @@ class JournalWriter:
             database = self._database
             if self._plan is not None or database.fetch_one("SELECT 1 FROM target LIMIT 1"):
                 raise JournalError(
-                    f"The journal {str(self.path)!r} contains the targets of another replay. Name"
-                    " another journal."
+                    f"The journal {str(self.path)!r} contains the targets of another replay. Use"
+                    " a different journal."
                 )
             with database.transaction():
                 database.execute_many(
@@ -266,13 +266,13 @@ class JournalWriter:
             values = self._database.fetch_one(_SELECT_ROW, request_id.bytes, hook_id.bytes)
             return None if values is None else self._cache_row(values)
 
-    def add(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
+    def record_first_intent(self, hook_id: UUID, request_id: UUID, at: datetime) -> bool:
         """Record that a request for a new target is about to be sent.
 
         Args:
             hook_id: The subscription.
             request_id: The event.
-            at: The present time, an aware datetime.
+            at: The current time, an aware datetime.
 
         Returns:
             Whether the target was new. If not, nothing is written.
@@ -292,14 +292,14 @@ class JournalWriter:
         Args:
             hook_id: The subscription.
             request_id: The event.
-            at: The present time, an aware datetime.
+            at: The current time, an aware datetime.
 
         Returns:
             The number of requests for this target, over all runs, including this one.
         """
         now = time_to_sql(at)
         key = request_id.bytes, hook_id.bytes
-        if key not in self._cache and self.add(hook_id, request_id, at):
+        if key not in self._cache and self.record_first_intent(hook_id, request_id, at):
             return 1
         with self._mutex:
             self._database.check_usable()
@@ -329,7 +329,7 @@ class JournalWriter:
             hook_id: The subscription.
             request_id: The event.
             status: How it ended; not `skipped`, which is not the outcome of a request.
-            at: The present time, an aware datetime.
+            at: The current time, an aware datetime.
             response_status: The status of the subscriber's response.
             duration_ms: Milliseconds that the subscriber took to respond.
             delivery_id: The delivery attempt.

@@ -1,27 +1,27 @@
-"""An adaptive limit on the requests of a replay in flight. No clock, no I/O."""
+"""An adaptive limit on a replay's requests in flight. No clock, no I/O."""
 
 from __future__ import annotations
 
 from webhooks_sdk.replay._throttling.latency import LatencyTracker
 from webhooks_sdk.replay._throttling.signals import Signal
 
-_PROBE_ROUNDS = 8  # healthy rounds before a size that caused an overload is tried again
+_PROBE_ROUNDS = 8  # healthy rounds before a limit that caused an overload is tried again
 
 
 class ConcurrencyLimiter:
     """Limits the requests in flight: additive increase, multiplicative decrease.
 
-    The size starts at one. It doubles with each round of responses until the first overload
-    (slow start), and grows by one a round after that, up to `limit`. An overload halves it, down to
-    one, but only once for all requests that were sent before that decrease. The size that was too
-    large is tried again after eight rounds. Only requests sent while the limiter was full make it
-    grow, and none do while the rate limiter is what delays requests.
+    The limit starts at one. It doubles with each round of responses until the first overload
+    (slow start), and grows by one per round after that, up to `max_limit`. An overload halves it,
+    down to one, but only once for all requests that were sent before that decrease. The limit that
+    was too high is tried again after eight rounds. Only requests sent while the limiter was full
+    make it grow, and none do while the rate limiter is what delays requests.
 
     A sharp rise of the subscriber's latency (see `LatencyTracker`) counts as an overload. After it,
-    the size does not grow until a batch of durations is back to normal.
+    the limit does not grow until a batch of durations is back to normal.
 
     Args:
-        limit: The largest size, at least 1.
+        max_limit: The highest limit, at least 1.
     """
 
     __slots__ = (
@@ -32,37 +32,37 @@ class ConcurrencyLimiter:
         "_latency",
         "_latency_is_high",
         "_limit",
-        "_overloaded_size",
-        "_size",
+        "_max_limit",
+        "_overloaded_limit",
         "_slow_start",
         "_successes",
     )
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 1
+    def __init__(self, max_limit: int) -> None:
+        self._max_limit = max_limit
+        self._limit = 1
         self._in_flight = 0
         self._successes = 0
         self._slow_start = True
-        self._overloaded_size = 0
+        self._overloaded_limit = 0
         self._last_ticket = self._last_full_ticket = self._last_decrease_ticket = 0
         self._latency = LatencyTracker()
         self._latency_is_high = False
 
     @property
-    def size(self) -> int:
-        """How many requests may be in flight now. After a decrease there can still be more."""
-        return self._size
+    def limit(self) -> int:
+        """Number of requests that may be in flight now. After a decrease, more can still be."""
+        return self._limit
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
+        """Number of requests in flight."""
         return self._in_flight
 
     @property
     def has_room(self) -> bool:
         """Whether another request may be sent now."""
-        return self._in_flight < self._size
+        return self._in_flight < self._limit
 
     def acquire(self) -> int:
         """Count a request as in flight.
@@ -72,14 +72,14 @@ class ConcurrencyLimiter:
         """
         self._last_ticket += 1
         self._in_flight += 1
-        if self._in_flight >= self._size:
+        if self._in_flight >= self._limit:
             self._last_full_ticket = self._last_ticket
         return self._last_ticket
 
     def release(
         self, ticket: int, signal: Signal, *, rate_limited: bool, duration_ms: float | None = None
     ) -> None:
-        """Count a request as finished, and adapt the size.
+        """Count a request as finished, and adapt the limit.
 
         Args:
             ticket: What `acquire` returned for the request. It must be released once.
@@ -105,24 +105,24 @@ class ConcurrencyLimiter:
             self._increase()
 
     def _increase(self) -> None:
-        if self._size >= self._limit:
+        if self._limit >= self._max_limit:
             return
         self._successes += 1
-        rounds = _PROBE_ROUNDS if self._size + 1 == self._overloaded_size else 1
-        if self._slow_start or self._successes >= rounds * self._size:
-            self._size += 1
+        rounds = _PROBE_ROUNDS if self._limit + 1 == self._overloaded_limit else 1
+        if self._slow_start or self._successes >= rounds * self._limit:
+            self._limit += 1
             self._successes = 0
 
     def _decrease(self) -> None:
-        self._overloaded_size = max(2, self._size)
-        self._size = max(1, self._size // 2)
+        self._overloaded_limit = max(2, self._limit)
+        self._limit = max(1, self._limit // 2)
         self._successes = 0
         self._slow_start = False
         self._last_decrease_ticket = self._last_ticket
         self._latency.discard_batch()
 
     def _latency_rises(self, duration_ms: float) -> bool:
-        rises = self._latency.record(duration_ms, sequential=self._size == 1)
+        rises = self._latency.record(duration_ms, sequential=self._limit == 1)
         if rises is not None:
             self._latency_is_high = rises
         return rises is True

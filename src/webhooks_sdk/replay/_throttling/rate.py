@@ -1,4 +1,4 @@
-"""A rate limiter that adapts to the 429s of the API. No clock, no I/O."""
+"""A rate limiter that adapts to the 429 responses of the service. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from math import inf
 MAX_PAUSE = 900.0
 """The longest pause in seconds, whatever `Retry-After` asks for."""
 
-_UNLIMITED_RATE = 1e6  # requests a second: a rate that has grown to this is no longer limited
+_UNLIMITED_RATE = 1e6  # requests per second: a rate that has grown to this is no longer limited
 
 _MIN_DEFAULT_PAUSE = 1.0  # seconds, after a 429 without Retry-After
 _MAX_DEFAULT_PAUSE = 60.0  # seconds, what that pause doubles to
-_MAX_UNCOUNTED_PAUSE = 2.0  # seconds: during a longer one the API may have refilled a quota
+_MAX_UNCOUNTED_PAUSE = 2.0  # seconds: during a longer one the service may have refilled a quota
 
 _DECREASE_FACTOR = 0.94  # of the throughput, after a 429
 _INITIAL_DECREASE_FACTOR = 0.7  # the same, while little throughput has been observed
-_MIN_RATE = 1.0  # requests a second: a 429 does not lower the rate further
-_GROWTH_TIME = 20.0  # seconds in which the rate grows by as much as it was lowered to
+_MIN_RATE = 1.0  # requests per second: a 429 does not lower the rate further
+_DOUBLING_TIME = 20.0  # seconds in which the rate doubles
 _HOLD_FRACTION = 0.95  # of the ceiling: the rate is held there before it grows further
 _SAME_LIMIT_FRACTION = 0.97  # of the ceiling: a 429 at this rate or above confirms the limit
 _MIN_HOLD = 4.0  # seconds, once the ceiling is confirmed
@@ -27,15 +27,15 @@ _SPAN = 10.0  # seconds: throughput is observed over one to two of these
 
 
 class RateLimiter:
-    """Spaces requests evenly, and slows down when the API returns 429.
+    """Spaces requests evenly, and slows down when the service returns 429.
 
     There are never more than `rate * T + 1` requests in any T seconds: unused capacity, from idle
     time or a pause, is not carried over.
 
     After a 429 all requests pause, and then continue at 94 % of the observed throughput. If less
     than ten seconds were observed, they continue at 70 %, of `rate` if there is one, since the
-    first 429 says little about it. The rate is never lowered below one request a second (or `rate`,
-    if that is lower). From there it grows linearly, by as much as it was lowered to in 20 seconds,
+    first 429 says little about it. The rate is never lowered below one request per second (or
+    `rate`, if that is lower). From there it doubles every 20 seconds, linearly between doublings,
     up to `rate`. The 429s of requests that were in flight together lower the rate once.
 
     Repeated 429s at the same throughput reveal a limit. The rate is then held just below it for
@@ -46,8 +46,8 @@ class RateLimiter:
     All times are in seconds of any monotonic clock.
 
     Args:
-        rate: Requests a second, from 0.000001 to 1000000, resends included; None for no limit
-            other than the API's.
+        rate: Requests per second, from 0.000001 to 1,000,000, resends included; None for no limit
+            other than that of the service.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class RateLimiter:
 
     @property
     def rate(self) -> float | None:
-        """The present rate in requests a second, None if there is no limit."""
+        """The current rate in requests per second, None if there is no limit."""
         return None if self._rate == inf else self._rate
 
     def ready_at(self, now: float) -> float:
@@ -105,7 +105,7 @@ class RateLimiter:
         """Delay all requests without lowering the rate, for a 503 with `Retry-After`.
 
         Args:
-            now: The present time.
+            now: The current time.
             seconds: The length of the pause from now, limited to 15 minutes.
         """
         if seconds > 0:
@@ -117,13 +117,13 @@ class RateLimiter:
                 self._span_starts = (previous + added, current + added)
 
     def slow_down(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
-        """Pause all requests and lower the rate, because the API returned 429.
+        """Pause all requests and lower the rate, because the service returned 429.
 
         Args:
-            now: The present time.
-            retry_after: Seconds that the API asked to wait, limited to 15 minutes. None if it did
-                not: the pause is then a second, and doubles up to a minute if a request sent within
-                a second of the end of such a pause gets a 429 as well.
+            now: The current time.
+            retry_after: Seconds that the service asked to wait, limited to 15 minutes. None if it
+                did not: the pause is then a second, and doubles up to a minute if a request sent
+                within a second of the end of such a pause gets a 429 as well.
             sent_at: When the request was sent that got the 429. If that was before the rate was
                 last lowered, the rate is not lowered again.
         """
@@ -140,7 +140,7 @@ class RateLimiter:
 
     def _decrease(self, now: float) -> None:
         self._update_rate(now)
-        # The first request after a decrease does not show how long the API could sustain the rate.
+        # The first request after a decrease does not show how long the service could sustain it.
         confirmed = (
             self._rate >= _SAME_LIMIT_FRACTION * self._ceiling and self._sent_since_decrease > 1
         )
@@ -173,7 +173,7 @@ class RateLimiter:
             self._growth_base = self._rate
 
     def _grow(self, elapsed: float) -> None:
-        slope = self._growth_base / _GROWTH_TIME
+        slope = self._growth_base / _DOUBLING_TIME
         until_hold = min(elapsed, max(0.0, self._hold_rate - self._rate) / slope)
         held = min(elapsed - until_hold, self._hold_left)
         self._hold_left -= held
@@ -182,7 +182,7 @@ class RateLimiter:
     def _observe(self, now: float) -> None:
         (_, start), (_, count) = self._span_starts, self._span_counts
         if now - max(self._last_sent_at, self._paused_until) > _SPAN:
-            # Idle time says nothing about the API's capacity. A pause that it asked for does.
+            # Idle time says nothing about the capacity of the service. A pause it asked for does.
             self._span_starts, self._span_counts = (now, now), (0, 1)
         elif now - start >= _SPAN:
             self._span_starts, self._span_counts = (start, now), (count, 1)

@@ -37,7 +37,7 @@ def is_resendable(error: APIError) -> bool:
     """Return whether a redelivery that failed may be sent again automatically.
 
     It may if it is proven that the service did nothing, for a reason that can pass. Credentials
-    that were refused, or could not be obtained, do not qualify.
+    that were rejected, or could not be obtained, do not qualify.
     """
     if error.outcome_unknown or isinstance(error, AuthenticationError | PermissionDeniedError):
         return False
@@ -81,7 +81,7 @@ def classify_signal(outcome: WebhookEvent | APIError, elapsed: float) -> Signal:
     Returns:
         `OVERLOAD` if the subscriber returned 429 or 5xx or did not respond, or if the service
         failed, timed out or lost the connection. The service's own 429 is neutral, since the rate
-        limiter handles it, and so are its other refusals.
+        limiter handles it, and so are its other rejections.
     """
     if isinstance(outcome, WebhookEvent):
         return _classify_subscriber(outcome.response_status, elapsed)
