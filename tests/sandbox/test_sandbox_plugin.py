@@ -180,7 +180,7 @@ def test_requests_in_flight_at_the_end_of_a_test_do_not_affect_the_next(
         def both(request):
             return {name: request.getfixturevalue(name) for name in request.param}
 
-        @pytest.mark.parametrize("redelivery", ["waits", "answers_early"])
+        @pytest.mark.parametrize("redelivery", ["waits", "responds_early"])
         def test_interrupted(both, redelivery, client, webhooks_sandbox, webhooks_subscriber):
             hook = client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
             (attempt,) = webhooks_sandbox.publish("application_form", {})

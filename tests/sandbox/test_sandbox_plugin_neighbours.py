@@ -98,7 +98,7 @@ def test_freezegun_does_not_affect_the_delay_of_the_subscriber(
 def test_freezegun_does_not_affect_timeouts_of_the_sandbox(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
-    webhooks_sandbox.answer_timeout = 0.05
+    webhooks_sandbox.response_timeout = 0.05
     with create_client(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         webhooks_subscriber.hang()

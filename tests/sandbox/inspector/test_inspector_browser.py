@@ -359,7 +359,7 @@ def test_the_content_security_policy_blocks_scripts(browser: Browser, sandbox: S
 def test_every_page_fits_the_viewport_and_is_accessible(
     browser: Browser, demo_sandbox: Sandbox, size: dict[str, int], scheme: str
 ) -> None:
-    failed = demo_sandbox.attempts_page(outcome="failed", limit=1).attempts[0]
+    failed = demo_sandbox.attempts_page(state="failed", limit=1).attempts[0]
     paths = (
         "/",
         "/?reveal=1&state=failed&event=quote_request",

@@ -425,7 +425,7 @@ def test_advancing_waits_for_deliveries_in_flight(
     with SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
     (first,) = sandbox.publish(EVENT, {})
-    sandbox.answer_timeout = 3  # longer than a page waits for an action
+    sandbox.response_timeout = 3  # longer than a page waits for an action
     subscriber.hang()
     if action == "publish":
         submit(browser, "/inspector/publish", event=EVENT, payload="{}")

@@ -11,7 +11,7 @@ import pytest
 
 from webhooks_sdk.sandbox import Variants
 from webhooks_sdk.sandbox._clock import to_microseconds
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.service import MAX_ACTIVE_SUBSCRIPTIONS, Service
@@ -20,11 +20,14 @@ from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from webhooks_sdk.sandbox import DeliveryAttempt, Subscription
-    from webhooks_sdk.sandbox._records import Delivery
+    from webhooks_sdk.sandbox._records import StartedDelivery
 
 URL = "http://subscriber.example/"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-FAILED, DELIVERED = Outcome(status=500, duration_ms=1), Outcome(status=200, duration_ms=1)
+FAILED, DELIVERED = (
+    DeliveryResult(status=500, duration_ms=1),
+    DeliveryResult(status=200, duration_ms=1),
+)
 
 
 class TickingClock:
@@ -51,7 +54,7 @@ def activate(service: Service, *events: str, url: str = URL) -> Subscription:
     return service.create_subscription({"url": url, "active": True, "events": events or ("*",)})
 
 
-def attempt_of(service: Service, delivery: Delivery) -> DeliveryAttempt:
+def attempt_of(service: Service, delivery: StartedDelivery) -> DeliveryAttempt:
     (attempt,) = [one for one in service.attempts if one.position == delivery.attempt.position]
     return attempt
 
@@ -131,7 +134,7 @@ def test_deleting_a_subscription_makes_its_events_unavailable(service: Service) 
             call()
         assert caught.value.status == 404
     # The delivery in progress still ends.
-    assert service.finish_attempt(delivery, Outcome(status=200, duration_ms=1)).delivered
+    assert service.finish_attempt(delivery, DeliveryResult(status=200, duration_ms=1)).delivered
 
 
 def test_an_event_is_delivered_to_every_matching_subscription(service: Service) -> None:
@@ -152,7 +155,7 @@ def test_an_attempt_is_listed_before_it_ends(service: Service) -> None:
     (started,) = service.list_attempts(hook.id)
     assert (started.status, started.duration_ms, started.error, started.finished_at) == (None,) * 4
     assert not started.delivered
-    finished = service.finish_attempt(delivery, Outcome(status=503, duration_ms=12))
+    finished = service.finish_attempt(delivery, DeliveryResult(status=503, duration_ms=12))
     assert (finished.status, finished.duration_ms, finished.error) == (503, 12, None)
     assert finished.finished_at is not None
     assert finished.finished_at > finished.started_at
@@ -163,16 +166,16 @@ def test_an_attempt_is_listed_before_it_ends(service: Service) -> None:
 def test_an_attempt_without_a_response_has_no_status(service: Service) -> None:
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
-    finished = service.finish_attempt(delivery, Outcome(error="refused"))
+    finished = service.finish_attempt(delivery, DeliveryResult(error="refused"))
     assert (finished.status, finished.duration_ms, finished.error) == (None, None, "refused")
 
 
 def test_a_redelivery_is_a_new_attempt_of_the_same_event(service: Service) -> None:
     hook = activate(service)
     (first,) = service.publish("carrier:bridged", b'{"a": 1}')
-    before = service.finish_attempt(first, Outcome(status=500, duration_ms=1))
+    before = service.finish_attempt(first, DeliveryResult(status=500, duration_ms=1))
     again = service.redeliver(hook.id, before.event_id)
-    after = service.finish_attempt(again, Outcome(status=204, duration_ms=2))
+    after = service.finish_attempt(again, DeliveryResult(status=204, duration_ms=2))
     assert (before.redelivery, after.redelivery) == (False, True)
     assert after.event_id == before.event_id
     assert after.delivery_id != before.delivery_id
@@ -214,7 +217,7 @@ def test_a_redelivery_to_an_inactive_subscription_sends_nothing(service: Service
 
 def test_unlisted_events_can_be_redelivered(service: Service) -> None:
     hook = activate(service)
-    service.variants = Variants(listed=3)
+    service.variants = Variants(max_listed=3)
     for _ in range(4):
         service.publish("carrier", b"{}")
     listed = service.list_attempts(hook.id)
@@ -243,7 +246,7 @@ def test_encode_subscription(service: Service) -> None:
 def test_encode_event(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
-    attempt = service.finish_attempt(delivery, Outcome(status=200, duration_ms=293))
+    attempt = service.finish_attempt(delivery, DeliveryResult(status=200, duration_ms=293))
     assert encode_event(attempt, service.account.id) == {
         "id": str(attempt.event_id),
         "tenant_id": "00000000-0000-0000-0000-000000000001",

@@ -195,6 +195,21 @@ def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscri
             assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
 
 
+def test_variants_of_an_earlier_version_are_migrated(file: Path) -> None:
+    stored = (
+        '{"create_status": 200, "unanswered": "missing", "order": "oldest_first",'
+        ' "listed": 25, "rows": "events", "redelivery": "answers_early"}'
+    )
+    with Sandbox(database=file):
+        pass
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE tenants SET variants = ?", (stored,))
+        connection.execute("PRAGMA user_version = 2")
+    for _ in range(2):
+        with Sandbox(database=file) as sandbox:
+            assert sandbox.variants == Variants.named("all_different")
+
+
 @pytest.mark.parametrize("content", [b"not a database, but text\n" * 10, b"\0" * 5000])
 def test_a_file_that_is_not_a_database_is_rejected_unchanged(file: Path, content: bytes) -> None:
     file.write_bytes(content)
