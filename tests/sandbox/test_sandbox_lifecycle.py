@@ -115,7 +115,7 @@ def test_records_can_be_read_after_it_stopped() -> None:
     assert sandbox.attempts == published
     assert len(sandbox.requests) == 2
     assert len(subscriber.deliveries) == 1
-    with pytest.raises(RuntimeError, match="not running"):
+    with pytest.raises(RuntimeError, match="has stopped"):
         sandbox.publish(EVENT, {})
 
 
@@ -149,7 +149,7 @@ def test_stopping_does_not_wait_for_requests_or_deliveries() -> None:
         subscriber.stop()
         assert time.monotonic() - started < PROMPT
     assert [attempt.error is None for attempt in sandbox.attempts] == [True, False, False]
-    assert all("cancelled" in (one.error or "") for one in sandbox.attempts[1:])
+    assert all("cancelled" in (attempt.error or "") for attempt in sandbox.attempts[1:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")

@@ -133,7 +133,7 @@ def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--fault", "explosion"), "kind must be one of latency"),
-        (("--fault", "latency times"), "'times' in fault"),
+        (("--fault", "latency times"), "'times' in the fault"),
         (("--variant", "odd"), "There are no variants named 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--port", "70000"), "port must be an integer from 0 to 65,535, got 70000"),

@@ -114,7 +114,9 @@ def test_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: Sandbox
     found = [attempt["delivery_id"] for attempt in first["attempts"] + rest["attempts"]]
     assert found == [str(attempt.delivery_id) for attempt in reversed(sandbox.attempts)]
     failed = control.get("attempts", params={"state": "failed", "hook_id": row["id"]}).json()
-    assert [one["failure"] for one in failed["attempts"]] == 3 * ["the subscriber returned 500"]
+    assert [attempt["failure"] for attempt in failed["attempts"]] == 3 * [
+        "the subscriber returned 500"
+    ]
     event_id = found and first["attempts"][0]["event_id"]
     assert len(control.get("attempts", params={"event_id": event_id}).json()["attempts"]) == 1
 
@@ -194,7 +196,7 @@ def test_control_requests_are_not_recorded(sandbox: Sandbox, control: httpx.Clie
         ("POST", "advance", {"seconds": True}, 422, "seconds must be a number"),
         ("POST", "advance", {"seconds": -1}, 422, "step must not be negative"),
         ("POST", "advance", {"weeks": 1e300}, 422, "too long"),
-        ("POST", "advance", {"weeks": 10**6}, 422, "beyond the year"),
+        ("POST", "advance", {"weeks": 10**6}, 422, "past the year"),
         ("POST", "advance", {"years": 1}, 422, "Unknown fields: years"),
         ("POST", "faults", 1, 422, "A fault must be an object"),
         ("POST", "faults", {"kind": "x"}, 422, "kind must be one of"),

@@ -87,7 +87,7 @@ def test_fault_can_be_parsed_from_text() -> None:
     ("text", "message"),
     [
         ("", "kind must be one of"),
-        ("latency seconds", "'seconds' in fault"),
+        ("latency seconds", "'seconds' in the fault"),
         ("latency times=1 times=2", "or is repeated"),
         ("latency kind=reset_after", "or is repeated"),
         ("latency seconds=soon", "got 'soon'"),

@@ -226,7 +226,8 @@ def test_an_open_attempt_stays_open_when_another_is_added(
     expect(page.locator("details.attempt")).to_have_count(3)
     expect(page.locator("details.attempt").first).to_contain_text("404")
     states = [
-        one.get_attribute("open") is not None for one in page.locator("details.attempt").all()
+        attempt.get_attribute("open") is not None
+        for attempt in page.locator("details.attempt").all()
     ]
     assert states == [True, False, True]
     expect(page.locator(f"#{first_id}")).to_contain_text("First attempt")

@@ -55,7 +55,7 @@ def activate(service: Service, *events: str, url: str = URL) -> Subscription:
 
 
 def attempt_of(service: Service, delivery: StartedDelivery) -> DeliveryAttempt:
-    (attempt,) = [one for one in service.attempts if one.position == delivery.attempt.position]
+    (attempt,) = [item for item in service.attempts if item.position == delivery.attempt.position]
     return attempt
 
 
@@ -143,7 +143,9 @@ def test_an_event_is_delivered_to_every_matching_subscription(service: Service) 
     activate(service, "question_set")
     activate(service, "*", url="not a url")
     service.create_subscription({"url": URL, "events": ("*",)})
-    attempts = [attempt_of(service, one) for one in service.publish("carrier:bridged", b"{}")]
+    attempts = [
+        attempt_of(service, delivery) for delivery in service.publish("carrier:bridged", b"{}")
+    ]
     assert [attempt.hook_id for attempt in attempts] == [everything.id, carrier.id]
     assert len({attempt.event_id for attempt in attempts}) == 2
     assert len({attempt.delivery_id for attempt in attempts}) == 2
@@ -269,9 +271,9 @@ def test_attempts_in_progress_at_shutdown_fail_and_are_retried(service: Service)
     (finished,) = service.publish("carrier", b"{}")
     service.finish_attempt(finished, DELIVERED)
     service.shut_down()
-    interrupted = [one for one in service.attempts if one.error]
-    assert [one.retry for one in interrupted] == [0, None]
-    assert all(one.finished_at for one in service.attempts)
+    interrupted = [attempt for attempt in service.attempts if attempt.error]
+    assert [attempt.retry for attempt in interrupted] == [0, None]
+    assert all(attempt.finished_at for attempt in service.attempts)
     # A redelivery is not retried automatically.
     (pending,) = service.pending_retries
     assert (pending.event_id, pending.retry) == (first.attempt.event_id, 1)

@@ -52,7 +52,7 @@ def test_a_subscription_is_created_updated_and_deleted(client: Client) -> None:
     assert client.hooks.get(hook.id) == hook
     changed = client.hooks.update(hook.id, active=True, secret=None)
     assert (changed.active, changed.config.secret) == (True, None)
-    assert [one.id for one in client.hooks.list()] == [hook.id]
+    assert [listed.id for listed in client.hooks.list()] == [hook.id]
     client.hooks.delete(hook.id)
     with pytest.raises(NotFoundError):
         client.hooks.get(hook.id)
@@ -65,7 +65,7 @@ def test_a_missed_event_is_found_and_redelivered(
     varied.publish("carrier:bridged", {})
     subscriber.stop()
     (missed,) = varied.publish(EVENT, {"n": 1})
-    (found,) = [one for one in client.hooks.list_events(hook.id) if not one.delivered]
+    (found,) = [event for event in client.hooks.list_events(hook.id) if not event.delivered]
     assert (found.id, found.event) == (missed.event_id, EVENT)
     assert (found.response_status, found.response_duration_ms) == (None, None)
 
@@ -74,7 +74,7 @@ def test_a_missed_event_is_found_and_redelivered(
     assert (again.id, again.redelivery) == (found.id, True)
     assert again.delivery_id != found.delivery_id
     assert subscriber.wait_for(2)[1].json() == {"n": 1}
-    after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
+    after = {event.delivery_id: event for event in list_events_when_settled(varied, client, hook)}
     listed = after[again.delivery_id]
     assert (listed.delivered, listed.response_status) == (True, 200)
     assert listed.id == found.id
@@ -94,7 +94,9 @@ def test_a_failed_redelivery_is_a_successful_response(
             subscriber.status = status
         again = client.hooks.redeliver(attempt.hook_id, attempt.event_id)
         assert not again.delivered
-        after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
+        after = {
+            event.delivery_id: event for event in list_events_when_settled(varied, client, hook)
+        }
         assert after[again.delivery_id].response_status == status
 
 
@@ -105,8 +107,8 @@ def test_an_event_with_several_attempts_has_one_id(
     (attempt,) = varied.publish(EVENT, {})
     client.hooks.redeliver(hook.id, attempt.event_id)
     events = list_events_when_settled(varied, client, hook)
-    assert {one.id for one in events} == {attempt.event_id}
-    deliveries = {one.delivery_id for one in events}
+    assert {event.id for event in events} == {attempt.event_id}
+    deliveries = {event.delivery_id for event in events}
     assert len(deliveries) == len(events) == (1 if varied.variants.list_items == "events" else 2)
 
 
@@ -116,7 +118,7 @@ def test_only_the_latest_events_are_listed(
     hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
     varied.variants = evolve(varied.variants, max_listed=3)
     published = [varied.publish(EVENT, {})[0].event_id for _ in range(5)]
-    listed = [one.id for one in client.hooks.list_events(hook.id)]
+    listed = [event.id for event in client.hooks.list_events(hook.id)]
     assert set(listed) == set(published[2:])
     expected = {"newest_first": published[:1:-1], "oldest_first": published[2:]}
     assert listed == expected.get(varied.variants.order, listed)
@@ -155,10 +157,10 @@ def test_status_and_duration_without_a_response_are_null_or_missing(subscriber: 
 def test_rows_are_attempts_or_events(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
         attempts = listed_items(sandbox, subscriber, Variants())
-        assert [one["redelivery"] for one in attempts] == [True, False, False, False]
+        assert [attempt["redelivery"] for attempt in attempts] == [True, False, False, False]
         events = listed_items(sandbox, subscriber, Variants(list_items="events"))
-        assert [one["redelivery"] for one in events] == [True, False, False]
-        assert len({one["id"] for one in events}) == 3
+        assert [event["redelivery"] for event in events] == [True, False, False]
+        assert len({event["id"] for event in events}) == 3
 
 
 def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) -> None:
@@ -168,7 +170,7 @@ def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) ->
             sandbox.publish(EVENT, {})
 
         def ids() -> list[str]:
-            return [one["id"] for one in client.get(f"/hooks/{hook_id}/requests").json()]
+            return [item["id"] for item in client.get(f"/hooks/{hook_id}/requests").json()]
 
         newest_first = ids()
         sandbox.variants = "shuffled"
@@ -194,11 +196,11 @@ def test_an_early_response_does_not_wait_for_the_subscriber(subscriber: Subscrib
 def test_background_redeliveries_are_cancelled_with_their_tenant(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
         tenant = sandbox.add_tenant()
-        for one in (sandbox, tenant):
-            one.variants = "responds_early"
-            with SandboxClient(one) as client:
+        for owner in (sandbox, tenant):
+            owner.variants = "responds_early"
+            with SandboxClient(owner) as client:
                 client.subscribe(subscriber.url)
-                (attempt,) = one.publish(EVENT, {})
+                (attempt,) = owner.publish(EVENT, {})
                 subscriber.delay = 600
                 client.redeliver(attempt)
                 subscriber.delay = 0
@@ -221,14 +223,14 @@ def test_variants_by_name_and_seed() -> None:
 
 
 def test_names_and_seeds_cover_every_choice() -> None:
-    drawn = [asdict(Variants.of(one)) for one in ALL]
+    drawn = [asdict(Variants.of(variants)) for variants in ALL]
     seeded = [asdict(Variants.from_seed(seed)) for seed in SEEDS]
     for some in (drawn, seeded):
-        assert {one["create_status"] for one in some} == {200, 201}
-        assert {one["missing_response"] for one in some} == {"null", "missing"}
-        assert {one["order"] for one in some} == {"newest_first", "oldest_first", "shuffled"}
-        assert {one["list_items"] for one in some} == {"attempts", "events"}
-        assert {one["redelivery"] for one in some} == {"waits", "responds_early"}
+        assert {item["create_status"] for item in some} == {200, 201}
+        assert {item["missing_response"] for item in some} == {"null", "missing"}
+        assert {item["order"] for item in some} == {"newest_first", "oldest_first", "shuffled"}
+        assert {item["list_items"] for item in some} == {"attempts", "events"}
+        assert {item["redelivery"] for item in some} == {"waits", "responds_early"}
 
 
 def test_seeds_are_stable() -> None:

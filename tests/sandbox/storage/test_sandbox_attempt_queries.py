@@ -90,7 +90,7 @@ def all_pages(
     while True:
         page = queries.page(make_filter(before), limit)
         assert 0 < len(page.attempts) <= limit
-        positions += [one.position for one in page.attempts]
+        positions += [attempt.position for attempt in page.attempts]
         before = page.next_before
         if before is None:
             return positions
@@ -110,18 +110,18 @@ def test_a_page_can_be_filtered_by_outcome(
     page = queries.page(AttemptFilter(state=state), 50)
     assert len(page.attempts) == expected
     conditions: dict[str, Callable[[DeliveryAttempt], bool]] = {
-        "delivered": lambda one: one.delivered,
-        "failed": lambda one: one.finished_at is not None and not one.delivered,
-        "in_flight": lambda one: one.finished_at is None,
+        "delivered": lambda attempt: attempt.delivered,
+        "failed": lambda attempt: attempt.finished_at is not None and not attempt.delivered,
+        "in_flight": lambda attempt: attempt.finished_at is None,
     }
-    assert all(conditions[state](one) for one in page.attempts)
+    assert all(conditions[state](attempt) for attempt in page.attempts)
 
 
 def test_a_page_can_be_filtered_by_subscription_or_event(queries: AttemptQueries) -> None:
     everything = queries.page(AttemptFilter(), 50).attempts
     some = everything[3]
     of_hook = queries.page(AttemptFilter(hook_id=some.hook_id), 50).attempts
-    assert of_hook == tuple(one for one in everything if one.hook_id == some.hook_id)
+    assert of_hook == tuple(attempt for attempt in everything if attempt.hook_id == some.hook_id)
     assert len(of_hook) == 5
     assert queries.page(AttemptFilter(event_id=some.event_id), 50).attempts == (some,)
     assert queries.page(AttemptFilter(hook_id=UNKNOWN), 50).attempts == ()
