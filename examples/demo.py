@@ -37,7 +37,7 @@ def miss_and_redeliver(sandbox: Sandbox, subscriber: Subscriber, client: Client)
     subscription = client.hooks.create(
         url=subscriber.url, events=["application_form"], active=True, secret=SIGNING_SECRET
     )
-    step(1, "requested one access token", sandbox.token_requests == 1)
+    step(1, "requested one access token", sandbox.token_request_count == 1)
     step(2, f"created subscription {subscription.id}", subscription.active)
 
     subscriber.stop()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def _webhooks_server() -> Generator[Sandbox]:
     """Run the server that all `webhooks_sandbox` fixtures of this process share."""
-    with _missing_extra_explained():
+    with _explain_missing_extra():
         from webhooks_sdk.sandbox import Sandbox  # noqa: PLC0415 - see above
     with Sandbox() as server:
         yield server
@@ -41,14 +41,14 @@ def webhooks_sandbox(_webhooks_server: Sandbox) -> Generator[Tenant]:
 @pytest.fixture
 def webhooks_subscriber() -> Generator[Subscriber]:
     """A `webhooks_sdk.sandbox.Subscriber`, an endpoint for deliveries, for one test."""
-    with _missing_extra_explained():
+    with _explain_missing_extra():
         from webhooks_sdk.sandbox import Subscriber  # noqa: PLC0415 - see above
     with Subscriber() as subscriber:
         yield subscriber
 
 
 @contextmanager
-def _missing_extra_explained() -> Generator[None]:
+def _explain_missing_extra() -> Generator[None]:
     try:
         yield
     except ImportError as error:

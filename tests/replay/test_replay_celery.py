@@ -51,7 +51,7 @@ class Cluster:
         self.redis = stack.enter_context(RedisServer(folder))
         # The list is so short that lost requests cannot be looked up later.
         self.sandbox = stack.enter_context(
-            Sandbox(client_secret=CLIENT_SECRET, variants=Variants(listed=10))
+            Sandbox(client_secret=CLIENT_SECRET, variants=Variants(max_listed=10))
         )
         self.subscriber = stack.enter_context(BlockingSubscriber())
         self.token = self.sandbox.issue_token()

@@ -33,7 +33,7 @@ from webhooks_sdk.sandbox._storage.database import Database
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from webhooks_sdk.sandbox._records import Outcome
+    from webhooks_sdk.sandbox._records import DeliveryResult
 
 PROMPT = 2.0  # seconds; takes milliseconds on an idle machine
 
@@ -115,7 +115,7 @@ def test_records_can_be_read_after_it_stopped() -> None:
     assert sandbox.attempts == published
     assert len(sandbox.requests) == 2
     assert len(subscriber.deliveries) == 1
-    with pytest.raises(RuntimeError, match="not running"):
+    with pytest.raises(RuntimeError, match="has stopped"):
         sandbox.publish(EVENT, {})
 
 
@@ -149,7 +149,7 @@ def test_stopping_does_not_wait_for_requests_or_deliveries() -> None:
         subscriber.stop()
         assert time.monotonic() - started < PROMPT
     assert [attempt.error is None for attempt in sandbox.attempts] == [True, False, False]
-    assert all("cancelled" in (one.error or "") for one in sandbox.attempts[1:])
+    assert all("cancelled" in (attempt.error or "") for attempt in sandbox.attempts[1:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -257,7 +257,7 @@ def test_failure_does_not_replace_an_active_exception() -> None:
         raise OverflowError
 
     listener = bind("127.0.0.1", 0)
-    server = ServerThread(app, listener)
+    server = ServerThread(app, listener, name="sandbox")
     server.start()
     assert httpx.post("http://{}:{}/".format(*listener.getsockname())).status_code == 500
     error = LookupError()
@@ -269,7 +269,7 @@ def test_exception_in_a_loop_callback_is_a_failure() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
-    server = ServerThread(app, bind("127.0.0.1", 0))
+    server = ServerThread(app, bind("127.0.0.1", 0), name="sandbox")
     server.start()
 
     async def break_something() -> None:
@@ -293,7 +293,7 @@ def test_failure_in_the_background_is_raised_on_exit() -> None:
         def __init__(self) -> None:
             pass
 
-        async def send(self, request: object, timeouts: object = None) -> Outcome:
+        async def send(self, request: object, timeouts: object = None) -> DeliveryResult:
             raise LookupError((request, timeouts))
 
     database = Database()
@@ -301,12 +301,12 @@ def test_failure_in_the_background_is_raised_on_exit() -> None:
     service = registry.add("production", None, None)
     hook = service.create_subscription({"url": "http://h/", "active": True, "events": ("*",)})
     (delivery,) = service.publish(EVENT, b"{}")
-    service.variants = Variants.named("answers_early")
+    service.variants = Variants.named("responds_early")
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
-    server = ServerThread(app, bind("127.0.0.1", 0))
+    server = ServerThread(app, bind("127.0.0.1", 0), name="sandbox")
     server.start()
     dispatcher = DeliveryDispatcher(FailingSender())
     server.run(lambda: dispatcher.redeliver(service, hook.id, delivery.attempt.event_id))
@@ -320,7 +320,7 @@ def test_run_is_rejected_in_the_servers_own_thread() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError
 
-    server = ServerThread(app, bind("127.0.0.1", 0))
+    server = ServerThread(app, bind("127.0.0.1", 0), name="sandbox")
     server.start()
 
     async def nothing() -> None:
@@ -341,7 +341,7 @@ def test_start_raises_if_the_server_cannot_start() -> None:
     listener = bind("127.0.0.1", 0)
     listener.close()
     with pytest.raises(OSError, match="descriptor"):
-        ServerThread(app, listener).start()
+        ServerThread(app, listener, name="sandbox").start()
 
 
 def test_import_without_the_extra_names_the_package_to_install() -> None:

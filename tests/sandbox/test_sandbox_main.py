@@ -113,7 +113,10 @@ def test_printed_settings_configure_a_client(monkeypatch: pytest.MonkeyPatch) ->
 def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
     file = str(tmp_path / "sandbox.sqlite")
     states: list[dict[str, object]] = []
-    for arguments in (("--seed-demo", "--seed", "7", "--variant", "contrary"), ("--manual-time",)):
+    for arguments in (
+        ("--seed-demo", "--seed", "7", "--variant", "all_different"),
+        ("--manual-time",),
+    ):
         with running("--database", file, *arguments) as exported:
             response = httpx.get(f"{exported['WEBHOOKS_BASE_URL']}/_sandbox/state")
             states.append(response.json())
@@ -130,11 +133,14 @@ def test_demo_in_a_file_is_kept(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--fault", "explosion"), "kind must be one of latency"),
-        (("--fault", "latency times"), "'times' in fault"),
-        (("--variant", "odd"), "Unknown variants 'odd'"),
+        (("--fault", "latency times"), "'times' in the fault"),
+        (("--variant", "odd"), "There are no variants named 'odd'"),
         (("--client-id", ""), "must not be empty"),
         (("--port", "70000"), "port must be an integer from 0 to 65,535, got 70000"),
-        (("--answer-timeout", "0"), "answer_timeout must be a number of seconds greater than 0"),
+        (
+            ("--response-timeout", "0"),
+            "response_timeout must be a number of seconds greater than 0",
+        ),
         (("--connect-timeout", "soon"), "invalid float value: 'soon'"),
         (("--connect-timeout", "nan"), "connect_timeout must be a number of seconds"),
         (("--connect-timeout", "1e10"), "and at most 1,000,000, got 10000000000.0"),

@@ -51,14 +51,14 @@ SETTINGS = {
     "initial connect timeout": Setting(
         "connect_timeout", lambda _, v: Sandbox(connect_timeout=v), 0, MILLION, False, True
     ),
-    "initial answer timeout": Setting(
-        "answer_timeout", lambda _, v: Sandbox(answer_timeout=v), 0, MILLION, False, True
+    "initial response timeout": Setting(
+        "response_timeout", lambda _, v: Sandbox(response_timeout=v), 0, MILLION, False, True
     ),
     "connect timeout": Setting(
         "connect_timeout", set_attribute("connect_timeout"), 0, MILLION, False, True
     ),
-    "answer timeout": Setting(
-        "answer_timeout", set_attribute("answer_timeout"), 0, MILLION, False, True
+    "response timeout": Setting(
+        "response_timeout", set_attribute("response_timeout"), 0, MILLION, False, True
     ),
     "page limit": Setting(
         "limit", lambda tenant, v: tenant.attempts_page(limit=v), 1, MILLION, is_integer=True

@@ -60,7 +60,7 @@ def test_the_fixtures_work_and_emit_no_warnings(project: pytest.Pytester) -> Non
             (missed,) = webhooks_sandbox.publish("application_form:quoted", {"id": 1})
             webhooks_subscriber.recover()
             assert client.hooks.redeliver(subscription.id, missed.event_id).delivered
-            assert [one.json() for one in webhooks_subscriber.deliveries] == [{"id": 1}] * 2
+            assert [item.json() for item in webhooks_subscriber.deliveries] == [{"id": 1}] * 2
     """)
     run(project).assert_outcomes(passed=1)
 
@@ -109,7 +109,7 @@ def test_each_xdist_worker_has_its_own_server(project: pytest.Pytester) -> None:
         @pytest.mark.parametrize("turn", range(2))
         def test_worker(turn, webhooks_sandbox, webhooks_subscriber, client, subscription):
             webhooks_sandbox.publish("application_form", {"turn": turn})
-            assert [one.json() for one in webhooks_subscriber.deliveries] == [{"turn": turn}]
+            assert [item.json() for item in webhooks_subscriber.deliveries] == [{"turn": turn}]
             pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).write_text(webhooks_sandbox.base_url)
             # Each test waits for the other, so they must run in two workers.
             while len(urls := [path.read_text() for path in pathlib.Path().glob("gw*")]) < 2:
@@ -180,7 +180,7 @@ def test_requests_in_flight_at_the_end_of_a_test_do_not_affect_the_next(
         def both(request):
             return {name: request.getfixturevalue(name) for name in request.param}
 
-        @pytest.mark.parametrize("redelivery", ["waits", "answers_early"])
+        @pytest.mark.parametrize("redelivery", ["waits", "responds_early"])
         def test_interrupted(both, redelivery, client, webhooks_sandbox, webhooks_subscriber):
             hook = client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
             (attempt,) = webhooks_sandbox.publish("application_form", {})

@@ -33,7 +33,7 @@ def test_pytest_httpx_does_not_affect_deliveries(
     subscribe_without_httpx(webhooks_sandbox, webhooks_subscriber.url)
     (attempt,) = webhooks_sandbox.publish(EVENT, {"id": 1})
     assert attempt.delivered
-    assert [one.json() for one in webhooks_subscriber.deliveries] == [{"id": 1}]
+    assert [delivery.json() for delivery in webhooks_subscriber.deliveries] == [{"id": 1}]
     assert httpx_mock.get_requests() == []
 
 
@@ -98,7 +98,7 @@ def test_freezegun_does_not_affect_the_delay_of_the_subscriber(
 def test_freezegun_does_not_affect_timeouts_of_the_sandbox(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
-    webhooks_sandbox.answer_timeout = 0.05
+    webhooks_sandbox.response_timeout = 0.05
     with create_client(webhooks_sandbox) as client:
         client.hooks.create(url=webhooks_subscriber.url, events=["*"], active=True)
         webhooks_subscriber.hang()
@@ -142,7 +142,7 @@ def test_the_clock_may_be_frozen_before_the_sdk_is_imported(pytester: pytest.Pyt
                 assert attempt.started_at.year > 2001
                 event = client.hooks.redeliver(hook.id, attempt.event_id)
                 assert event.enqueued_at.year > 2001
-                assert [one.id for one in client.hooks.list_events(hook.id)] == [event.id] * 2
+                assert [listed.id for listed in client.hooks.list_events(hook.id)] == [event.id] * 2
 
         def test_frozen(webhooks_sandbox, webhooks_subscriber):
             assert datetime.now().year == 2001

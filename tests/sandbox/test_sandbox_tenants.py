@@ -116,12 +116,12 @@ def test_requests_are_recorded_per_tenant(sandbox: Sandbox) -> None:
         ("/staging/hooks", 401),
         ("/staging/auth/token", 401),
     ]
-    assert tenant.token_requests == 2
+    assert tenant.token_request_count == 2
     # A request without a token belongs to the first tenant.
     assert [(request.path, request.status) for request in sandbox.requests] == [
         ("/staging/hooks", 401)
     ]
-    assert sandbox.token_requests == 0
+    assert sandbox.token_request_count == 0
 
 
 def test_expiring_tokens_does_not_affect_other_tenants(sandbox: Sandbox) -> None:

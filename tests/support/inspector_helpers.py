@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from webhooks_sdk.sandbox._clock import to_microseconds
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
 from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
-    from webhooks_sdk.sandbox._records import Delivery
+    from webhooks_sdk.sandbox._records import StartedDelivery
     from webhooks_sdk.sandbox._service.service import Service
 
 SUBSCRIBERS = (
@@ -96,16 +96,16 @@ def write_history(path: Path, *, events: int, seed: int = 1) -> None:
 
 def _finish(
     service: Service,
-    delivery: Delivery,
+    delivery: StartedDelivery,
     rng: random.Random,
     failure_rates: dict[UUID, float],
 ) -> None:
     duration_ms = int(rng.lognormvariate(4.6, 0.5))
     fails = rng.random() < failure_rates[delivery.attempt.hook_id]
     if not fails:
-        outcome = Outcome(status=rng.choice((200, 200, 202, 204)), duration_ms=duration_ms)
+        result = DeliveryResult(status=rng.choice((200, 200, 202, 204)), duration_ms=duration_ms)
     elif rng.random() < 0.3:
-        outcome = Outcome(error="the connection did not open within 5 s")
+        result = DeliveryResult(error="the connection did not open within 5 s")
     else:
-        outcome = Outcome(status=rng.choice((500, 503, 503, 404)), duration_ms=duration_ms)
-    service.finish_attempt(delivery, outcome)
+        result = DeliveryResult(status=rng.choice((500, 503, 503, 404)), duration_ms=duration_ms)
+    service.finish_attempt(delivery, result)

@@ -298,7 +298,7 @@ def in_the_sandbox(sandbox: Sandbox) -> None:
     sandbox.variants = Variants(order="oldest_first")
     assert_type(sandbox.variants, Variants)
     Variants(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not an order
-    Sandbox(variants="answers_early", database=Path("sandbox.sqlite"), real_time=True)
+    Sandbox(variants="responds_early", database=Path("sandbox.sqlite"), real_time=True)
     assert Subscriber().wait_for(1)[0].json()["id"] == 1
 
 

@@ -19,7 +19,7 @@ try:
     from webhooks_sdk.sandbox._http.faults import Fault
     from webhooks_sdk.sandbox._records import (
         AttemptCount,
-        AttemptsPage,
+        AttemptPage,
         DeliveryAttempt,
         PendingRetry,
         ReceivedRequest,
@@ -42,7 +42,7 @@ except ModuleNotFoundError as _error:
 
 __all__ = [
     "AttemptCount",
-    "AttemptsPage",
+    "AttemptPage",
     "DeliveryAttempt",
     "Fault",
     "PendingRetry",

@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         real_time=not options.manual_time,
         token_lifetime=options.token_lifetime,
         connect_timeout=options.connect_timeout,
-        answer_timeout=options.answer_timeout,
+        response_timeout=options.response_timeout,
         allow_remote=options.allow_remote,
         allowed_hosts=options.allow_host,
     )
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         help="accept requests to this host name, such as that of a container; can be repeated",
     )
     add("--database", metavar="FILE", help="keep all state in this file (default: in memory)")
-    add("--client-id", metavar="ID", help="client id (default: from the database, or generated)")
+    add("--client-id", metavar="ID", help="client ID (default: from the database, or generated)")
     add(
         "--client-secret",
         metavar="SECRET",
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds until a subscriber must accept a connection (default: %(default)s)",
     )
     add(
-        "--answer-timeout",
+        "--response-timeout",
         type=float,
         default=60.0,
         metavar="SECONDS",

@@ -78,4 +78,4 @@ def to_microseconds(value: datetime | timedelta) -> int:
 
 
 LATEST_TIME = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
-"""The latest time of a tenant's clock: a year below the limit of datetime, as room for retries."""
+"""The latest time of a clock: a year before the limit of `datetime`, as room for retries."""

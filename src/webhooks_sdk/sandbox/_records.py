@@ -15,7 +15,20 @@ EnvironmentName: TypeAlias = Literal["production", "staging"]
 
 @frozen(kw_only=True)
 class Subscription:
-    """A subscription of a tenant."""
+    """A subscription of a tenant.
+
+    Attributes:
+        id: Its ID.
+        active: Whether it receives deliveries.
+        events: The events that it receives: subjects, `subject:action` names, or `*` for all.
+        url: The URL that deliveries are sent to.
+        secret: The secret that signs deliveries; None if they are not signed.
+        header: A static header of deliveries, as `Name: Value`; None if there is none.
+        owner_id: The ID of its owner.
+        tenant_id: The ID of its tenant.
+        created_at: When it was created, by the clock of the tenant.
+        updated_at: When it was last changed, by the clock of the tenant.
+    """
 
     id: UUID
     active: bool
@@ -38,7 +51,7 @@ class Account:
         id: The `tenant_id` of its subscriptions and events.
         owner_id: The `owner_id` of its subscriptions.
         environment: The environment in which its tokens are valid.
-        client_id: The client id.
+        client_id: The client ID.
         client_secret: The client secret.
     """
 
@@ -66,7 +79,7 @@ class StoredEvent:
 
     Attributes:
         number: Its number in the database.
-        hook_id: The id of its subscription.
+        hook_id: The ID of its subscription.
         attempts: The number of attempts so far, of any kind.
         retry: The number of the pending or last retry; 0 if there was none.
         event: The event.
@@ -85,21 +98,20 @@ class DeliveryAttempt:
 
     Attributes:
         position: Its position among all attempts of the sandbox; later attempts have higher ones.
-        event_id: The id of the event in its subscription: the `request_id` of `redeliver`.
-        delivery_id: The id of this attempt.
-        hook_id: The id of the subscription.
+        event_id: The ID of the event in its subscription: the `request_id` of `redeliver`.
+        delivery_id: The ID of this attempt.
+        hook_id: The ID of the subscription.
         event: The name of the event: `subject:action` or `subject`.
         number: The number of this attempt among all attempts of the event, from 1.
         retry: The number of the automatic retry, 0 for the first attempt; None for a redelivery.
         enqueued_at: When the event was published, by the clock of the tenant.
         started_at: When the attempt started, by the clock of the tenant.
-        finished_at: When the attempt ended, by the clock of the tenant; None while it is in
-            progress.
+        finished_at: When the attempt ended, by the clock of the tenant; None while it is in flight.
         url: The URL that it was sent to.
         request_headers: The headers that were sent; empty if no request was sent because the
             subscription was inactive or its URL invalid.
         status: The HTTP status of the subscriber's response; None if there was none, or not yet.
-        duration_ms: Milliseconds until that response, in real time; None without one.
+        duration_ms: Milliseconds until that response, in real time; None if there was none.
         error: Why there was no response; None if there was one, or while there may still be one.
         response_content_type: The `Content-Type` of the response, of which 200 characters are kept;
             None if it has none, or there is no response.
@@ -150,7 +162,7 @@ class DeliveryAttempt:
 
     @property
     def failure(self) -> str | None:
-        """Why the attempt failed; None if it was delivered, or is in progress."""
+        """Why the attempt failed; None if it was delivered or is in flight."""
         if self.error is not None or self.status is None:
             return self.error
         return None if self.delivered else f"the subscriber returned {self.status}"
@@ -167,14 +179,17 @@ class Timeouts:
 
     Attributes:
         connect: Seconds to open the connection.
-        answer: Seconds from then to the end of the response.
+        response: Seconds from the opened connection to the end of the response.
     """
 
     connect: float = 5.0
-    answer: float = 60.0
+    response: float = 60.0
 
     def __attrs_post_init__(self) -> None:
-        for name, seconds in (("connect_timeout", self.connect), ("answer_timeout", self.answer)):
+        for name, seconds in (
+            ("connect_timeout", self.connect),
+            ("response_timeout", self.response),
+        ):
             check_seconds(name, seconds, error_class=ValueError)
 
 
@@ -182,10 +197,16 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 @frozen(kw_only=True)
-class Outcome:
-    """The outcome of sending a delivery: a response, or an error.
+class DeliveryResult:
+    """The result of sending a delivery: a response, or an error.
 
-    The attributes are those of `DeliveryAttempt`.
+    Attributes:
+        status: The HTTP status of the response; None if there was none.
+        duration_ms: Milliseconds until the response; None if there was none.
+        error: Why there was no response; None if there was one.
+        response_content_type: As in `DeliveryAttempt`.
+        response_body: As in `DeliveryAttempt`.
+        response_size: As in `DeliveryAttempt`.
     """
 
     status: int | None = None
@@ -217,7 +238,7 @@ class OutgoingRequest:
 
 
 @frozen(kw_only=True)
-class Delivery:
+class StartedDelivery:
     """A delivery attempt that has started, and the request to send.
 
     Attributes:
@@ -236,8 +257,8 @@ class PendingRetry:
     """An automatic retry that is pending.
 
     Attributes:
-        event_id: The id of the event.
-        hook_id: The id of its subscription.
+        event_id: The ID of the event.
+        hook_id: The ID of its subscription.
         event: The name of the event: `subject:action` or `subject`.
         retry: The number of the retry, 1 to 25.
         due_at: When it is due, by the clock of the tenant.
@@ -251,7 +272,7 @@ class PendingRetry:
 
 
 @frozen(kw_only=True)
-class AttemptsPage:
+class AttemptPage:
     """A page of the attempts of a tenant, newest first.
 
     Attributes:
@@ -271,13 +292,13 @@ class AttemptCount:
         start: The start of the span, by the clock of the tenant.
         delivered: The number of delivered attempts.
         failed: The number of failed attempts.
-        under_way: The number of attempts in progress.
+        in_flight: The number of attempts in flight.
     """
 
     start: datetime
     delivered: int
     failed: int
-    under_way: int
+    in_flight: int
 
 
 @frozen(kw_only=True)

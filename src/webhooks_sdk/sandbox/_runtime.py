@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import define
 
 from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
-from webhooks_sdk.sandbox._http.fault_injection import FaultPlans
+from webhooks_sdk.sandbox._http.fault_injection import FaultsByTenant
 from webhooks_sdk.sandbox._http.server import ServerThread
 from webhooks_sdk.sandbox._service.request_log import RequestLog
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
@@ -41,7 +41,7 @@ class Runtime:
     tokens: TokenIssuer
     log: RequestLog
     dispatcher: DeliveryDispatcher
-    faults: FaultPlans
+    faults: FaultsByTenant
     server: ServerThread | None = None
     root_url: str = ""
     is_closed: bool = False

@@ -1,6 +1,6 @@
 """Payloads of sample events, as the inspector publishes them and the demo history varies them.
 
-The `owner` has the fields that the service documents. The others are made up, but the id of what an
+The `owner` has the fields that the service documents. The others are made up, but the ID of what an
 event is about is always `id`, as in the examples of the documentation.
 """
 

@@ -16,9 +16,9 @@ from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
 from webhooks_sdk.sandbox._delivering.sender import Sender
 from webhooks_sdk.sandbox._demo.seed import seed_demo_history
 from webhooks_sdk.sandbox._http.api import API
-from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultPlans
+from webhooks_sdk.sandbox._http.fault_injection import FaultInjector, FaultsByTenant
 from webhooks_sdk.sandbox._http.guard import Guard, is_loopback, url_host
-from webhooks_sdk.sandbox._http.openapi import DocumentServer
+from webhooks_sdk.sandbox._http.openapi import OpenAPIMiddleware
 from webhooks_sdk.sandbox._http.request_context import RequestContextMiddleware
 from webhooks_sdk.sandbox._http.root import CONTROL_PATH, RootApp
 from webhooks_sdk.sandbox._http.server import ServerThread, bind
@@ -49,7 +49,7 @@ class Sandbox(Tenant):
         host: The host to listen on: an IP address or `"localhost"`. With `"0.0.0.0"`, all addresses
             of the machine, the sandbox's URLs have the loopback address.
         port: The port, up to 65,535; 0 for any free one.
-        client_id: The client id of the first tenant; None for the one in the database, or else a
+        client_id: The client ID of the first tenant; None for the one in the database, or else a
             generated one.
         client_secret: The client secret of the first tenant; None as for `client_id`.
         database: An SQLite file to keep all state in, created if it does not exist. None keeps the
@@ -57,7 +57,7 @@ class Sandbox(Tenant):
         variants: How the sandbox behaves for the first tenant where the service's documentation is
             silent: `Variants`, one of `Variants.names()`, or a seed. None for those in the
             database.
-        seed: Makes ids and the requests affected by faults with a probability reproducible.
+        seed: Makes IDs and the requests affected by faults with a probability reproducible.
             Credentials and access tokens are always random. None for random values.
         seed_demo: Whether to fill the first tenant, if it is empty, with demo data on entry:
             subscriptions, and five days of events and attempts.
@@ -67,8 +67,10 @@ class Sandbox(Tenant):
             is given.
         token_lifetime: Lifetime of access tokens in seconds of real time, an integer from 1 to
             1,000,000,000.
-        connect_timeout: Initial value of the attribute for every tenant, in seconds.
-        answer_timeout: Initial value of the attribute for every tenant, in seconds.
+        connect_timeout: Seconds for a subscriber to accept a connection: the initial value for
+            every tenant.
+        response_timeout: Seconds for a connected subscriber to respond: the initial value for every
+            tenant.
         allow_remote: Whether `host` may be reachable from other machines.
         allowed_hosts: Additional host names of the sandbox, such as `"sandbox"` or
             `"sandbox:8080"`. Requests to other hosts get a 421.
@@ -76,7 +78,7 @@ class Sandbox(Tenant):
     Raises:
         ValueError: `host` is not a loopback address, `variants` are unknown, `port`,
             `token_lifetime` or a timeout is out of range, a credential is empty, or another tenant
-            in the database has the client id.
+            in the database has the client ID.
         SandboxDatabaseError: The file cannot be opened, is in use, or is not a sandbox database.
     """
 
@@ -94,7 +96,7 @@ class Sandbox(Tenant):
         real_time: bool = False,
         token_lifetime: int = 43_200,
         connect_timeout: float = 5.0,
-        answer_timeout: float = 60.0,
+        response_timeout: float = 60.0,
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
     ) -> None:
@@ -112,7 +114,7 @@ class Sandbox(Tenant):
         self._real_time = real_time
         self._seed = seed
         self._seed_demo = seed_demo
-        timeouts = Timeouts(connect=connect_timeout, answer=answer_timeout)
+        timeouts = Timeouts(connect=connect_timeout, response=response_timeout)
         db, clock = Database(database), RealClock()
         try:
             tenants = TenantRegistry(
@@ -125,7 +127,7 @@ class Sandbox(Tenant):
                 tokens=TokenIssuer(db, clock=clock, lifetime=token_lifetime),
                 log=RequestLog(db),
                 dispatcher=DeliveryDispatcher(Sender()),
-                faults=FaultPlans(seed),
+                faults=FaultsByTenant(seed),
             )
             super().__init__(runtime, first)
             if variants is not None:
@@ -143,7 +145,7 @@ class Sandbox(Tenant):
             host, port = self._address[0], listener.getsockname()[1]
             runtime.root_url = f"http://{url_host(host)}:{port}"
             guard = Guard(host=host, port=port, allowed=self._allowed_hosts)
-            runtime.server = ServerThread(self._build_app(guard), listener)
+            runtime.server = ServerThread(self._build_app(guard), listener, name="sandbox")
             if self._seed_demo:
                 self._seed_demo_if_empty()
             runtime.server.start()
@@ -185,14 +187,14 @@ class Sandbox(Tenant):
 
         Args:
             environment: The environment: `"production"` or `"staging"`.
-            client_id: The client id; generated if None.
+            client_id: The client ID; generated if None.
             client_secret: The client secret; generated if None.
 
         Returns:
             The new tenant.
 
         Raises:
-            ValueError: The environment is unknown, another tenant of it has the client id, or a
+            ValueError: The environment is unknown, another tenant of it has the client ID, or a
                 credential is empty.
         """
         runtime = self._runtime
@@ -213,7 +215,13 @@ class Sandbox(Tenant):
         server.raise_failures()
 
     def close(self) -> None:
-        """Stop the sandbox as leaving the `with` block does, or close an unused database."""
+        """Stop the sandbox, as leaving the `with` block does.
+
+        If it was never entered, close its database.
+
+        Raises:
+            ExceptionGroup: Unhandled exceptions of the sandbox.
+        """
         if self._runtime.server is None:
             self._runtime.close()
         else:
@@ -234,7 +242,7 @@ class Sandbox(Tenant):
         )
         # Outside the request context: visitors of the inspector are not clients of the API.
         return RootApp(
-            Inspector(DocumentServer(request_context), runtime), ControlAPI(runtime), guard
+            Inspector(OpenAPIMiddleware(request_context), runtime), ControlAPI(runtime), guard
         )
 
     def _seed_demo_if_empty(self) -> None:

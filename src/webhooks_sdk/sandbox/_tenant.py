@@ -15,7 +15,7 @@ from webhooks_sdk._wire.event_names import event_name_problem
 from webhooks_sdk.sandbox._http.faults import Fault
 from webhooks_sdk.sandbox._records import (
     AttemptCount,
-    AttemptsPage,
+    AttemptPage,
     DeliveryAttempt,
     EnvironmentName,
     PendingRetry,
@@ -26,7 +26,7 @@ from webhooks_sdk.sandbox._runtime import Runtime
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.routes import PREFIXES, TOKEN_PATH
 from webhooks_sdk.sandbox._service.service import Service
-from webhooks_sdk.sandbox._storage.history import AttemptFilter, AttemptOutcome, History
+from webhooks_sdk.sandbox._storage.attempts import AttemptFilter, AttemptQueries, AttemptState
 from webhooks_sdk.sandbox._variants import Variants, VariantsLike
 
 
@@ -72,7 +72,7 @@ class Tenant:
 
     @property
     def client_id(self) -> str:
-        """The client id for requesting access tokens."""
+        """The client ID for requesting access tokens."""
         return self._service.account.client_id
 
     @property
@@ -121,7 +121,7 @@ class Tenant:
         It can be set at any time: to `Variants`, to one of `Variants.names()`, or to a seed.
 
         Raises:
-            ValueError: There are no variants of the new name.
+            ValueError: The new value is an unknown name.
             TypeError: The new value is of another type.
         """
         return self._open_service.variants
@@ -146,7 +146,7 @@ class Tenant:
         self._open_service.timeouts = evolve(self._open_service.timeouts, connect=seconds)
 
     @property
-    def answer_timeout(self) -> float:
+    def response_timeout(self) -> float:
         """Seconds of real time within which a connected subscriber must respond.
 
         Greater than 0 and at most 1,000,000. It can be set at any time, for later deliveries.
@@ -154,11 +154,11 @@ class Tenant:
         Raises:
             ValueError: The new timeout is out of range.
         """
-        return self._open_service.timeouts.answer
+        return self._open_service.timeouts.response
 
-    @answer_timeout.setter
-    def answer_timeout(self, seconds: float) -> None:
-        self._open_service.timeouts = evolve(self._open_service.timeouts, answer=seconds)
+    @response_timeout.setter
+    def response_timeout(self, seconds: float) -> None:
+        self._open_service.timeouts = evolve(self._open_service.timeouts, response=seconds)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -179,13 +179,13 @@ class Tenant:
     def requests(self) -> tuple[ReceivedRequest, ...]:
         """All HTTP requests of the tenant's clients, in order, including token requests.
 
-        The access token or the client id determines the tenant of a request. Requests without a
+        The access token or the client ID determines the tenant of a request. Requests without a
         known one belong to the first tenant.
         """
         return self._runtime.log.requests(self._open_service.account)
 
     @property
-    def token_requests(self) -> int:
+    def token_request_count(self) -> int:
         """Number of token requests of the tenant's clients, successful or not."""
         return self._runtime.log.count_token_requests(self._open_service.account)
 
@@ -236,7 +236,7 @@ class Tenant:
             The attempts, in order, once all of them have finished.
 
         Raises:
-            ValueError: `step` is negative, or leads beyond the year 9998.
+            ValueError: `step` is negative, or moves the clock past the year 9998.
             TypeError: `step` is not a timedelta.
             RuntimeError: The sandbox is not running, or the tenant was closed.
         """
@@ -252,11 +252,11 @@ class Tenant:
             event_id: The `event_id` of an attempt.
 
         Raises:
-            LookupError: There is no such event.
+            LookupError: This tenant has no such event.
         """
         body = self._open_service.event_body(event_id)
         if body is None:
-            raise LookupError(f"There is no event {event_id}.")
+            raise LookupError(f"This tenant has no event {event_id}.")
         return body
 
     def attempts_page(
@@ -266,8 +266,8 @@ class Tenant:
         limit: int = 50,
         hook_id: UUID | None = None,
         event_id: UUID | None = None,
-        outcome: AttemptOutcome | None = None,
-    ) -> AttemptsPage:
+        state: AttemptState | None = None,
+    ) -> AttemptPage:
         """Return a page of attempts, newest first.
 
         Args:
@@ -276,24 +276,26 @@ class Tenant:
             limit: Maximum number of attempts, from 1 to 1,000,000.
             hook_id: Only attempts of this subscription.
             event_id: Only attempts of this event.
-            outcome: Only attempts that are `"delivered"`, `"failed"`, or in flight
-                (`"under_way"`).
+            state: Only attempts that are `"delivered"`, `"failed"` or `"in_flight"`.
 
         Raises:
-            ValueError: `before` or `limit` is out of range, or `outcome` is unknown.
+            ValueError: `before` or `limit` is out of range, or `state` is unknown.
         """
-        criteria = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, outcome=outcome)
-        return self._history.page(criteria, limit)
+        criteria = AttemptFilter(before=before, hook_id=hook_id, event_id=event_id, state=state)
+        return self._attempt_queries.page(criteria, limit)
 
     def attempt(self, position: int) -> DeliveryAttempt:
-        """Return the attempt with a `position`.
+        """Return an attempt.
+
+        Args:
+            position: Its `position`.
 
         Raises:
-            LookupError: There is no such attempt.
+            LookupError: This tenant has no such attempt.
         """
-        found = self._history.attempt(position)
+        found = self._attempt_queries.attempt(position)
         if found is None:
-            raise LookupError(f"There is no attempt {position}.")
+            raise LookupError(f"This tenant has no attempt at position {position}.")
         return found
 
     def count_attempts(
@@ -310,7 +312,7 @@ class Tenant:
         Raises:
             ValueError: `start` has no timezone, or `width` or `buckets` is out of range.
         """
-        return self._history.count(start, width, buckets)
+        return self._attempt_queries.count(start, width, buckets)
 
     def issue_token(self) -> str:
         """Issue an access token, and return it."""
@@ -324,7 +326,7 @@ class Tenant:
     def inject(self, *faults: Fault) -> None:
         """Inject faults into later requests of the tenant's clients.
 
-        The access token or the client id determines the tenant of a request. Requests without a
+        The access token or the client ID determines the tenant of a request. Requests without a
         known one belong to the first tenant. If several faults apply to one request, latencies add
         up, and only the oldest of the other faults applies. Faults are not kept in the database.
 
@@ -338,8 +340,8 @@ class Tenant:
             # Without this check, each later request would fail instead.
             if not isinstance(cast("object", fault), Fault):
                 raise TypeError(f"faults must be Fault objects, got {fault!r}.")
-        plan = self._runtime.faults.get(self._open_service)
-        self._runtime.call(lambda: plan.inject(faults))
+        active_faults = self._runtime.faults.get(self._open_service)
+        self._runtime.call(lambda: active_faults.inject(faults))
 
     def clear_faults(self) -> None:
         """Remove all faults."""
@@ -382,8 +384,8 @@ class Tenant:
         return id(self._runtime), self._service.account.number
 
     @property
-    def _history(self) -> History:
-        return History(self._runtime.database, self._open_service.account)
+    def _attempt_queries(self) -> AttemptQueries:
+        return AttemptQueries(self._runtime.database, self._open_service.account)
 
     @property
     def _open_service(self) -> Service:

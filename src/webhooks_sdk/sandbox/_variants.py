@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeAlias, TypeVar, get_args
 from attrs import Attribute, field, frozen
 from attrs.validators import ge, in_, le
 
-Unanswered: TypeAlias = Literal["null", "missing"]
+MissingResponse: TypeAlias = Literal["null", "missing"]
 Order: TypeAlias = Literal["newest_first", "oldest_first", "shuffled"]
-Rows: TypeAlias = Literal["attempts", "events"]
-Redelivery: TypeAlias = Literal["waits", "answers_early"]
+ListItems: TypeAlias = Literal["attempts", "events"]
+Redelivery: TypeAlias = Literal["waits", "responds_early"]
 
 T = TypeVar("T")
 
@@ -26,31 +26,33 @@ def _check_integer(_: object, attribute: "Attribute[T]", value: T) -> None:
 
 @frozen(kw_only=True)
 class Variants:
-    """A choice of behaviours where the documentation of the service allows several.
+    """How the sandbox behaves where the documentation of the service allows several behaviours.
 
     Attributes:
         create_status: The HTTP status of the response to a create.
-        unanswered: Whether `response_status` and `response_duration_ms` are null or missing in an
-            attempt to which the subscriber has not responded.
+        missing_response: Whether `response_status` and `response_duration_ms` are null or missing
+            in an attempt to which the subscriber has not responded.
         order: The order of listed events. `"shuffled"` is arbitrary, but the same in each response.
-        listed: The maximum number of listed events, 1 to 1,000,000. The latest ones are listed.
-        rows: Whether a list of events has a row for each attempt, or for each event with its latest
-            attempt.
+        max_listed: The maximum number of listed events, 1 to 1,000,000. The latest ones are listed.
+        list_items: Whether a list of events has an item for each attempt, or for each event with
+            its latest attempt.
         redelivery: Whether the response to a redelivery waits for the subscriber, or is sent early.
             An early response has no status and duration; they are in the list of events later.
 
     Raises:
         ValueError: A value is not one of the choices.
-        TypeError: `create_status` or `listed` is not an integer.
+        TypeError: `create_status` or `max_listed` is not an integer.
     """
 
     create_status: Literal[200, 201] = field(
         default=201, validator=[_check_integer, in_((200, 201))]
     )
-    unanswered: Unanswered = field(default="null", validator=in_(get_args(Unanswered)))
+    missing_response: MissingResponse = field(
+        default="null", validator=in_(get_args(MissingResponse))
+    )
     order: Order = field(default="newest_first", validator=in_(get_args(Order)))
-    listed: int = field(default=1000, validator=[_check_integer, ge(1), le(_MAX_LISTED)])
-    rows: Rows = field(default="attempts", validator=in_(get_args(Rows)))
+    max_listed: int = field(default=1000, validator=[_check_integer, ge(1), le(_MAX_LISTED)])
+    list_items: ListItems = field(default="attempts", validator=in_(get_args(ListItems)))
     redelivery: Redelivery = field(default="waits", validator=in_(get_args(Redelivery)))
 
     @classmethod
@@ -60,7 +62,10 @@ class Variants:
 
     @classmethod
     def named(cls, name: str) -> "Variants":
-        """Return the predefined variants with a name.
+        """Return the predefined variants of a name.
+
+        Args:
+            name: One of `names()`.
 
         Raises:
             ValueError: The name is unknown.
@@ -69,24 +74,33 @@ class Variants:
             return _NAMED[name]
         except KeyError:
             known = ", ".join(_NAMED)
-            raise ValueError(f"Unknown variants {name!r}. Use one of: {known}.") from None
+            raise ValueError(
+                f"There are no variants named {name!r}. Use one of: {known}."
+            ) from None
 
     @classmethod
     def from_seed(cls, seed: int) -> "Variants":
-        """Return random variants. The same seed gives the same variants on all platforms."""
+        """Return random variants.
+
+        Args:
+            seed: The same seed gives the same variants on all platforms.
+        """
         generator = random.Random(seed)  # noqa: S311 - not a secret
         return cls(
             create_status=_pick(generator, (200, 201)),
-            unanswered=_pick(generator, get_args(Unanswered)),
+            missing_response=_pick(generator, get_args(MissingResponse)),
             order=_pick(generator, get_args(Order)),
-            listed=_pick(generator, _LENGTHS),
-            rows=_pick(generator, get_args(Rows)),
+            max_listed=_pick(generator, _LENGTHS),
+            list_items=_pick(generator, get_args(ListItems)),
             redelivery=_pick(generator, get_args(Redelivery)),
         )
 
     @classmethod
     def of(cls, variants: "VariantsLike") -> "Variants":
         """Return the variants for a name or a seed; `Variants` are returned unchanged.
+
+        Args:
+            variants: `Variants`, one of `names()`, or a seed.
 
         Raises:
             ValueError: The name is unknown.
@@ -108,19 +122,19 @@ VariantsLike: TypeAlias = Variants | str | int
 _NAMED: Mapping[str, Variants] = {
     "default": Variants(),
     "create_200": Variants(create_status=200),
-    "fields_missing": Variants(unanswered="missing"),
+    "fields_missing": Variants(missing_response="missing"),
     "oldest_first": Variants(order="oldest_first"),
     "shuffled": Variants(order="shuffled"),
-    "short_list": Variants(listed=10),
-    "row_for_each_event": Variants(rows="events"),
-    "answers_early": Variants(redelivery="answers_early"),
-    "contrary": Variants(
+    "short_list": Variants(max_listed=10),
+    "one_item_per_event": Variants(list_items="events"),
+    "responds_early": Variants(redelivery="responds_early"),
+    "all_different": Variants(
         create_status=200,
-        unanswered="missing",
+        missing_response="missing",
         order="oldest_first",
-        listed=25,
-        rows="events",
-        redelivery="answers_early",
+        max_listed=25,
+        list_items="events",
+        redelivery="responds_early",
     ),
 }
 

@@ -149,7 +149,7 @@ def test_a_recovery_killed_at_random_points(
     # A subscriber that refuses connections leaves attempts without a status.
     recovery: dict[str, Any] = {"recover": window, "pending_grace": 0, "rate": None}
     # The list is short, so that each redelivery pushes an older event out.
-    sandbox.variants = Variants(listed=300)
+    sandbox.variants = Variants(max_listed=300)
     draw = random.Random("recover")  # noqa: S311 - not a secret
     for _ in range(5):
         outage.run(kill_after=draw.randint(1, 40), **recovery)

@@ -85,16 +85,16 @@ def test_injects_lists_and_clears_faults(
 
 
 def test_sets_variants(sandbox: Sandbox, control: httpx.Client) -> None:
-    assert control.put("variants", json={"name": "contrary"}).json()["create_status"] == 200
-    assert sandbox.variants == Variants.named("contrary")
+    assert control.put("variants", json={"name": "all_different"}).json()["create_status"] == 200
+    assert sandbox.variants == Variants.named("all_different")
     control.put("variants", json={"seed": 4})
     assert sandbox.variants == Variants.from_seed(4)
-    control.put("variants", json={"order": "shuffled", "listed": 7})
-    assert sandbox.variants == Variants(order="shuffled", listed=7)
-    assert control.get("variants").json()["listed"] == 7
+    control.put("variants", json={"order": "shuffled", "max_listed": 7})
+    assert sandbox.variants == Variants(order="shuffled", max_listed=7)
+    assert control.get("variants").json()["max_listed"] == 7
 
 
-@pytest.mark.parametrize("variants", [{"create_status": 200.0}, {"listed": 10**30}])
+@pytest.mark.parametrize("variants", [{"create_status": 200.0}, {"max_listed": 10**30}])
 def test_invalid_variants_are_rejected(
     sandbox: Sandbox, control: httpx.Client, variants: dict[str, object]
 ) -> None:
@@ -113,8 +113,10 @@ def test_pages_attempts(sandbox: Sandbox, control: httpx.Client, client: Sandbox
     assert rest["next_before"] is None
     found = [attempt["delivery_id"] for attempt in first["attempts"] + rest["attempts"]]
     assert found == [str(attempt.delivery_id) for attempt in reversed(sandbox.attempts)]
-    failed = control.get("attempts", params={"outcome": "failed", "hook_id": row["id"]}).json()
-    assert [one["failure"] for one in failed["attempts"]] == 3 * ["the subscriber returned 500"]
+    failed = control.get("attempts", params={"state": "failed", "hook_id": row["id"]}).json()
+    assert [attempt["failure"] for attempt in failed["attempts"]] == 3 * [
+        "the subscriber returned 500"
+    ]
     event_id = found and first["attempts"][0]["event_id"]
     assert len(control.get("attempts", params={"event_id": event_id}).json()["attempts"]) == 1
 
@@ -188,34 +190,40 @@ def test_control_requests_are_not_recorded(sandbox: Sandbox, control: httpx.Clie
         ("POST", "events", {"event": "a b"}, 422, "event must be a subject:action or a subject"),
         ("POST", "events", {"event": "a.b"}, 422, "did you mean 'a:b'?"),
         ("POST", "events", {"event": "a", "payload": 1}, 422, "payload must be an object"),
-        ("POST", "events", {"event": "a", "body": 1}, 422, "Unknown: body"),
-        ("POST", "advance", {}, 422, "The step is missing"),
+        ("POST", "events", {"event": "a", "body": 1}, 422, "Unknown fields: body"),
+        ("POST", "advance", {}, 422, "The body has no step"),
         ("POST", "advance", {"seconds": "1"}, 422, "seconds must be a number"),
         ("POST", "advance", {"seconds": True}, 422, "seconds must be a number"),
         ("POST", "advance", {"seconds": -1}, 422, "step must not be negative"),
         ("POST", "advance", {"weeks": 1e300}, 422, "too long"),
-        ("POST", "advance", {"weeks": 10**6}, 422, "beyond the year"),
-        ("POST", "advance", {"years": 1}, 422, "Unknown: years"),
+        ("POST", "advance", {"weeks": 10**6}, 422, "past the year"),
+        ("POST", "advance", {"years": 1}, 422, "Unknown fields: years"),
         ("POST", "faults", 1, 422, "A fault must be an object"),
         ("POST", "faults", {"kind": "x"}, 422, "kind must be one of"),
-        ("POST", "faults", [{"kind": "latency"}, {"time": 1}], 422, "A fault has no 'time'"),
-        ("PUT", "variants", {"name": "x"}, 422, "Unknown variants 'x'"),
-        ("PUT", "variants", {"seed": "x"}, 422, "Unknown variants 'x'"),
+        (
+            "POST",
+            "faults",
+            [{"kind": "latency"}, {"time": 1}],
+            422,
+            "Unknown settings of a fault: 'time'",
+        ),
+        ("PUT", "variants", {"name": "x"}, 422, "There are no variants named 'x'"),
+        ("PUT", "variants", {"seed": "x"}, 422, "There are no variants named 'x'"),
         ("PUT", "variants", {"seed": 1.5}, 422, "got 1.5"),
-        ("PUT", "variants", {"listed": "x"}, 422, "listed"),
-        ("PUT", "variants", {"colour": 1}, 422, "Unknown: colour"),
+        ("PUT", "variants", {"max_listed": "x"}, 422, "max_listed"),
+        ("PUT", "variants", {"colour": 1}, 422, "Unknown fields: colour"),
         ("POST", "tenants", {"environment": "moon"}, 422, "environment must be"),
         ("POST", "tenants", {"client_id": 1}, 422, "must be strings"),
         ("POST", "tenants", {"client_id": ""}, 422, "must not be empty"),
-        ("POST", "tenants", {"name": "x"}, 422, "Unknown: name"),
+        ("POST", "tenants", {"name": "x"}, 422, "Unknown fields: name"),
         ("DELETE", "tenants/x", None, 422, "must be a UUID"),
         ("GET", "attempts?limit=0", None, 422, "limit must be an integer"),
         ("GET", "attempts?limit=1001", None, 422, "limit must be an integer"),
         ("GET", "attempts?before=99999999999999999999", None, 422, "before"),
         ("GET", "attempts?before=\u0663", None, 422, "before"),
         ("GET", "attempts?hook_id=x", None, 422, "hook_id must be a UUID"),
-        ("GET", "attempts?outcome=x", None, 422, "outcome must be one of"),
-        ("GET", "attempts?page=1", None, 422, "Unknown: page"),
+        ("GET", "attempts?state=x", None, 422, "state must be one of"),
+        ("GET", "attempts?page=1", None, 422, "Unknown fields: page"),
     ],
 )
 def test_reports_invalid_requests(

@@ -222,9 +222,9 @@ def test_a_host_that_does_not_resolve_is_an_error(
     assert attempt.error
 
 
-def test_answer_timeout() -> None:
+def test_response_timeout() -> None:
     with (
-        Sandbox(answer_timeout=0.05) as sandbox,
+        Sandbox(response_timeout=0.05) as sandbox,
         SandboxClient(sandbox) as client,
         Subscriber(delay=600) as subscriber,
     ):

@@ -11,23 +11,23 @@ from webhooks_sdk.sandbox import Sandbox, Subscriber, Tenant
 
 
 def test_tenants_inherit_timeouts_and_can_change_them() -> None:
-    with Sandbox(connect_timeout=3, answer_timeout=30) as sandbox, sandbox.add_tenant() as tenant:
-        assert (tenant.connect_timeout, tenant.answer_timeout) == (3, 30)
-        tenant.answer_timeout = 0.5
+    with Sandbox(connect_timeout=3, response_timeout=30) as sandbox, sandbox.add_tenant() as tenant:
+        assert (tenant.connect_timeout, tenant.response_timeout) == (3, 30)
+        tenant.response_timeout = 0.5
         tenant.connect_timeout = 0.25
-        assert (tenant.connect_timeout, tenant.answer_timeout) == (0.25, 0.5)
-        assert (sandbox.connect_timeout, sandbox.answer_timeout) == (3, 30)
+        assert (tenant.connect_timeout, tenant.response_timeout) == (0.25, 0.5)
+        assert (sandbox.connect_timeout, sandbox.response_timeout) == (3, 30)
 
 
 def test_default_timeouts() -> None:
     with Sandbox() as sandbox:
-        assert (sandbox.connect_timeout, sandbox.answer_timeout) == (5, 60)
+        assert (sandbox.connect_timeout, sandbox.response_timeout) == (5, 60)
 
 
-def test_the_answer_timeout_of_a_tenant_applies(
+def test_the_response_timeout_of_a_tenant_applies(
     webhooks_sandbox: Tenant, webhooks_subscriber: Subscriber
 ) -> None:
-    webhooks_sandbox.answer_timeout = 0.05
+    webhooks_sandbox.response_timeout = 0.05
     webhooks_subscriber.hang()
     with SandboxClient(webhooks_sandbox) as client:
         client.subscribe(webhooks_subscriber.url)
@@ -45,10 +45,10 @@ def test_the_connect_timeout_of_a_tenant_applies(webhooks_sandbox: Tenant) -> No
 
 @pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
 def test_invalid_timeouts_are_rejected(webhooks_sandbox: Tenant, seconds: float) -> None:
-    with pytest.raises(ValueError, match="answer_timeout must be"):
-        webhooks_sandbox.answer_timeout = seconds
+    with pytest.raises(ValueError, match="response_timeout must be"):
+        webhooks_sandbox.response_timeout = seconds
     with pytest.raises(ValueError, match="connect_timeout must be"):
         webhooks_sandbox.connect_timeout = seconds
     with pytest.raises(ValueError, match="connect_timeout must be"):
         Sandbox(connect_timeout=seconds)
-    assert webhooks_sandbox.answer_timeout == 60
+    assert webhooks_sandbox.response_timeout == 60

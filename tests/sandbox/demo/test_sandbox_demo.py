@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 
 def outline(tenant: Tenant) -> list[tuple[Any, ...]]:
-    """Return the part of the attempts that is independent of ids, times and URLs."""
+    """Return the part of the attempts that is independent of IDs, times and URLs."""
     return [
-        (one.event, one.number, one.retry, one.status, one.failure, one.duration_ms)
-        for one in tenant.attempts
+        (
+            attempt.event,
+            attempt.number,
+            attempt.retry,
+            attempt.status,
+            attempt.failure,
+            attempt.duration_ms,
+        )
+        for attempt in tenant.attempts
     ]
 
 
@@ -36,10 +43,13 @@ def demo() -> Sandbox:
 
 def test_the_history_has_everything_the_inspector_shows(demo: Sandbox) -> None:
     attempts = demo.attempts
-    assert len({one.event_id for one in attempts}) >= 200
+    assert len({attempt.event_id for attempt in attempts}) >= 200
     assert len(demo.subscriptions) == 4
-    assert Counter(one.active for one in demo.subscriptions) == {True: 3, False: 1}
-    failures = {one.failure for one in attempts}
+    assert Counter(subscription.active for subscription in demo.subscriptions) == {
+        True: 3,
+        False: 1,
+    }
+    failures = {attempt.failure for attempt in attempts}
     assert failures >= {
         None,
         "the subscriber returned 503",
@@ -47,9 +57,9 @@ def test_the_history_has_everything_the_inspector_shows(demo: Sandbox) -> None:
         "no response within 60 s",
         "the connection did not open within 5 s",
     }
-    assert any(one.redelivery for one in attempts)
-    assert any(one.retry and one.delivered for one in attempts)
-    assert any(one.signature for one in attempts)
+    assert any(attempt.redelivery for attempt in attempts)
+    assert any(attempt.retry and attempt.delivered for attempt in attempts)
+    assert any(attempt.signature for attempt in attempts)
     assert len(demo.pending_retries) >= 10
 
 
@@ -72,32 +82,39 @@ def test_failed_attempts_show_what_the_subscriber_responded(demo: Sandbox) -> No
 
 
 def test_the_history_is_chronological_and_ends_now(demo: Sandbox) -> None:
-    starts = [one.started_at for one in demo.attempts]
+    starts = [attempt.started_at for attempt in demo.attempts]
     assert starts == sorted(starts)
-    assert all(one.finished_at and one.finished_at >= one.started_at for one in demo.attempts)
+    assert all(
+        attempt.finished_at and attempt.finished_at >= attempt.started_at
+        for attempt in demo.attempts
+    )
     assert timedelta(days=4) < demo.now - starts[0] < timedelta(days=6)
     assert demo.now - starts[-1] < timedelta(hours=2)
-    assert max(one.finished_at for one in demo.attempts if one.finished_at) <= demo.now
-    assert all(one.due_at > demo.now - timedelta(minutes=5) for one in demo.pending_retries)
+    assert max(attempt.finished_at for attempt in demo.attempts if attempt.finished_at) <= demo.now
+    assert all(retry.due_at > demo.now - timedelta(minutes=5) for retry in demo.pending_retries)
 
 
 def test_the_history_follows_the_rules_of_the_service(demo: Sandbox) -> None:
     by_event: dict[object, list[Any]] = {}
-    for one in demo.attempts:
-        by_event.setdefault(one.event_id, []).append(one)
+    for attempt in demo.attempts:
+        by_event.setdefault(attempt.event_id, []).append(attempt)
     for attempts in by_event.values():
-        assert [one.number for one in attempts] == list(range(1, len(attempts) + 1))
-        retries = [one for one in attempts if one.retry is not None]
-        assert [one.retry for one in retries] == list(range(len(retries)))
-        assert not any(one.delivered for one in retries[:-1])
-    pending = {one.event_id: one.retry for one in demo.pending_retries}
+        assert [attempt.number for attempt in attempts] == list(range(1, len(attempts) + 1))
+        retries = [attempt for attempt in attempts if attempt.retry is not None]
+        assert [retry.retry for retry in retries] == list(range(len(retries)))
+        assert not any(retry.delivered for retry in retries[:-1])
+    pending = {retry.event_id: retry.retry for retry in demo.pending_retries}
     for event_id, retry in pending.items():
-        assert sum(one.retry is not None for one in by_event[event_id]) == retry
+        assert sum(attempt.retry is not None for attempt in by_event[event_id]) == retry
 
 
 def test_signatures_in_the_history_are_valid(demo: Sandbox) -> None:
-    signed = next(one for one in demo.attempts if one.signature)
-    (secret,) = (one.secret for one in demo.subscriptions if one.id == signed.hook_id)
+    signed = next(attempt for attempt in demo.attempts if attempt.signature)
+    (secret,) = (
+        subscription.secret
+        for subscription in demo.subscriptions
+        if subscription.id == signed.hook_id
+    )
     delivery = Delivery.from_http(
         signed.request_headers, demo.event_body(signed.event_id), secret=secret
     )
@@ -107,8 +124,8 @@ def test_signatures_in_the_history_are_valid(demo: Sandbox) -> None:
 def test_the_history_is_reproducible_from_the_seed(demo: Sandbox) -> None:
     with Sandbox(seed=1, seed_demo=True) as again, Sandbox(seed=2, seed_demo=True) as other:
         assert outline(again) == outline(demo) != outline(other)
-        assert [one.delivery_id for one in again.attempts] == [
-            one.delivery_id for one in demo.attempts
+        assert [attempt.delivery_id for attempt in again.attempts] == [
+            attempt.delivery_id for attempt in demo.attempts
         ]
 
 
@@ -125,12 +142,12 @@ def test_the_history_continues_without_contacting_other_hosts(
     monkeypatch.setattr(socket.socket, "connect", recording_connect)
     with Sandbox(seed=1, seed_demo=True) as sandbox:
         assert contacted == set()
-        assert {one.url.split("/_sandbox")[0] for one in sandbox.subscriptions} == {
-            sandbox.base_url
-        }
+        assert {
+            subscription.url.split("/_sandbox")[0] for subscription in sandbox.subscriptions
+        } == {sandbox.base_url}
         retries = sandbox.advance(timedelta(hours=1))
         assert retries
-        assert {one.status for one in retries} <= {503, 202}
+        assert {retry.status for retry in retries} <= {503, 202}
         credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
         with Client(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
             crm = sandbox.subscriptions[0]
@@ -151,8 +168,8 @@ def test_the_history_is_stored_and_created_once(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.sqlite"
     with Sandbox(database=path, seed_demo=True) as sandbox:
         attempts, pending = outline(sandbox), len(sandbox.pending_retries)
-        due = [one.due_at for one in sandbox.pending_retries]
+        due = [retry.due_at for retry in sandbox.pending_retries]
     with Sandbox(database=path, seed_demo=True) as sandbox:
         assert outline(sandbox) == attempts
         assert len(sandbox.pending_retries) == pending
-        assert [one.due_at for one in sandbox.pending_retries] >= due
+        assert [retry.due_at for retry in sandbox.pending_retries] >= due

@@ -190,14 +190,14 @@ def test_recent_events_are_listed_with_a_row_per_attempt(
         (second,) = sandbox.publish(EVENT, {})
         subscriber.start()
         redelivery = client.redeliver(second)
-    rows = client.get(f"/hooks/{hook_id}/requests").json()
-    assert rows[0] == redelivery
-    assert [row["id"] for row in rows] == [
+    items = client.get(f"/hooks/{hook_id}/requests").json()
+    assert items[0] == redelivery
+    assert [item["id"] for item in items] == [
         str(attempt.event_id) for attempt in (second, second, first)
     ]
-    assert [row["redelivery"] for row in rows] == [True, False, False]
-    assert [row["response_status"] for row in rows] == [200, None, 200]
-    assert rows[1]["response_duration_ms"] is None
+    assert [item["redelivery"] for item in items] == [True, False, False]
+    assert [item["response_status"] for item in items] == [200, None, 200]
+    assert items[1]["response_duration_ms"] is None
 
 
 def test_requests_are_logged_without_their_query(sandbox: Sandbox, client: SandboxClient) -> None:
@@ -208,7 +208,7 @@ def test_requests_are_logged_without_their_query(sandbox: Sandbox, client: Sandb
         ("GET", "/hooks", 200),
         ("GET", f"/hooks/{UNKNOWN}", 404),
     ]
-    assert sandbox.token_requests == 1
+    assert sandbox.token_request_count == 1
 
 
 def test_connection_is_kept_alive(sandbox: Sandbox) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhooks_sdk.sandbox import Fault
-from webhooks_sdk.sandbox._http.faults import KINDS, OPERATIONS, FaultPlan
+from webhooks_sdk.sandbox._http.faults import KINDS, OPERATIONS, ActiveFaults
 
 if TYPE_CHECKING:
     from webhooks_sdk.sandbox._http.faults import FaultKind
@@ -55,11 +55,11 @@ def test_settings_default_to_those_of_the_kind() -> None:
         ),
         ("latency", {"seconds": None}, "seconds"),
         ("latency", {"seconds": float("inf")}, "seconds"),
-        ("latency", {"status": 500}, "A latency fault has no status"),
-        ("latency", {"processed": True}, "A latency fault has no processed"),
+        ("latency", {"status": 500}, "Faults of kind 'latency' have no setting 'status'"),
+        ("latency", {"processed": True}, "Faults of kind 'latency' have no setting 'processed'"),
         ("server_error", {"status": 404}, "status must be an integer from 500 to 599"),
         ("server_error", {"processed": "yes"}, "processed must be true or false"),
-        ("reset_before", {"seconds": 1}, "A reset_before fault has no seconds"),
+        ("reset_before", {"seconds": 1}, "Faults of kind 'reset_before' have no setting 'seconds'"),
         ("rate_limited", {"retry_after": -1}, "retry_after"),
         ("rate_limited", {"retry_after": 0.5}, "retry_after"),
         ("huge_body", {"size": 0}, "size"),
@@ -87,11 +87,14 @@ def test_fault_can_be_parsed_from_text() -> None:
     ("text", "message"),
     [
         ("", "kind must be one of"),
-        ("latency seconds", "'seconds' in fault"),
-        ("latency times=1 times=2", "given once"),
-        ("latency kind=reset_after", "given once"),
+        ("latency seconds", "'seconds' in the fault"),
+        ("latency times=1 times=2", "or is repeated"),
+        ("latency kind=reset_after", "or is repeated"),
         ("latency seconds=soon", "got 'soon'"),
-        ("latency second=1", "A fault has no 'second'; its settings are: kind, operation"),
+        (
+            "latency second=1",
+            "Unknown settings of a fault: 'second'. Valid settings are: kind, operation",
+        ),
         ("latency seconds=" + 20_000 * "[", "seconds"),
         ("latency times=" + 5000 * "1", "times"),
     ],
@@ -102,7 +105,7 @@ def test_invalid_text_is_rejected(text: str, message: str) -> None:
 
 
 def test_json_without_a_kind_is_rejected() -> None:
-    with pytest.raises(ValueError, match="needs a kind"):
+    with pytest.raises(ValueError, match="must have a kind"):
         Fault.from_dict({"times": 1})
 
 
@@ -123,42 +126,42 @@ def test_text_and_json_forms_round_trip(
 
 
 def test_fault_affects_its_operation_the_given_number_of_times() -> None:
-    plan = FaultPlan(never_drawn)
+    active = ActiveFaults(never_drawn)
     fault = Fault("reset_after", operation="redeliver", times=2)
-    plan.inject((fault,))
-    assert plan.take("list") == ()
-    assert [taken.kind for taken in plan.take("redeliver")] == ["reset_after"]
-    assert [remaining.times for remaining in plan.faults] == [1]
-    assert len(plan.take("redeliver")) == 1
-    assert plan.faults == ()
-    assert plan.take("redeliver") == ()
+    active.inject((fault,))
+    assert active.take("list") == ()
+    assert [taken.kind for taken in active.take("redeliver")] == ["reset_after"]
+    assert [remaining.times for remaining in active.faults] == [1]
+    assert len(active.take("redeliver")) == 1
+    assert active.faults == ()
+    assert active.take("redeliver") == ()
 
 
 def test_fault_without_times_applies_until_it_is_cleared() -> None:
-    plan = FaultPlan(never_drawn)
-    plan.inject((Fault("unauthorized"),))
+    active = ActiveFaults(never_drawn)
+    active.inject((Fault("unauthorized"),))
     for operation in OPERATIONS:
-        assert len(plan.take(operation)) == 1
-    plan.clear()
-    assert plan.take("list") == ()
+        assert len(active.take(operation)) == 1
+    active.clear()
+    assert active.take("list") == ()
 
 
 def test_latencies_add_up_and_only_the_oldest_other_fault_applies() -> None:
-    plan = FaultPlan(never_drawn)
+    active = ActiveFaults(never_drawn)
     first, second = Fault("reset_after", times=1), Fault("unauthorized", times=1)
     short, long = Fault("latency", seconds=1, times=1), Fault("latency", seconds=2)
-    plan.inject((first, short, second, long))
-    assert plan.take("list") == (first, short, long)
-    assert plan.faults == (second, long)
-    assert plan.take("list") == (second, long)
-    assert plan.take("list") == (long,)
+    active.inject((first, short, second, long))
+    assert active.take("list") == (first, short, long)
+    assert active.faults == (second, long)
+    assert active.take("list") == (second, long)
+    assert active.take("list") == (long,)
 
 
 def test_same_seed_affects_the_same_requests() -> None:
     def affected(seed: int) -> list[int]:
-        plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - not a secret
-        plan.inject((Fault("unauthorized", probability=0.5),))
-        return [number for number in range(100) if plan.take("list")]
+        active = ActiveFaults(random.Random(seed).random)  # noqa: S311 - not a secret
+        active.inject((Fault("unauthorized", probability=0.5),))
+        return [number for number in range(100) if active.take("list")]
 
     assert affected(1) == affected(1) != affected(2)
     assert 30 < len(affected(1)) < 70
@@ -166,6 +169,6 @@ def test_same_seed_affects_the_same_requests() -> None:
 
 def test_times_counts_only_affected_requests() -> None:
     drawn = iter([0.9, 0.1, 0.9])
-    plan = FaultPlan(lambda: next(drawn))
-    plan.inject((Fault("unauthorized", probability=0.5, times=1),))
-    assert [len(plan.take("list")) for _ in range(3)] == [0, 1, 0]
+    active = ActiveFaults(lambda: next(drawn))
+    active.inject((Fault("unauthorized", probability=0.5, times=1),))
+    assert [len(active.take("list")) for _ in range(3)] == [0, 1, 0]

@@ -226,7 +226,8 @@ def test_an_open_attempt_stays_open_when_another_is_added(
     expect(page.locator("details.attempt")).to_have_count(3)
     expect(page.locator("details.attempt").first).to_contain_text("404")
     states = [
-        one.get_attribute("open") is not None for one in page.locator("details.attempt").all()
+        attempt.get_attribute("open") is not None
+        for attempt in page.locator("details.attempt").all()
     ]
     assert states == [True, False, True]
     expect(page.locator(f"#{first_id}")).to_contain_text("First attempt")
@@ -359,7 +360,7 @@ def test_the_content_security_policy_blocks_scripts(browser: Browser, sandbox: S
 def test_every_page_fits_the_viewport_and_is_accessible(
     browser: Browser, demo_sandbox: Sandbox, size: dict[str, int], scheme: str
 ) -> None:
-    failed = demo_sandbox.attempts_page(outcome="failed", limit=1).attempts[0]
+    failed = demo_sandbox.attempts_page(state="failed", limit=1).attempts[0]
     paths = (
         "/",
         "/?reveal=1&state=failed&event=quote_request",

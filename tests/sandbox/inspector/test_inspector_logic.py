@@ -82,7 +82,7 @@ def test_pretty_printing_preserves_the_json_value(value: object) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_shown_as_printable_text(body: bytes) -> None:
     shown = "".join(fragment.text for fragment in build_body_view(body).fragments)
-    assert all(one.isprintable() or one in "\n\t" for one in shown)
+    assert all(character.isprintable() or character in "\n\t" for character in shown)
     shown.encode()
 
 

@@ -219,7 +219,9 @@ def test_the_latest_possible_times_are_shown(browser: httpx.Client) -> None:
 def test_paging_covers_all_events_without_gaps(tmp_path: Path) -> None:
     write_history(tmp_path / "state.sqlite", events=120)
     with Sandbox(database=tmp_path / "state.sqlite") as sandbox:
-        expected = [str(one.event_id) for one in reversed(sandbox.attempts) if one.number == 1]
+        expected = [
+            str(attempt.event_id) for attempt in reversed(sandbox.attempts) if attempt.number == 1
+        ]
         found: list[str] = []
         path: str | None = "/"
         while path is not None:
@@ -305,7 +307,7 @@ def test_unknown_paths_and_methods_are_refused(sandbox: Sandbox, browser: httpx.
     assert browser.head("/").status_code == 200
     # Other paths belong to the API.
     assert browser.get("/nothing").json()["error"] == "not_found"
-    assert [one.path for one in sandbox.requests] == ["/nothing"]
+    assert [request.path for request in sandbox.requests] == ["/nothing"]
 
 
 def test_every_response_has_security_headers(browser: httpx.Client) -> None:
@@ -425,7 +427,7 @@ def test_advancing_waits_for_deliveries_in_flight(
     with SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
     (first,) = sandbox.publish(EVENT, {})
-    sandbox.answer_timeout = 3  # longer than a page waits for an action
+    sandbox.response_timeout = 3  # longer than a page waits for an action
     subscriber.hang()
     if action == "publish":
         submit(browser, "/inspector/publish", event=EVENT, payload="{}")
@@ -461,7 +463,7 @@ def test_redelivering_returns_to_the_page_of_the_form(
         assert response.headers["location"].startswith(f"/?{back}&notice=redelivered")
         response = submit(browser, f"{path}/redeliver", page="event")
         assert response.headers["location"].startswith(f"{path}?notice=redelivered")
-        assert [one.redelivery for one in sandbox.attempts] == [False, True, True]
+        assert [attempt.redelivery for attempt in sandbox.attempts] == [False, True, True]
         client.delete(f"/hooks/{row['id']}").raise_for_status()
     response = submit(browser, f"{path}/redeliver")
     assert response.status_code == 409
@@ -522,7 +524,7 @@ def test_each_tenant_has_its_own_pages(sandbox: Sandbox, browser: httpx.Client) 
             back=f"tenant={other.tenant_id}",
         )
         assert submitted.headers["location"].startswith(f"/?tenant={other.tenant_id}")
-        assert [one.event for one in other.attempts] == [EVENT, "carrier"]
+        assert [attempt.event for attempt in other.attempts] == [EVENT, "carrier"]
         assert sandbox.attempts == ()
     assert browser.get(f"/?tenant={other.tenant_id}").status_code == 404
 

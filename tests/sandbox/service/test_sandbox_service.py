@@ -11,7 +11,7 @@ import pytest
 
 from webhooks_sdk.sandbox import Variants
 from webhooks_sdk.sandbox._clock import to_microseconds
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 from webhooks_sdk.sandbox._service.encoding import encode_event, encode_subscription
 from webhooks_sdk.sandbox._service.errors import RequestRefusedError
 from webhooks_sdk.sandbox._service.service import MAX_ACTIVE_SUBSCRIPTIONS, Service
@@ -20,11 +20,14 @@ from webhooks_sdk.sandbox._storage.database import Database
 
 if TYPE_CHECKING:
     from webhooks_sdk.sandbox import DeliveryAttempt, Subscription
-    from webhooks_sdk.sandbox._records import Delivery
+    from webhooks_sdk.sandbox._records import StartedDelivery
 
 URL = "http://subscriber.example/"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-FAILED, DELIVERED = Outcome(status=500, duration_ms=1), Outcome(status=200, duration_ms=1)
+FAILED, DELIVERED = (
+    DeliveryResult(status=500, duration_ms=1),
+    DeliveryResult(status=200, duration_ms=1),
+)
 
 
 class TickingClock:
@@ -51,8 +54,8 @@ def activate(service: Service, *events: str, url: str = URL) -> Subscription:
     return service.create_subscription({"url": url, "active": True, "events": events or ("*",)})
 
 
-def attempt_of(service: Service, delivery: Delivery) -> DeliveryAttempt:
-    (attempt,) = [one for one in service.attempts if one.position == delivery.attempt.position]
+def attempt_of(service: Service, delivery: StartedDelivery) -> DeliveryAttempt:
+    (attempt,) = [item for item in service.attempts if item.position == delivery.attempt.position]
     return attempt
 
 
@@ -131,7 +134,7 @@ def test_deleting_a_subscription_makes_its_events_unavailable(service: Service) 
             call()
         assert caught.value.status == 404
     # The delivery in progress still ends.
-    assert service.finish_attempt(delivery, Outcome(status=200, duration_ms=1)).delivered
+    assert service.finish_attempt(delivery, DeliveryResult(status=200, duration_ms=1)).delivered
 
 
 def test_an_event_is_delivered_to_every_matching_subscription(service: Service) -> None:
@@ -140,7 +143,9 @@ def test_an_event_is_delivered_to_every_matching_subscription(service: Service) 
     activate(service, "question_set")
     activate(service, "*", url="not a url")
     service.create_subscription({"url": URL, "events": ("*",)})
-    attempts = [attempt_of(service, one) for one in service.publish("carrier:bridged", b"{}")]
+    attempts = [
+        attempt_of(service, delivery) for delivery in service.publish("carrier:bridged", b"{}")
+    ]
     assert [attempt.hook_id for attempt in attempts] == [everything.id, carrier.id]
     assert len({attempt.event_id for attempt in attempts}) == 2
     assert len({attempt.delivery_id for attempt in attempts}) == 2
@@ -152,7 +157,7 @@ def test_an_attempt_is_listed_before_it_ends(service: Service) -> None:
     (started,) = service.list_attempts(hook.id)
     assert (started.status, started.duration_ms, started.error, started.finished_at) == (None,) * 4
     assert not started.delivered
-    finished = service.finish_attempt(delivery, Outcome(status=503, duration_ms=12))
+    finished = service.finish_attempt(delivery, DeliveryResult(status=503, duration_ms=12))
     assert (finished.status, finished.duration_ms, finished.error) == (503, 12, None)
     assert finished.finished_at is not None
     assert finished.finished_at > finished.started_at
@@ -163,16 +168,16 @@ def test_an_attempt_is_listed_before_it_ends(service: Service) -> None:
 def test_an_attempt_without_a_response_has_no_status(service: Service) -> None:
     activate(service)
     (delivery,) = service.publish("carrier", b"{}")
-    finished = service.finish_attempt(delivery, Outcome(error="refused"))
+    finished = service.finish_attempt(delivery, DeliveryResult(error="refused"))
     assert (finished.status, finished.duration_ms, finished.error) == (None, None, "refused")
 
 
 def test_a_redelivery_is_a_new_attempt_of_the_same_event(service: Service) -> None:
     hook = activate(service)
     (first,) = service.publish("carrier:bridged", b'{"a": 1}')
-    before = service.finish_attempt(first, Outcome(status=500, duration_ms=1))
+    before = service.finish_attempt(first, DeliveryResult(status=500, duration_ms=1))
     again = service.redeliver(hook.id, before.event_id)
-    after = service.finish_attempt(again, Outcome(status=204, duration_ms=2))
+    after = service.finish_attempt(again, DeliveryResult(status=204, duration_ms=2))
     assert (before.redelivery, after.redelivery) == (False, True)
     assert after.event_id == before.event_id
     assert after.delivery_id != before.delivery_id
@@ -214,7 +219,7 @@ def test_a_redelivery_to_an_inactive_subscription_sends_nothing(service: Service
 
 def test_unlisted_events_can_be_redelivered(service: Service) -> None:
     hook = activate(service)
-    service.variants = Variants(listed=3)
+    service.variants = Variants(max_listed=3)
     for _ in range(4):
         service.publish("carrier", b"{}")
     listed = service.list_attempts(hook.id)
@@ -243,7 +248,7 @@ def test_encode_subscription(service: Service) -> None:
 def test_encode_event(service: Service) -> None:
     hook = activate(service)
     (delivery,) = service.publish("carrier:bridged", b"{}")
-    attempt = service.finish_attempt(delivery, Outcome(status=200, duration_ms=293))
+    attempt = service.finish_attempt(delivery, DeliveryResult(status=200, duration_ms=293))
     assert encode_event(attempt, service.account.id) == {
         "id": str(attempt.event_id),
         "tenant_id": "00000000-0000-0000-0000-000000000001",
@@ -266,9 +271,9 @@ def test_attempts_in_progress_at_shutdown_fail_and_are_retried(service: Service)
     (finished,) = service.publish("carrier", b"{}")
     service.finish_attempt(finished, DELIVERED)
     service.shut_down()
-    interrupted = [one for one in service.attempts if one.error]
-    assert [one.retry for one in interrupted] == [0, None]
-    assert all(one.finished_at for one in service.attempts)
+    interrupted = [attempt for attempt in service.attempts if attempt.error]
+    assert [attempt.retry for attempt in interrupted] == [0, None]
+    assert all(attempt.finished_at for attempt in service.attempts)
     # A redelivery is not retried automatically.
     (pending,) = service.pending_retries
     assert (pending.event_id, pending.retry) == (first.attempt.event_id, 1)

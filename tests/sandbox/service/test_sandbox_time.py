@@ -46,24 +46,24 @@ def test_a_failed_delivery_is_retried_25_times_over_three_weeks(
     subscriber.status = 503
     (first,) = sandbox.publish(EVENT, {"n": 1})
     retries = sandbox.advance(THREE_WEEKS)
-    assert [one.retry for one in retries] == [*range(1, 26)]
-    assert [one.number for one in retries] == [*range(2, 27)]
+    assert [retry.retry for retry in retries] == [*range(1, 26)]
+    assert [retry.number for retry in retries] == [*range(2, 27)]
     assert sandbox.attempts == (first, *retries)
-    assert {one.event_id for one in sandbox.attempts} == {first.event_id}
-    assert len({one.delivery_id for one in sandbox.attempts}) == 26
-    assert not any(one.redelivery for one in sandbox.attempts)
+    assert {attempt.event_id for attempt in sandbox.attempts} == {first.event_id}
+    assert len({attempt.delivery_id for attempt in sandbox.attempts}) == 26
+    assert not any(attempt.redelivery for attempt in sandbox.attempts)
     assert sandbox.pending_retries == ()
     assert sandbox.advance(timedelta(weeks=100)) == ()
     # The subscriber received the same event 26 times.
-    assert len({one.body for one in subscriber.deliveries}) == 1
+    assert len({delivery.body for delivery in subscriber.deliveries}) == 1
     assert len(subscriber.deliveries) == 26
     due = first.started_at
-    for one in retries:
-        due += retry_delay(one.retry or 0)
-        assert timedelta() <= one.started_at - due < TOLERANCE
+    for retry in retries:
+        due += retry_delay(retry.retry or 0)
+        assert timedelta() <= retry.started_at - due < TOLERANCE
 
 
-def test_a_step_makes_only_the_retries_that_come_due(
+def test_a_step_makes_only_the_retries_that_become_due(
     sandbox: Sandbox, client: SandboxClient, subscriber: Subscriber
 ) -> None:
     client.subscribe(subscriber.url)
@@ -89,7 +89,7 @@ def test_a_successful_retry_ends_the_schedule(
     sandbox.advance(timedelta(seconds=60))
     subscriber.start()
     attempts = sandbox.advance(THREE_WEEKS)
-    assert [one.delivered for one in attempts] == [True]
+    assert [attempt.delivered for attempt in attempts] == [True]
     assert sandbox.pending_retries == ()
 
 
@@ -108,11 +108,11 @@ def test_a_redelivery_does_not_change_the_schedule(
     client.subscribe(subscriber.url)
     subscriber.status = 500
     (attempt,) = sandbox.publish(EVENT, {})
-    before = [(one.retry, one.event_id) for one in sandbox.pending_retries]
+    before = [(retry.retry, retry.event_id) for retry in sandbox.pending_retries]
     for status in (500, 200):
         subscriber.status = status
         client.redeliver(attempt)
-        assert [(one.retry, one.event_id) for one in sandbox.pending_retries] == before
+        assert [(retry.retry, retry.event_id) for retry in sandbox.pending_retries] == before
     (retry,) = sandbox.advance(timedelta(seconds=15))
     assert (retry.retry, retry.number, retry.redelivery) == (1, 4, False)
     # A failed redelivery of a delivered event does not start one either.
@@ -176,11 +176,11 @@ def test_retries_of_several_events_are_made_in_due_order(
         sandbox.advance(timedelta(seconds=1))
     before = len(subscriber.deliveries)
     attempts = sandbox.advance(timedelta(hours=1))
-    times = [one.started_at for one in attempts]
+    times = [attempt.started_at for attempt in attempts]
     assert times == sorted(times)
-    seen = [one.json() for one in subscriber.deliveries[before:]]
+    seen = [delivery.json() for delivery in subscriber.deliveries[before:]]
     assert seen == [{"n": number} for _ in range(len(seen) // 3) for number in range(3)]
-    assert [one.number for one in attempts[::3]] == [*range(2, 2 + len(attempts) // 3)]
+    assert [attempt.number for attempt in attempts[::3]] == [*range(2, 2 + len(attempts) // 3)]
 
 
 def test_attempts_are_deterministic() -> None:
@@ -194,7 +194,10 @@ def test_attempts_are_deterministic() -> None:
                 sandbox.advance(timedelta(minutes=2))
             subscriber.status = 200
             sandbox.advance(timedelta(days=1))
-            return [(one.event, one.number, one.retry, one.status) for one in sandbox.attempts]
+            return [
+                (attempt.event, attempt.number, attempt.retry, attempt.status)
+                for attempt in sandbox.attempts
+            ]
 
     assert run() == run()
 
@@ -303,7 +306,7 @@ def test_a_delivery_cancelled_by_shutdown_is_retried() -> None:
             subscriber.wait_for(1)
         publishing.join()
     assert "cancelled" in (sandbox.attempts[0].error or "")
-    assert [one.retry for one in sandbox.pending_retries] == [1]
+    assert [retry.retry for retry in sandbox.pending_retries] == [1]
 
 
 def test_an_attempt_records_the_request_and_the_failure(
@@ -341,7 +344,7 @@ def test_the_latest_time_is_supported(
     sandbox.advance(datetime(9999, 1, 1, tzinfo=UTC) - sandbox.now - TOLERANCE)
     (attempt,) = sandbox.publish(EVENT, {})
     assert attempt.started_at.year == 9998
-    assert [one.retry for one in sandbox.pending_retries] == [1]
+    assert [retry.retry for retry in sandbox.pending_retries] == [1]
     with pytest.raises(ValueError, match="9998"):
         sandbox.advance(THREE_WEEKS)
 
@@ -355,8 +358,8 @@ def test_concurrent_steps_make_each_retry_once(
         sandbox.publish(EVENT, {})
     with ThreadPoolExecutor(4) as pool:
         results = [*pool.map(sandbox.advance, [timedelta(days=1)] * 4)]
-    attempts = [one for result in results for one in result]
+    attempts = [attempt for result in results for attempt in result]
     assert len(sandbox.attempts) == 4 + len(attempts)
-    counts = Counter((one.event_id, one.retry) for one in attempts)
+    counts = Counter((attempt.event_id, attempt.retry) for attempt in attempts)
     assert set(counts.values()) == {1}
     assert abs(sandbox.now - datetime.now(UTC) - timedelta(days=4)) < TOLERANCE

@@ -256,7 +256,7 @@ def test_wrong_credentials_are_an_invalid_client(sandbox: Sandbox, wrong: dict[s
     assert response.status_code == 401
     assert response.json() == {
         "error": "invalid_client",
-        "error_description": "The client id or client secret is wrong.",
+        "error_description": "The client ID or client secret is wrong.",
     }
 
 
@@ -325,14 +325,14 @@ def test_expire_tokens() -> None:
         renewed = post(sandbox, grant_type=GRANT, **credentials(sandbox)).json()
         assert status(renewed["access_token"]) == 200
         assert status(response["access_token"]) == 401
-        assert sandbox.token_requests == 2
+        assert sandbox.token_request_count == 2
 
 
 def test_issue_token_makes_no_request() -> None:
     with Sandbox() as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.issue_token()}"}
         assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 200
-        assert sandbox.token_requests == 0
+        assert sandbox.token_request_count == 0
         sandbox.expire_tokens()
         assert httpx.get(f"{sandbox.base_url}/hooks", headers=headers).status_code == 401
 

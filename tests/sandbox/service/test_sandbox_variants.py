@@ -52,7 +52,7 @@ def test_a_subscription_is_created_updated_and_deleted(client: Client) -> None:
     assert client.hooks.get(hook.id) == hook
     changed = client.hooks.update(hook.id, active=True, secret=None)
     assert (changed.active, changed.config.secret) == (True, None)
-    assert [one.id for one in client.hooks.list()] == [hook.id]
+    assert [listed.id for listed in client.hooks.list()] == [hook.id]
     client.hooks.delete(hook.id)
     with pytest.raises(NotFoundError):
         client.hooks.get(hook.id)
@@ -65,7 +65,7 @@ def test_a_missed_event_is_found_and_redelivered(
     varied.publish("carrier:bridged", {})
     subscriber.stop()
     (missed,) = varied.publish(EVENT, {"n": 1})
-    (found,) = [one for one in client.hooks.list_events(hook.id) if not one.delivered]
+    (found,) = [event for event in client.hooks.list_events(hook.id) if not event.delivered]
     assert (found.id, found.event) == (missed.event_id, EVENT)
     assert (found.response_status, found.response_duration_ms) == (None, None)
 
@@ -74,7 +74,7 @@ def test_a_missed_event_is_found_and_redelivered(
     assert (again.id, again.redelivery) == (found.id, True)
     assert again.delivery_id != found.delivery_id
     assert subscriber.wait_for(2)[1].json() == {"n": 1}
-    after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
+    after = {event.delivery_id: event for event in list_events_when_settled(varied, client, hook)}
     listed = after[again.delivery_id]
     assert (listed.delivered, listed.response_status) == (True, 200)
     assert listed.id == found.id
@@ -94,7 +94,9 @@ def test_a_failed_redelivery_is_a_successful_response(
             subscriber.status = status
         again = client.hooks.redeliver(attempt.hook_id, attempt.event_id)
         assert not again.delivered
-        after = {one.delivery_id: one for one in list_events_when_settled(varied, client, hook)}
+        after = {
+            event.delivery_id: event for event in list_events_when_settled(varied, client, hook)
+        }
         assert after[again.delivery_id].response_status == status
 
 
@@ -105,18 +107,18 @@ def test_an_event_with_several_attempts_has_one_id(
     (attempt,) = varied.publish(EVENT, {})
     client.hooks.redeliver(hook.id, attempt.event_id)
     events = list_events_when_settled(varied, client, hook)
-    assert {one.id for one in events} == {attempt.event_id}
-    deliveries = {one.delivery_id for one in events}
-    assert len(deliveries) == len(events) == (1 if varied.variants.rows == "events" else 2)
+    assert {event.id for event in events} == {attempt.event_id}
+    deliveries = {event.delivery_id for event in events}
+    assert len(deliveries) == len(events) == (1 if varied.variants.list_items == "events" else 2)
 
 
 def test_only_the_latest_events_are_listed(
     varied: Sandbox, client: Client, subscriber: Subscriber
 ) -> None:
     hook = client.hooks.create(url=subscriber.url, events=["*"], active=True)
-    varied.variants = evolve(varied.variants, listed=3)
+    varied.variants = evolve(varied.variants, max_listed=3)
     published = [varied.publish(EVENT, {})[0].event_id for _ in range(5)]
-    listed = [one.id for one in client.hooks.list_events(hook.id)]
+    listed = [event.id for event in client.hooks.list_events(hook.id)]
     assert set(listed) == set(published[2:])
     expected = {"newest_first": published[:1:-1], "oldest_first": published[2:]}
     assert listed == expected.get(varied.variants.order, listed)
@@ -125,8 +127,10 @@ def test_only_the_latest_events_are_listed(
 # The exact responses.
 
 
-def rows(sandbox: Sandbox, subscriber: Subscriber, variants: Variants) -> list[dict[str, Any]]:
-    """Return the listed rows of three events, the second of which was missed and redelivered."""
+def listed_items(
+    sandbox: Sandbox, subscriber: Subscriber, variants: Variants
+) -> list[dict[str, Any]]:
+    """Return the listed items of three events, the second of which was missed and redelivered."""
     sandbox.reset()
     sandbox.variants = variants
     with SandboxClient(sandbox) as client:
@@ -144,19 +148,19 @@ def rows(sandbox: Sandbox, subscriber: Subscriber, variants: Variants) -> list[d
 
 def test_status_and_duration_without_a_response_are_null_or_missing(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
-        null = rows(sandbox, subscriber, Variants())[2]
+        null = listed_items(sandbox, subscriber, Variants())[2]
         assert (null["response_status"], null["response_duration_ms"]) == (None, None)
-        missing = rows(sandbox, subscriber, Variants(unanswered="missing"))[2]
+        missing = listed_items(sandbox, subscriber, Variants(missing_response="missing"))[2]
         assert null.keys() - missing.keys() == {"response_status", "response_duration_ms"}
 
 
 def test_rows_are_attempts_or_events(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
-        attempts = rows(sandbox, subscriber, Variants())
-        assert [one["redelivery"] for one in attempts] == [True, False, False, False]
-        events = rows(sandbox, subscriber, Variants(rows="events"))
-        assert [one["redelivery"] for one in events] == [True, False, False]
-        assert len({one["id"] for one in events}) == 3
+        attempts = listed_items(sandbox, subscriber, Variants())
+        assert [attempt["redelivery"] for attempt in attempts] == [True, False, False, False]
+        events = listed_items(sandbox, subscriber, Variants(list_items="events"))
+        assert [event["redelivery"] for event in events] == [True, False, False]
+        assert len({event["id"] for event in events}) == 3
 
 
 def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) -> None:
@@ -166,7 +170,7 @@ def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) ->
             sandbox.publish(EVENT, {})
 
         def ids() -> list[str]:
-            return [one["id"] for one in client.get(f"/hooks/{hook_id}/requests").json()]
+            return [item["id"] for item in client.get(f"/hooks/{hook_id}/requests").json()]
 
         newest_first = ids()
         sandbox.variants = "shuffled"
@@ -177,7 +181,7 @@ def test_a_shuffled_list_has_a_stable_arbitrary_order(subscriber: Subscriber) ->
 
 
 def test_an_early_response_does_not_wait_for_the_subscriber(subscriber: Subscriber) -> None:
-    with Sandbox(variants="answers_early") as sandbox, SandboxClient(sandbox) as client:
+    with Sandbox(variants="responds_early") as sandbox, SandboxClient(sandbox) as client:
         client.subscribe(subscriber.url)
         (attempt,) = sandbox.publish(EVENT, {})
         subscriber.delay = 600
@@ -192,11 +196,11 @@ def test_an_early_response_does_not_wait_for_the_subscriber(subscriber: Subscrib
 def test_background_redeliveries_are_cancelled_with_their_tenant(subscriber: Subscriber) -> None:
     with Sandbox() as sandbox:
         tenant = sandbox.add_tenant()
-        for one in (sandbox, tenant):
-            one.variants = "answers_early"
-            with SandboxClient(one) as client:
+        for owner in (sandbox, tenant):
+            owner.variants = "responds_early"
+            with SandboxClient(owner) as client:
                 client.subscribe(subscriber.url)
-                (attempt,) = one.publish(EVENT, {})
+                (attempt,) = owner.publish(EVENT, {})
                 subscriber.delay = 600
                 client.redeliver(attempt)
                 subscriber.delay = 0
@@ -214,28 +218,28 @@ def test_background_redeliveries_are_cancelled_with_their_tenant(subscriber: Sub
 def test_variants_by_name_and_seed() -> None:
     assert Variants.of("default") == Variants.named("default") == Variants()
     assert Variants.of(7) == Variants.from_seed(7)
-    assert Variants.of(Variants(listed=1)) == Variants(listed=1)
+    assert Variants.of(Variants(max_listed=1)) == Variants(max_listed=1)
     assert len({Variants.named(name) for name in Variants.names()}) == len(Variants.names())
 
 
 def test_names_and_seeds_cover_every_choice() -> None:
-    drawn = [asdict(Variants.of(one)) for one in ALL]
+    drawn = [asdict(Variants.of(variants)) for variants in ALL]
     seeded = [asdict(Variants.from_seed(seed)) for seed in SEEDS]
     for some in (drawn, seeded):
-        assert {one["create_status"] for one in some} == {200, 201}
-        assert {one["unanswered"] for one in some} == {"null", "missing"}
-        assert {one["order"] for one in some} == {"newest_first", "oldest_first", "shuffled"}
-        assert {one["rows"] for one in some} == {"attempts", "events"}
-        assert {one["redelivery"] for one in some} == {"waits", "answers_early"}
+        assert {item["create_status"] for item in some} == {200, 201}
+        assert {item["missing_response"] for item in some} == {"null", "missing"}
+        assert {item["order"] for item in some} == {"newest_first", "oldest_first", "shuffled"}
+        assert {item["list_items"] for item in some} == {"attempts", "events"}
+        assert {item["redelivery"] for item in some} == {"waits", "responds_early"}
 
 
 def test_seeds_are_stable() -> None:
     assert Variants.from_seed(0) == Variants(
         create_status=201,
-        unanswered="missing",
+        missing_response="missing",
         order="oldest_first",
-        listed=25,
-        rows="events",
+        max_listed=25,
+        list_items="events",
         redelivery="waits",
     )
 
@@ -244,14 +248,14 @@ def test_seeds_are_stable() -> None:
     ("wrong", "error"),
     [
         ({"create_status": 204}, ValueError),
-        ({"unanswered": "zero"}, ValueError),
+        ({"missing_response": "zero"}, ValueError),
         ({"order": "random"}, ValueError),
-        ({"rows": "all"}, ValueError),
+        ({"list_items": "all"}, ValueError),
         ({"redelivery": "never"}, ValueError),
-        ({"listed": 0}, ValueError),
-        ({"listed": 10**30}, ValueError),
-        ({"listed": "10"}, TypeError),
-        ({"listed": True}, TypeError),
+        ({"max_listed": 0}, ValueError),
+        ({"max_listed": 10**30}, ValueError),
+        ({"max_listed": "10"}, TypeError),
+        ({"max_listed": True}, TypeError),
         ({"create_status": 200.0}, TypeError),
     ],
 )

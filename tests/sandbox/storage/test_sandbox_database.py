@@ -64,7 +64,9 @@ def test_the_state_is_restored(file: Path, subscriber: Subscriber) -> None:
         assert response.json() == row
 
         # Time continues where it stopped.
-        assert [one.retry for one in after.pending_retries] == [one.retry for one in pending]
+        assert [retry.retry for retry in after.pending_retries] == [
+            retry.retry for retry in pending
+        ]
         (next_retry,) = after.pending_retries
         assert after.advance(next_retry.due_at - after.now - MINUTE) == ()
         subscriber.status = 200
@@ -111,7 +113,7 @@ def test_a_closed_sandbox_unlocks_the_file_and_can_still_read_it(
         client.subscribe(subscriber.url)
         published = sandbox.publish(EVENT, {})
     assert sandbox.attempts == published
-    assert [one.name for one in file.parent.iterdir()] == [file.name]
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
     with Sandbox(database=file) as other:
         assert other.attempts == published
         with pytest.raises(SandboxDatabaseError, match="in use"):
@@ -190,9 +192,24 @@ def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscri
             with SandboxClient(sandbox) as client:
                 client.patch(f"/hooks/{hook.id}", json={"url": subscriber.url})
             retries = sandbox.advance(timedelta(seconds=15))
-            assert [one.response_body for one in retries] in ([b""], [])
+            assert [retry.response_body for retry in retries] in ([b""], [])
             (retry,) = sandbox.attempts[2:]
             assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
+
+
+def test_variants_of_an_earlier_version_are_migrated(file: Path) -> None:
+    stored = (
+        '{"create_status": 200, "unanswered": "missing", "order": "oldest_first",'
+        ' "listed": 25, "rows": "events", "redelivery": "answers_early"}'
+    )
+    with Sandbox(database=file):
+        pass
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE tenants SET variants = ?", (stored,))
+        connection.execute("PRAGMA user_version = 2")
+    for _ in range(2):
+        with Sandbox(database=file) as sandbox:
+            assert sandbox.variants == Variants.named("all_different")
 
 
 @pytest.mark.parametrize("content", [b"not a database, but text\n" * 10, b"\0" * 5000])

@@ -286,17 +286,17 @@ def test_delivery_can_be_verified() -> None:
         client.subscribe(subscriber.url, secret="the key")
         (attempt,) = sandbox.publish(EVENT, {"id": 1})
         (received,) = subscriber.wait_for(1)
-        delivery = received.verified_with("the key")
+        delivery = received.verify("the key")
         assert delivery.signature_verified
         assert (delivery.delivery_id, delivery.event) == (attempt.delivery_id, EVENT)
         assert delivery.payload == {"id": 1}
-        assert received.verified_with(["another", "the key"]) == delivery
+        assert received.verify(["another", "the key"]) == delivery
         for wrong in ("another", None):
             with pytest.raises(SignatureVerificationError):
-                received.verified_with(wrong)
+                received.verify(wrong)
         httpx.post(subscriber.url, json={})
         with pytest.raises(DeliveryError, match="it is not a delivery"):
-            subscriber.deliveries[-1].verified_with(None)
+            subscriber.deliveries[-1].verify(None)
 
 
 def test_can_be_entered_again_with_the_same_port() -> None:

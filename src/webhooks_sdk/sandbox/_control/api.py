@@ -74,7 +74,11 @@ Handler: TypeAlias = Callable[[ControlRequest], Awaitable[Response]]
 
 
 class ControlAPI:
-    """The control API of a sandbox, as an ASGI application."""
+    """The control API of a sandbox, as an ASGI application.
+
+    Args:
+        runtime: The parts of the sandbox.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from webhooks_sdk.sandbox._records import DeliveryAttempt, PendingRetry
-    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
+    from webhooks_sdk.sandbox._storage.attempts import AttemptState
     from webhooks_sdk.sandbox._tenant import Tenant
 
 _MAX_LIMIT: Final = 1000
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
-_PAGE_PARAMETERS: Final = ("before", "limit", "hook_id", "event_id", "outcome")
-_OUTCOMES: Final[tuple[AttemptOutcome, ...]] = ("delivered", "failed", "under_way")
+_PAGE_PARAMETERS: Final = ("before", "limit", "hook_id", "event_id", "state")
+_STATES: Final[tuple[AttemptState, ...]] = ("delivered", "failed", "in_flight")
 
 
 def encode_attempt(attempt: DeliveryAttempt) -> dict[str, object]:
@@ -93,14 +93,14 @@ def read_step(data: Mapping[str, object]) -> timedelta:
     """
     check_fields(data, _UNITS)
     if not data:
-        raise unprocessable(f"The step is missing. Give at least one of: {', '.join(_UNITS)}.")
+        raise unprocessable(f"The body has no step. Pass at least one of: {', '.join(_UNITS)}.")
     for name, value in data.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise unprocessable(f"{name} must be a number.")
     try:
         return timedelta(**cast("dict[str, float]", dict(data)))
     except OverflowError:
-        raise unprocessable("The step is too long.") from None
+        raise unprocessable("The step is too long: the clock cannot pass the year 9998.") from None
 
 
 def read_faults(data: object) -> tuple[Fault, ...]:
@@ -139,22 +139,22 @@ def read_variants(data: Mapping[str, object]) -> Variants:
         raise unprocessable(str(error.args[0])) from None
 
 
-def read_page(query: Mapping[str, str]) -> dict[str, int | UUID | AttemptOutcome]:
+def read_page(query: Mapping[str, str]) -> dict[str, int | UUID | AttemptState]:
     """Return the arguments of `Tenant.attempts_page` from query parameters.
 
     Raises:
         RequestRefusedError: 422, a parameter is unknown or not valid.
     """
     check_fields(query, (*_PAGE_PARAMETERS, "tenant"))
-    page: dict[str, int | UUID | AttemptOutcome] = {}
+    page: dict[str, int | UUID | AttemptState] = {}
     for name, maximum in (("before", MAX_INTEGER), ("limit", _MAX_LIMIT)):
         if name in query:
             page[name] = _read_integer(name, query[name], maximum)
     for name in ("hook_id", "event_id"):
         if name in query:
             page[name] = read_uuid(name, query[name])
-    if "outcome" in query:
-        page["outcome"] = _read_outcome(query["outcome"])
+    if "state" in query:
+        page["state"] = _read_state(query["state"])
     return page
 
 
@@ -179,7 +179,7 @@ def check_fields(data: Mapping[str, object], known: Iterable[str]) -> None:
     names = tuple(known)
     if unknown := sorted(data.keys() - set(names)):
         raise unprocessable(
-            f"Unknown: {', '.join(unknown)}. The known fields are: {', '.join(names)}."
+            f"Unknown fields: {', '.join(unknown)}. Valid fields are: {', '.join(names)}."
         )
 
 
@@ -188,11 +188,11 @@ def conflict(message: str) -> RequestRefusedError:
     return RequestRefusedError(HTTPStatus.CONFLICT, error_body(HTTPStatus.CONFLICT, message))
 
 
-def _read_outcome(text: str) -> AttemptOutcome:
-    for outcome in _OUTCOMES:
-        if outcome == text:
-            return outcome
-    raise unprocessable(f"outcome must be one of {', '.join(_OUTCOMES)}.")
+def _read_state(text: str) -> AttemptState:
+    for state in _STATES:
+        if state == text:
+            return state
+    raise unprocessable(f"state must be one of {', '.join(_STATES)}.")
 
 
 def _read_integer(name: str, text: str, maximum: int) -> int:

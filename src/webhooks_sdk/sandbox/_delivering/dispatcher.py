@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._delivering.sender import Sender
-    from webhooks_sdk.sandbox._records import Delivery, DeliveryAttempt
+    from webhooks_sdk.sandbox._records import DeliveryAttempt, StartedDelivery
     from webhooks_sdk.sandbox._service.service import Service
 
-_NOT_SENT = Outcome(error="not sent: the subscription is inactive or its URL is invalid")
-_CANCELLED = Outcome(error="cancelled: the sandbox stopped, or the caller stopped waiting")
+_NOT_SENT = DeliveryResult(error="not sent: the subscription is inactive or its URL is invalid")
+_CANCELLED = DeliveryResult(error="cancelled: the sandbox stopped, or the caller stopped waiting")
 _POLL_INTERVAL = 0.5  # seconds
 
 
 class DeliveryDispatcher:
-    """Sends the deliveries of all tenants, and records their outcomes.
+    """Sends the deliveries of all tenants, and records their results.
 
     All methods run on the same event loop.
 
@@ -36,10 +36,10 @@ class DeliveryDispatcher:
         self._background: dict[Service, set[asyncio.Task[object]]] = {}
         self._advancing: dict[Service, asyncio.Lock] = {}
 
-    async def deliver(self, service: Service, delivery: Delivery) -> DeliveryAttempt:
+    async def deliver(self, service: Service, delivery: StartedDelivery) -> DeliveryAttempt:
         """Send a delivery, and return its attempt whether it succeeds or fails."""
         try:
-            outcome = (
+            result = (
                 _NOT_SENT
                 if delivery.request is None
                 else await self._sender.send(delivery.request, service.timeouts)
@@ -47,37 +47,37 @@ class DeliveryDispatcher:
         except asyncio.CancelledError:
             service.finish_attempt(delivery, _CANCELLED)
             raise
-        return service.finish_attempt(delivery, outcome)
+        return service.finish_attempt(delivery, result)
 
     async def publish(
-        self, service: Service, deliveries: Iterable[Delivery]
+        self, service: Service, deliveries: Iterable[StartedDelivery]
     ) -> tuple[DeliveryAttempt, ...]:
         """Send deliveries concurrently, and return their attempts in the same order."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.deliver(service, one)) for one in deliveries]
+            tasks = [group.create_task(self.deliver(service, delivery)) for delivery in deliveries]
         return tuple(task.result() for task in tasks)
 
     async def redeliver(self, service: Service, hook_id: UUID, event_id: UUID) -> DeliveryAttempt:
         """Redeliver an event, and return the attempt.
 
-        The attempt has ended, unless the `redelivery` variant is `"answers_early"`.
+        The attempt has ended, unless the `redelivery` variant is `"responds_early"`.
 
         Raises:
             RequestRefusedError: 404, the subscription or its event does not exist.
         """
         delivery = service.redeliver(hook_id, event_id)
-        if service.variants.redelivery == "answers_early":
+        if service.variants.redelivery == "responds_early":
             self._send_in_background(service, delivery)
             return delivery.attempt
         return await self.deliver(service, delivery)
 
     async def advance(self, service: Service, step: timedelta) -> tuple[DeliveryAttempt, ...]:
-        """Step the clock, and send the retries that come due, in the order they are due.
+        """Advance the clock, and send the retries that become due, in that order.
 
         Retries are sent one at a time, so their order is deterministic.
 
         Raises:
-            ValueError: The step is negative, or leads beyond the year 9998.
+            ValueError: The step is negative, or moves the clock past the year 9998.
         """
         attempts: list[DeliveryAttempt] = []
         lock = self._advancing.setdefault(service, asyncio.Lock())
@@ -94,7 +94,7 @@ class DeliveryDispatcher:
         return tuple(attempts)
 
     async def start_real_time_retries(self, services: Callable[[], Iterable[Service]]) -> None:
-        """Start sending retries as they come due in real time.
+        """Start sending retries as they become due in real time.
 
         Args:
             services: Returns the services of all tenants.
@@ -119,7 +119,7 @@ class DeliveryDispatcher:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    def _send_in_background(self, service: Service, delivery: Delivery) -> None:
+    def _send_in_background(self, service: Service, delivery: StartedDelivery) -> None:
         """Send a delivery in the background."""
         task = asyncio.get_running_loop().create_task(self.deliver(service, delivery))
         self.track(service, task)
@@ -144,4 +144,9 @@ class DeliveryDispatcher:
 def _report_failure(task: asyncio.Task[DeliveryAttempt] | asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        task.get_loop().call_exception_handler({"message": "A task failed", "exception": error})
+        task.get_loop().call_exception_handler(
+            {
+                "message": "A background delivery or the retry poller failed",
+                "exception": error,
+            }
+        )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import h11
 from attrs import evolve
 
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,27 +27,27 @@ _MAX_KEPT_CONTENT_TYPE = 200
 
 
 class Sender:
-    """Sends deliveries and returns their outcomes."""
+    """Sends deliveries and returns their results."""
 
     def __init__(self) -> None:
         self._tls: SSLContext | None = None
 
-    async def send(self, request: OutgoingRequest, timeouts: Timeouts) -> Outcome:
-        """Send a delivery, and return its outcome. Failures are returned, not raised."""
+    async def send(self, request: OutgoingRequest, timeouts: Timeouts) -> DeliveryResult:
+        """Send a delivery, and return its result. Failures are returned, not raised."""
         started = asyncio.get_running_loop().time()
         try:
             response = await self._post(request, timeouts)
         except (OSError, UnicodeError, h11.RemoteProtocolError) as error:
             # TimeoutError is an OSError. A host name that cannot be encoded raises UnicodeError.
-            return Outcome(error=str(error) or type(error).__name__)
+            return DeliveryResult(error=str(error) or type(error).__name__)
         seconds = asyncio.get_running_loop().time() - started
         return evolve(response, duration_ms=round(seconds * 1000))
 
-    async def _post(self, request: OutgoingRequest, timeouts: Timeouts) -> Outcome:
+    async def _post(self, request: OutgoingRequest, timeouts: Timeouts) -> DeliveryResult:
         async with _timeout(timeouts.connect, "the connection did not open"):
             reader, writer = await self._connect(request.address)
         try:
-            async with _timeout(timeouts.answer, "no response"):
+            async with _timeout(timeouts.response, "no response"):
                 return await _exchange(request, reader, writer)
         finally:
             # The response was read to its end or is not needed: skip the graceful shutdown.
@@ -71,7 +71,7 @@ async def _timeout(seconds: float, failure: str) -> AsyncGenerator[None]:
 
 async def _exchange(
     request: OutgoingRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Outcome:
+) -> DeliveryResult:
     connection = h11.Connection(h11.CLIENT)
     headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
     parts = (
@@ -96,7 +96,7 @@ async def _exchange(
             size += len(event.data)
             body += bytes(event.data[: _MAX_KEPT_BODY - len(body)])
         elif isinstance(event, h11.EndOfMessage) and response is not None:
-            return Outcome(
+            return DeliveryResult(
                 status=response.status_code,
                 response_content_type=_content_type(response),
                 response_body=body,

@@ -1,6 +1,6 @@
 """The demo history of an empty sandbox.
 
-Nothing is sent and no clock is read: attempts and their outcomes are recorded through `Service`, so
+Nothing is sent and no clock is read: attempts and their results are recorded through `Service`, so
 the history follows the rules of the service.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._demo.events import random_event
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 from webhooks_sdk.sandbox._service.rules import SubscriptionChanges
 from webhooks_sdk.sandbox._service.service import Service
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from webhooks_sdk.sandbox._records import Account, Delivery, DeliveryAttempt
+    from webhooks_sdk.sandbox._records import Account, DeliveryAttempt, StartedDelivery
     from webhooks_sdk.sandbox._storage.database import Database
 
 _SECOND: Final = 1_000_000
@@ -31,8 +32,8 @@ _DURATION: Final = 5 * 24 * _HOUR
 _EVENTS: Final = 160
 _OUTAGE: Final = 20 * _HOUR  # from the start of the ledger's outage to the end
 _REDELIVERIES: Final = 8
-_NO_RESPONSE: Final = Outcome(error="no response within 60 s")
-_NO_CONNECTION: Final = Outcome(error="the connection did not open within 5 s")
+_NO_RESPONSE: Final = DeliveryResult(error="no response within 60 s")
+_NO_CONNECTION: Final = DeliveryResult(error="the connection did not open within 5 s")
 _ERROR_RESPONSES: Final[Mapping[int, tuple[str, bytes]]] = {
     500: ("application/json", b'{"error": "internal", "message": "duplicate key in table quotes"}'),
     502: ("text/html", b"<h1>502 Bad Gateway</h1>\n"),
@@ -48,13 +49,13 @@ class _DemoSubscriber:
     Attributes:
         path: The path of its URL, below that of the sandbox's built-in subscribers.
         changes: The fields of its subscription.
-        outcome: Returns the outcome of a delivery, given the time between its start and the end of
+        result: Returns the result of a delivery, given the time between its start and the end of
             the history, in microseconds.
     """
 
     path: str
     changes: SubscriptionChanges
-    outcome: Callable[[random.Random, int], Outcome]
+    result: Callable[[random.Random, int], DeliveryResult]
 
 
 class DemoClock:
@@ -143,7 +144,7 @@ class _DemoHistory:
         return start + int(self._generator.random() * (end - start))
 
     def _advance_to(self, time: int) -> None:
-        """Make the retries that come due by a time, and move the clock there."""
+        """Run the retries that become due by a time, and move the clock there."""
         while pending := self._service.pending_retries:
             due = to_microseconds(pending[0].due_at)
             if due > time or self._clock.time > self._end - 60 * _SECOND:
@@ -155,19 +156,19 @@ class _DemoHistory:
             self._deliver((delivery,))
         self._clock.advance_to(time)
 
-    def _deliver(self, deliveries: Iterable[Delivery]) -> None:
+    def _deliver(self, deliveries: Iterable[StartedDelivery]) -> None:
         start = self._clock.time
-        ends: list[tuple[int, Delivery, Outcome]] = []
+        ends: list[tuple[int, StartedDelivery, DeliveryResult]] = []
         for delivery in deliveries:
             subscriber = self._subscribers[delivery.attempt.hook_id]
-            outcome = subscriber.outcome(self._generator, self._end - start)
+            result = subscriber.result(self._generator, self._end - start)
             if delivery.request is None:
-                outcome = Outcome(error="not sent: the subscription is inactive")
-            duration = _DURATIONS.get(outcome, (outcome.duration_ms or 0) * 1000)
-            ends.append((start + duration, delivery, outcome))
-        for end, delivery, outcome in sorted(ends, key=lambda one: one[0]):
+                result = DeliveryResult(error="not sent: the subscription is inactive")
+            duration = _DURATIONS.get(result, (result.duration_ms or 0) * 1000)
+            ends.append((start + duration, delivery, result))
+        for end, delivery, result in sorted(ends, key=itemgetter(0)):
             self._clock.advance_to(end)
-            self._service.finish_attempt(delivery, outcome)
+            self._service.finish_attempt(delivery, result)
 
     def _deactivate_archive(self) -> None:
         hook_id = list(self._subscribers)[-1]
@@ -175,7 +176,7 @@ class _DemoHistory:
 
     def _redeliver(self) -> None:
         """Redeliver some of the failed events."""
-        failed = [one for one in self._service.attempts if one.failure is not None]
+        failed = [attempt for attempt in self._service.attempts if attempt.failure is not None]
         for attempt in self._pick(failed, _REDELIVERIES):
             if self._service.get_subscription(attempt.hook_id).active:
                 delivery = self._service.redeliver(attempt.hook_id, attempt.event_id)
@@ -186,9 +187,9 @@ class _DemoHistory:
         return [attempts[index] for index in indices]
 
 
-def _response(generator: random.Random, status: int, typical_ms: int) -> Outcome:
+def _response(generator: random.Random, status: int, typical_ms: int) -> DeliveryResult:
     content_type, body = _ERROR_RESPONSES.get(status, (None, b""))
-    return Outcome(
+    return DeliveryResult(
         status=status,
         duration_ms=int(typical_ms * (0.5 + 2 * generator.random() ** 3)),
         response_content_type=content_type,
@@ -197,11 +198,11 @@ def _response(generator: random.Random, status: int, typical_ms: int) -> Outcome
     )
 
 
-def _healthy(generator: random.Random, _: int) -> Outcome:
+def _healthy(generator: random.Random, _: int) -> DeliveryResult:
     return _response(generator, 500 if generator.random() < 0.01 else 200, 120)  # noqa: PLR2004
 
 
-def _flaky(generator: random.Random, _: int) -> Outcome:
+def _flaky(generator: random.Random, _: int) -> DeliveryResult:
     roll = generator.random()
     if roll < 0.08:  # noqa: PLR2004
         return _NO_CONNECTION
@@ -210,7 +211,7 @@ def _flaky(generator: random.Random, _: int) -> Outcome:
     return _response(generator, 502 if roll < 0.25 else 202, 900)  # noqa: PLR2004
 
 
-def _down(generator: random.Random, before_end: int) -> Outcome:
+def _down(generator: random.Random, before_end: int) -> DeliveryResult:
     if before_end > _OUTAGE:
         return _response(generator, 204, 60)
     roll = generator.random()

@@ -106,16 +106,16 @@ class API:
 
     async def _list_events(self, request: APIRequest) -> Response:
         service = request.service
-        tenant_id, unanswered = service.account.id, service.variants.unanswered
+        tenant_id, missing_response = service.account.id, service.variants.missing_response
         attempts = service.list_attempts(request.route.hook_id)
-        rows = [encode_event(attempt, tenant_id, unanswered) for attempt in attempts]
-        return Response(HTTPStatus.OK, rows)
+        items = [encode_event(attempt, tenant_id, missing_response) for attempt in attempts]
+        return Response(HTTPStatus.OK, items)
 
     async def _redeliver(self, request: APIRequest) -> Response:
         service, route = request.service, request.route
         attempt = await self._dispatcher.redeliver(service, route.hook_id, route.request_id)
-        row = encode_event(attempt, service.account.id, service.variants.unanswered)
-        return Response(HTTPStatus.OK, row)
+        item = encode_event(attempt, service.account.id, service.variants.missing_response)
+        return Response(HTTPStatus.OK, item)
 
 
 _INTERNAL_ERROR = error_response(

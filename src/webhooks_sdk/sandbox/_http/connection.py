@@ -74,7 +74,7 @@ class Connection(H11Protocol):
         """Respond to invalid HTTP with a JSON error."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None:
-            # The body of a request in progress is invalid, so no response to it can be sent.
+            # The body of a request in flight is invalid, so no response to it can be sent.
             cycle.disconnected = True
             cycle.message_event.set()
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from webhooks_sdk.sandbox._http.connection import get_connection
-from webhooks_sdk.sandbox._http.faults import FaultPlan
+from webhooks_sdk.sandbox._http.faults import ActiveFaults
 from webhooks_sdk.sandbox._http.request_context import REQUEST
 from webhooks_sdk.sandbox._http.response import Response, error_response
 
@@ -27,8 +27,8 @@ _NO_CONTENT = 204
 _MESSAGE = "This error is an injected fault."
 
 
-class FaultPlans:
-    """The fault plan of each tenant.
+class FaultsByTenant:
+    """The active faults of each tenant.
 
     Args:
         seed: Seed of their random numbers; None for unpredictable ones.
@@ -36,22 +36,22 @@ class FaultPlans:
 
     def __init__(self, seed: int | None) -> None:
         self._seed = seed
-        self._plans: dict[int, FaultPlan] = {}
+        self._by_number: dict[int, ActiveFaults] = {}
 
-    def get(self, service: Service) -> FaultPlan:
-        """Return the plan of a tenant."""
+    def get(self, service: Service) -> ActiveFaults:
+        """Return the active faults of a tenant."""
         number = service.account.number
-        plan = self._plans.get(number)
-        if plan is None:
+        faults = self._by_number.get(number)
+        if faults is None:
             seed = None if self._seed is None else f"faults {self._seed} {number}"
-            plan = FaultPlan(random.Random(seed).random)  # noqa: S311 - not a secret
-            # Several threads can create the plan at once; all must get the same one.
-            plan = self._plans.setdefault(number, plan)
-        return plan
+            faults = ActiveFaults(random.Random(seed).random)  # noqa: S311 - not a secret
+            # Several threads can get here at once; all must get the same object.
+            faults = self._by_number.setdefault(number, faults)
+        return faults
 
     def discard(self, service: Service) -> None:
-        """Remove the plan of a tenant."""
-        self._plans.pop(service.account.number, None)
+        """Remove the faults of a tenant."""
+        self._by_number.pop(service.account.number, None)
 
 
 class FaultInjector:
@@ -61,19 +61,19 @@ class FaultInjector:
 
     Args:
         app: The API.
-        plans: The fault plan of each tenant.
+        faults: The active faults of each tenant.
     """
 
-    def __init__(self, app: ASGIApp, plans: FaultPlans) -> None:
+    def __init__(self, app: ASGIApp, faults: FaultsByTenant) -> None:
         self._app = app
-        self._plans = plans
+        self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with the faults that the plan holds for it."""
+        """Pass a request on, with the active faults that affect it."""
         request: APIRequest = scope[REQUEST]
         operation = request.route.operation
-        plan = self._plans.get(request.service)
-        faults = plan.take(operation) if operation is not None and plan.faults else ()
+        active = self._faults.get(request.service)
+        faults = active.take(operation) if operation is not None and active.faults else ()
         other_faults: list[Fault] = []
         for fault in faults:
             if fault.kind == "latency":

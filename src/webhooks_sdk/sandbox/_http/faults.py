@@ -50,7 +50,8 @@ def _settings(kind: object) -> Mapping[str, float | None]:
 class Fault:
     """A fault that affects requests to the API.
 
-    A setting that the kind does not have must not be given; its value is None.
+    Settings that the kind does not have must not be passed; their value is None, or False for
+    `processed`.
 
     Attributes:
         kind: What goes wrong:
@@ -104,7 +105,7 @@ class Fault:
         settings = _settings(self.kind)
         for name in ("seconds", "status", "retry_after", "size"):
             if name not in settings and getattr(self, name) is not None:
-                raise ValueError(f"A {self.kind} fault has no {name}.")
+                raise ValueError(f"Faults of kind {self.kind!r} have no setting {name!r}.")
         if "seconds" in settings:
             check_seconds("seconds", self.seconds, allow_zero=True, error_class=ValueError)
         if "status" in settings:
@@ -116,7 +117,7 @@ class Fault:
         if type(self.processed) is not bool:
             raise ValueError(f"processed must be true or false, got {short_repr(self.processed)}.")
         if self.processed and "processed" not in settings:
-            raise ValueError(f"A {self.kind} fault has no processed.")
+            raise ValueError(f"Faults of kind {self.kind!r} have no setting 'processed'.")
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
@@ -135,7 +136,8 @@ class Fault:
             name, separator, value = setting.partition("=")
             if not separator or name in data:
                 raise ValueError(
-                    f"{setting!r} in fault {text!r} must be a setting such as times=3, given once."
+                    f"{setting!r} in the fault {text!r} is not a setting such as times=3, or is"
+                    " repeated."
                 )
             data[name] = _parse_value(value)
         return cls.from_dict(data)
@@ -149,11 +151,11 @@ class Fault:
         """
         if unknown := sorted(data.keys() - _NAMES):
             raise ValueError(
-                f"A fault has no {', '.join(map(repr, unknown))}; its settings are:"
+                f"Unknown settings of a fault: {', '.join(map(repr, unknown))}. Valid settings are:"
                 f" {', '.join(_NAMES)}."
             )
         if "kind" not in data:
-            raise ValueError(f"A fault needs a kind, one of: {', '.join(KINDS)}.")
+            raise ValueError(f"A fault must have a kind, one of: {', '.join(KINDS)}.")
         return cls(**cast("dict[str, FaultKind]", dict(data)))  # type: ignore[arg-type]  # checked there
 
     def to_dict(self) -> dict[str, object]:
@@ -166,7 +168,7 @@ class Fault:
 _NAMES: Final = tuple(Fault.__annotations__)
 
 
-class FaultPlan:
+class ActiveFaults:
     """The faults of one tenant.
 
     Args:
@@ -191,7 +193,7 @@ class FaultPlan:
         self._faults = ()
 
     def take(self, operation: OperationName) -> tuple[Fault, ...]:
-        """Return the faults that affect a request, and decrease their remaining number by one.
+        """Return the faults that affect a request, and use each of them once.
 
         These are all latencies that apply, and the oldest other fault that applies.
 

@@ -22,7 +22,7 @@ def read_document() -> bytes:
     return files("webhooks_sdk.sandbox").joinpath("openapi.json").read_bytes()
 
 
-class DocumentServer:
+class OpenAPIMiddleware:
     """An ASGI middleware that serves the document.
 
     Requests for the document need no access token and are not recorded.

@@ -110,7 +110,7 @@ class RequestContextMiddleware:
         return service, owner.is_valid and service.account.environment == route.environment
 
     def _find_by_client_id(self, route: Route, headers: Mapping[str, str], body: bytes) -> Service:
-        """Return the tenant with the client id of a token request; the first one if unknown."""
+        """Return the tenant with the client ID of a token request; the first one if unknown."""
         client_id = read_client_id(headers, body)
         service = self._tenants.by_client_id(route.environment, client_id or "")
         return service or self._tenants.first

@@ -34,7 +34,7 @@ async def read_body(
         max_bytes: Maximum size of the body.
 
     Raises:
-        RequestRefusedError: 413, the body is too long.
+        RequestRefusedError: 413, the body is too large.
         ClientDisconnect: The client disconnected before it sent the whole body.
     """
     # h11 has validated the header. A body without one is checked as it arrives.
@@ -56,5 +56,5 @@ async def read_body(
 def _check_size(size: int, max_bytes: int) -> None:
     if size > max_bytes:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        message = f"The body must not be longer than {max_bytes} bytes."
+        message = f"The body must not be larger than {max_bytes} bytes."
         raise RequestRefusedError(status, error_body(status, message))

@@ -88,16 +88,18 @@ class ServerThread:
     Args:
         app: The application.
         listener: A bound socket, as returned by `bind`; the server closes it.
+        name: What the server is, for messages: `"sandbox"` or `"subscriber"`.
 
     Attributes:
         failures: Unhandled exceptions of the application and of the event loop that have not been
             raised yet.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, name: str) -> None:
         self.failures: list[Exception] = []
         self._app = app
         self._listener = listener
+        self._name = name
         self._ready = Future[None]()
         self._thread = threading.Thread(target=self._run, name="webhooks-sandbox", daemon=True)
         # Held while work is submitted, so that none is submitted to a closed loop.
@@ -124,7 +126,7 @@ class ServerThread:
             raise failure
 
     def stop(self) -> None:
-        """Stop the server: drop all connections, and cancel the requests in progress."""
+        """Stop the server: drop all connections, and cancel the requests in flight."""
         with self._submit_lock:
             if not self._stopped and self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._server.stopping.set)
@@ -159,7 +161,7 @@ class ServerThread:
         # The server thread can append to the list at any time.
         del self.failures[: len(failures)]
         if failures:
-            raise ExceptionGroup("The sandbox server failed", failures)
+            raise ExceptionGroup(f"The {self._name} server failed", failures)
 
     def join(self) -> None:
         """Block until the server has stopped."""
@@ -171,19 +173,19 @@ class ServerThread:
         """Run a coroutine on the server's loop, from another thread, and return its result.
 
         Raises:
-            RuntimeError: The server is not running, was stopped during the call, or the call is
+            RuntimeError: The server has stopped, was stopped during the call, or the call is
                 made in its own thread.
         """
         if self.is_current_thread:
             raise RuntimeError("run() must not be called in the server's own thread.")
         with self._submit_lock:
             if self._stopped or not self._thread.is_alive():
-                raise RuntimeError("The server is not running.")
+                raise RuntimeError(f"The {self._name} has stopped. Create a new one.")
             future = asyncio.run_coroutine_threadsafe(function(), self._loop)
         try:
             return future.result()
         except CancelledError:
-            raise RuntimeError("The server was stopped during the call.") from None
+            raise RuntimeError(f"The {self._name} was stopped during the call.") from None
         except BaseException:
             future.cancel()
             raise
@@ -202,7 +204,8 @@ class ServerThread:
         if not self._ready.done():
             self._ready.set_exception(error)
         else:
-            self._record_failure(RuntimeError(f"The server stopped unexpectedly: {error!r}"))
+            message = f"The {self._name} server stopped unexpectedly: {error!r}"
+            self._record_failure(RuntimeError(message))
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -250,5 +253,5 @@ class ServerThread:
         )
 
     def _record_failure(self, error: Exception) -> None:
-        _logger.error("The sandbox server failed", exc_info=error)
+        _logger.error("The %s server failed", self._name, exc_info=error)
         self.failures.append(error)

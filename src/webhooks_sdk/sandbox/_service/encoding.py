@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk.sandbox._records import DeliveryAttempt, Subscription
-    from webhooks_sdk.sandbox._variants import Unanswered
+    from webhooks_sdk.sandbox._variants import MissingResponse
 
 
 def encode_subscription(subscription: Subscription) -> dict[str, object]:
@@ -32,16 +32,16 @@ def encode_subscription(subscription: Subscription) -> dict[str, object]:
 
 
 def encode_event(
-    attempt: DeliveryAttempt, tenant_id: UUID, unanswered: Unanswered = "null"
+    attempt: DeliveryAttempt, tenant_id: UUID, missing_response: MissingResponse = "null"
 ) -> dict[str, object]:
     """Return the JSON object of a delivery attempt: a webhook event.
 
     Args:
         attempt: The attempt.
         tenant_id: The tenant of the event.
-        unanswered: How to encode status and duration if the subscriber has not responded.
+        missing_response: How to encode status and duration if the subscriber has not responded.
     """
-    row: dict[str, object] = {
+    item: dict[str, object] = {
         "id": str(attempt.event_id),
         "tenant_id": str(tenant_id),
         "delivery_id": str(attempt.delivery_id),
@@ -52,10 +52,10 @@ def encode_event(
         "created_at": _timestamp(attempt.started_at),
         "updated_at": _timestamp(attempt.finished_at or attempt.started_at),
     }
-    if attempt.status is not None or unanswered == "null":
-        row["response_status"] = attempt.status
-        row["response_duration_ms"] = attempt.duration_ms
-    return row
+    if attempt.status is not None or missing_response == "null":
+        item["response_status"] = attempt.status
+        item["response_duration_ms"] = attempt.duration_ms
+    return item
 
 
 def _timestamp(time: datetime) -> str:

@@ -16,7 +16,7 @@ _CODES: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.CONFLICT: "conflict",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_long",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
     HTTPStatus.MISDIRECTED_REQUEST: "misdirected_request",
     HTTPStatus.UNPROCESSABLE_ENTITY: "unprocessable_entity",

@@ -1,4 +1,4 @@
-"""Ids that are reproducible from a seed. Credentials and tokens never come from it."""
+"""IDs that are reproducible from a seed. Credentials and tokens never come from it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def id_factory(seed: int | None, database: Database) -> Callable[[], UUID]:
-    """Return a function that generates ids.
+    """Return a function that generates IDs.
 
     Args:
-        seed: Makes the ids reproducible; None for random ones.
-        database: Where the ids are stored. They also depend on what it already contains, so that
+        seed: Makes the IDs reproducible; None for random ones.
+        database: Where the IDs are stored. They also depend on what it already contains, so that
             they stay unique.
     """
     if seed is None:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Event, Subscription
 
 _PORTS = {"http": 80, "https": 443}
-_is_printable_ascii = re.compile("[!-~]+").fullmatch
+_match_printable_ascii = re.compile("[!-~]+").fullmatch
 
 
 def parse_address(url: str) -> Address | None:
     """Parse the URL of a subscription; return None if it is not a usable http or https URL."""
-    if not _is_printable_ascii(url):
+    if not _match_printable_ascii(url):
         return None
     try:
         parts = urlsplit(url)

@@ -35,7 +35,7 @@ _REDELIVER: Methods = {"POST": "redeliver"}
 _match_path = re.compile(
     "/hooks(?:/(?P<hook>[^/]+)(?P<requests>/requests(?:/(?P<request>[^/]+)/redeliver)?)?)?",
 ).fullmatch
-_is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_match_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 
 @frozen
@@ -46,8 +46,8 @@ class Route:
         environment: The environment.
         operations: The operation for each method; empty if the path is unknown.
         method: The method; GET for HEAD.
-        raw_hook_id: The subscription id in the path, unvalidated; "" if there is none.
-        raw_request_id: The event id in the path, unvalidated; "" if there is none.
+        raw_hook_id: The subscription ID in the path, unvalidated; "" if there is none.
+        raw_request_id: The event ID in the path, unvalidated; "" if there is none.
     """
 
     environment: EnvironmentName
@@ -68,19 +68,19 @@ class Route:
 
     @property
     def hook_id(self) -> UUID:
-        """The subscription id.
+        """The subscription ID.
 
         Raises:
-            RequestRefusedError: 404, the id in the path is not a UUID.
+            RequestRefusedError: 404, the ID in the path is not a UUID.
         """
         return _uuid(self.raw_hook_id, "hook_id")
 
     @property
     def request_id(self) -> UUID:
-        """The event id.
+        """The event ID.
 
         Raises:
-            RequestRefusedError: 404, the id in the path is not a UUID.
+            RequestRefusedError: 404, the ID in the path is not a UUID.
         """
         return _uuid(self.raw_request_id, "request_id")
 
@@ -91,7 +91,7 @@ class Route:
             RequestRefusedError: 404, the path is unknown; 405, it does not allow the method.
         """
         if not self.operations:
-            raise not_found("Not found.")
+            raise not_found("The API has no such path.")
         operation = self.operation
         if operation is None:
             head = ("HEAD",) if "GET" in self.operations else ()
@@ -124,6 +124,6 @@ def find_route(method: str, path: str) -> Route:
 
 
 def _uuid(text: str, name: str) -> UUID:
-    if not _is_uuid(text):
+    if not _match_uuid(text):
         raise not_found(f"{name} in the path is not a valid UUID.")
     return UUID(text)

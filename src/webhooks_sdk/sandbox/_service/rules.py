@@ -20,7 +20,7 @@ _match_header = re.compile(
 ).fullmatch
 
 # White space in Python or in JavaScript, whose regular expressions JSON Schema uses.
-_is_blank = re.compile(r"[\s\ufeff]*").fullmatch
+_match_blank = re.compile(r"[\s\ufeff]*").fullmatch
 
 # Headers that the service sets itself, or that would break the framing of the request.
 _RESERVED_HEADERS = frozenset(
@@ -65,7 +65,7 @@ def read_json(body: bytes) -> object:
         RequestRefusedError: 400, the body is not valid JSON.
     """
     try:
-        data: object = json.loads(body.decode(), parse_constant=_refuse_constant)
+        data: object = json.loads(body.decode(), parse_constant=_reject_constant)
         json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         # Includes UnicodeEncodeError: a lone surrogate could be stored but never sent.
@@ -85,7 +85,7 @@ def read_object(body: bytes) -> dict[str, object]:
     return cast("dict[str, object]", data)
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
@@ -119,7 +119,7 @@ def _parse_entry(value: object) -> str:
 
 
 def _parse_url(value: object) -> str:
-    if isinstance(value, str) and not _is_blank(value):
+    if isinstance(value, str) and not _match_blank(value):
         return value
     raise unprocessable("url must be a non-blank string.")
 

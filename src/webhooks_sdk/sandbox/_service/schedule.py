@@ -24,7 +24,7 @@ def retry_delay(retry: int) -> timedelta:
         ValueError: `retry` is out of range.
     """
     if not 1 <= retry <= MAX_RETRIES:
-        raise ValueError(f"retry must be 1 to {MAX_RETRIES}, got {retry}.")
+        raise ValueError(f"retry must be an integer from 1 to {MAX_RETRIES}, got {retry}.")
     return _delay_since_first_failure(retry) - _delay_since_first_failure(retry - 1)
 
 

@@ -14,11 +14,11 @@ from attrs import evolve
 from webhooks_sdk.sandbox._clock import from_microseconds, to_microseconds
 from webhooks_sdk.sandbox._records import (
     DEFAULT_TIMEOUTS,
-    Delivery,
     DeliveryAttempt,
+    DeliveryResult,
     Event,
-    Outcome,
     PendingRetry,
+    StartedDelivery,
     Subscription,
 )
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._variants import Variants
 
 MAX_ACTIVE_SUBSCRIPTIONS = 10
-_INTERRUPTED = Outcome(error="the sandbox stopped before the subscriber responded")
+_INTERRUPTED = DeliveryResult(error="the sandbox stopped before the subscriber responded")
 
 
 class Service:
@@ -51,7 +51,7 @@ class Service:
     Args:
         database: The database.
         account: The account of the tenant.
-        timeouts: The initial value of the attribute.
+        timeouts: The initial timeouts of its deliveries.
         clock: The source of real time.
         new_id: Returns a new UUID.
 
@@ -191,7 +191,7 @@ class Service:
         self.get_subscription(hook_id)
         variants = self._variants
         attempts = self._store.recent_attempts(
-            hook_id, variants.listed, latest_of_event=variants.rows == "events"
+            hook_id, variants.max_listed, latest_of_event=variants.list_items == "events"
         )
         if variants.order == "oldest_first":
             attempts.reverse()
@@ -199,24 +199,24 @@ class Service:
             attempts.sort(key=_shuffle_key)
         return attempts
 
-    def publish(self, event: str, body: bytes) -> tuple[Delivery, ...]:
+    def publish(self, event: str, body: bytes) -> tuple[StartedDelivery, ...]:
         """Start the delivery of an event to every subscription that matches it."""
         now = self.now
-        receivers = [
-            one
-            for one in self._store.subscriptions()
-            if can_receive(one) and matches(one.events, event)
+        matching = [
+            subscription
+            for subscription in self._store.subscriptions()
+            if can_receive(subscription) and matches(subscription.events, event)
         ]
         with self._store.transaction():
-            deliveries: list[Delivery] = []
-            for one in receivers:
+            deliveries: list[StartedDelivery] = []
+            for subscription in matching:
                 new_event = Event(id=self._new_id(), name=event, body=body, enqueued_at=now)
-                stored = self._store.add_event(one.id, new_event)
-                deliveries.append(self._start_attempt(one, stored, retry=0))
+                stored = self._store.add_event(subscription.id, new_event)
+                deliveries.append(self._start_attempt(subscription, stored, retry=0))
         self.changes.notify()
         return tuple(deliveries)
 
-    def redeliver(self, hook_id: UUID, event_id: UUID) -> Delivery:
+    def redeliver(self, hook_id: UUID, event_id: UUID) -> StartedDelivery:
         """Start the redelivery of an event.
 
         Raises:
@@ -231,7 +231,7 @@ class Service:
         self.changes.notify()
         return delivery
 
-    def start_next_retry(self, until: int) -> Delivery | None:
+    def start_next_retry(self, until: int) -> StartedDelivery | None:
         """Start the next due retry, and step the clock to the time at which it is due.
 
         Args:
@@ -257,31 +257,31 @@ class Service:
         self.changes.notify()
 
     def shut_down(self) -> None:
-        """Fail the attempts in progress, stop real time, and save the time."""
+        """Record attempts in flight as failed, stop following real time, and save the time."""
         self.fail_interrupted_attempts()
         if self.timeline.is_running:
             self.timeline.stop()
             self._save_time()
 
-    def finish_attempt(self, delivery: Delivery, outcome: Outcome) -> DeliveryAttempt:
-        """Record the outcome of a delivery, schedule a retry if needed, and return the attempt."""
+    def finish_attempt(self, delivery: StartedDelivery, result: DeliveryResult) -> DeliveryAttempt:
+        """Record the result of a delivery, schedule a retry if needed, and return the attempt."""
         now = self.timeline.now()
         attempt = evolve(
             delivery.attempt,
             finished_at=from_microseconds(now),
-            status=outcome.status,
-            duration_ms=outcome.duration_ms,
-            error=outcome.error,
-            response_content_type=outcome.response_content_type,
-            response_body=outcome.response_body,
-            response_size=outcome.response_size,
+            status=result.status,
+            duration_ms=result.duration_ms,
+            error=result.error,
+            response_content_type=result.response_content_type,
+            response_body=result.response_body,
+            response_size=result.response_size,
         )
-        self._finish_attempt(attempt, delivery.event_number, outcome, now)
+        self._finish_attempt(attempt, delivery.event_number, result, now)
         self.changes.notify()
         return attempt
 
     def fail_interrupted_attempts(self) -> None:
-        """Fail the attempts that were in progress when the sandbox stopped."""
+        """Record the attempts that were in flight when the sandbox stopped as failed."""
         for attempt, event_number in self._store.unfinished_attempts():
             self._finish_attempt(attempt, event_number, _INTERRUPTED, self.timeline.now())
 
@@ -291,21 +291,21 @@ class Service:
         return None if stored is None else stored.event.body
 
     def reset(self) -> None:
-        """Delete everything but account, tokens and variants, and return to real time."""
+        """Delete everything but the account, tokens and variants, and undo all clock steps."""
         self._store.reset()
         self.timeline.reset()
         self.changes.notify()
 
     def _finish_attempt(
-        self, attempt: DeliveryAttempt, event_number: int, outcome: Outcome, at: int
+        self, attempt: DeliveryAttempt, event_number: int, result: DeliveryResult, at: int
     ) -> None:
         retry = attempt.retry
         delay = None if retry is None else next_retry_delay(retry, delivered=attempt.delivered)
         if retry is None or delay is None:
-            self._store.finish_attempt(attempt.position, outcome, at)
+            self._store.finish_attempt(attempt.position, result, at)
             return
         with self._store.transaction():
-            self._store.finish_attempt(attempt.position, outcome, at)
+            self._store.finish_attempt(attempt.position, result, at)
             self._save_time()
             due = self.timeline.schedule_time + to_microseconds(delay)
             self._store.schedule_retry(event_number, retry + 1, due)
@@ -327,7 +327,7 @@ class Service:
 
     def _start_attempt(
         self, subscription: Subscription, stored: StoredEvent, *, retry: int | None
-    ) -> Delivery:
+    ) -> StartedDelivery:
         event = stored.event
         delivery_id, now = self._new_id(), self.timeline.now()
         request = build_request(subscription, event, delivery_id)
@@ -346,7 +346,7 @@ class Service:
             url=subscription.url,
             request_headers=headers,
         )
-        return Delivery(attempt=attempt, event_number=stored.number, request=request)
+        return StartedDelivery(attempt=attempt, event_number=stored.number, request=request)
 
 
 def _shuffle_key(attempt: DeliveryAttempt) -> bytes:

@@ -76,7 +76,7 @@ class TenantRegistry:
         return self._services.get(number)
 
     def by_client_id(self, environment: EnvironmentName, client_id: str) -> Service | None:
-        """Return the tenant with a client id in an environment; None if there is none."""
+        """Return the tenant with a client ID in an environment; None if there is none."""
         for service in self.services:
             account = service.account
             if (account.environment, account.client_id) == (environment, client_id):
@@ -90,11 +90,11 @@ class TenantRegistry:
 
         Args:
             environment: The environment of the tenant.
-            client_id: Its client id; generated if None.
+            client_id: Its client ID; generated if None.
             client_secret: Its client secret; generated if None.
 
         Raises:
-            ValueError: The environment is unknown, another tenant of it has the client id, or a
+            ValueError: The environment is unknown, another tenant of it has the client ID, or a
                 credential is empty.
         """
         if environment not in PREFIXES:
@@ -102,7 +102,7 @@ class TenantRegistry:
             raise ValueError(f"environment must be {known}, got {environment!r}.")
         client_id, client_secret = _credentials(client_id, client_secret)
         id_, owner_id = self._new_id(), self._new_id()
-        # Another thread may add the same client id.
+        # Another thread may add the same client ID.
         with self._database.transaction():
             if self.by_client_id(environment, client_id) is not None:
                 raise _duplicate_client_id(client_id)
@@ -134,7 +134,7 @@ class TenantRegistry:
         """Return the first tenant with the given credentials; create it if there is none.
 
         Raises:
-            ValueError: Another tenant has the client id, or a credential is empty.
+            ValueError: Another tenant has the client ID, or a credential is empty.
         """
         if not self._services:
             return self.add("production", client_id, client_secret)
@@ -184,4 +184,4 @@ def _credentials(client_id: str | None, client_secret: str | None) -> tuple[str,
 
 
 def _duplicate_client_id(client_id: str) -> ValueError:
-    return ValueError(f"A tenant with the client id {client_id!r} already exists.")
+    return ValueError(f"Another tenant has the client ID {client_id!r}. Use a different one.")

@@ -25,9 +25,9 @@ class Clock(Protocol):
 class Timeline:
     """The virtual time of a tenant. All values are in microseconds.
 
-    The clock is real time plus all steps. The schedule time, which decides when retries come due,
-    is separate: it is the sum of the steps alone, so retries come due only by a step. In real-time
-    mode, the real time that passes between `start` and `stop` is added to it.
+    The clock is real time plus all steps. The schedule time, which decides when retries become
+    due, is separate: it is the sum of the steps alone, so retries become due only by a step. In
+    real-time mode, the real time that passes between `start` and `stop` is added to it.
 
     Args:
         clock: The source of real time.
@@ -87,13 +87,13 @@ class Timeline:
         """Return the schedule time after a step.
 
         Raises:
-            ValueError: The step is negative, or leads beyond the year 9998.
+            ValueError: The step is negative, or moves the clock past the year 9998.
         """
         span = to_microseconds(step)
         if span < 0:
             raise ValueError(f"step must not be negative, got {step!r}.")
         if self.now() + span > LATEST_TIME:
-            raise ValueError("step must not lead beyond the year 9998.")
+            raise ValueError("step must not move the clock past the year 9998.")
         return self.schedule_time + span
 
     def step_to(self, schedule_time: int) -> None:

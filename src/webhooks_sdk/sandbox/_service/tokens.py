@@ -38,7 +38,7 @@ class TokenRequest:
 
     Attributes:
         grant_type: The grant type; None if missing.
-        credentials: Client id and client secret; None unless both are present.
+        credentials: Client ID and client secret; None unless both are present.
         basic: Whether the credentials use HTTP Basic.
     """
 
@@ -89,7 +89,7 @@ def _invalid_request(description: str) -> RequestRefusedError:
 
 
 def read_client_id(headers: Mapping[str, str], body: bytes) -> str | None:
-    """Return the client id of a token request, even of an invalid one; None if there is none."""
+    """Return the client ID of a token request, even of an invalid one; None if there is none."""
     basic = _read_basic(headers.get("authorization", ""))
     if basic is not None:
         return basic[0]
@@ -154,7 +154,7 @@ class TokenIssuer:
 
         Args:
             request: The request.
-            account: The account with the client id; None if there is none in the environment.
+            account: The account with the client ID; None if there is none in the environment.
 
         Raises:
             RequestRefusedError: 400, the grant type is missing or unsupported; 401, the credentials
@@ -173,7 +173,7 @@ class TokenIssuer:
             raise oauth_error(
                 HTTPStatus.UNAUTHORIZED,
                 "invalid_client",
-                "The client id or client secret is wrong.",
+                "The client ID or client secret is wrong.",
                 challenge,
             )
         return self._token_response(self.new_token(account), account)

@@ -22,14 +22,22 @@ MAX_INTEGER = 2**63 - 1
 """The largest integer that SQLite stores, and so the highest possible number of a row."""
 # Stored in the header of the file: they identify the program and the schema version.
 APPLICATION_ID = 0x77686B73  # "whks"
-SCHEMA_VERSION = 2
-# The statements that change the schema of each earlier version to the next one.
+SCHEMA_VERSION = 3
+# The statements that change a database of each earlier schema version to the next one.
 _MIGRATIONS = {
     1: """
         ALTER TABLE attempts ADD COLUMN response_content_type TEXT;
         ALTER TABLE attempts ADD COLUMN response_body BLOB;
         ALTER TABLE attempts ADD COLUMN response_size INTEGER;
-    """
+    """,
+    # Renames the fields and a value of the variants.
+    2: """
+        UPDATE tenants SET variants = replace(replace(replace(replace(variants,
+            '"unanswered":', '"missing_response":'),
+            '"listed":', '"max_listed":'),
+            '"rows":', '"list_items":'),
+            '"answers_early"', '"responds_early"');
+    """,
 }
 
 
@@ -133,7 +141,7 @@ class Database:
         connection.executescript(f"BEGIN EXCLUSIVE; {changes} COMMIT")
 
     def _check_version(self, connection: sqlite3.Connection) -> int | None:
-        """Check that the database is ours, without writing.
+        """Check, without writing, that the database belongs to the sandbox.
 
         Returns:
             The version of its schema; None if the database is empty.
@@ -144,13 +152,13 @@ class Database:
             return None
         if application_id != APPLICATION_ID:
             raise SandboxDatabaseError(
-                f"{self._path} is a database of another program. Use another file."
+                f"{self._path} is a database of another program. Use a different file."
             )
         if not 1 <= version <= SCHEMA_VERSION:
             raise SandboxDatabaseError(
                 f"{self._path} was written by a newer version of the sandbox (its schema version is"
                 f" {version}, and this one knows versions up to {SCHEMA_VERSION}). Update"
-                " webhooks-sdk, or use another file."
+                " webhooks-sdk, or use a different file."
             )
         return int(version)
 
@@ -161,11 +169,11 @@ class Database:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise SandboxDatabaseError(
-                    f"{self._path} is in use by another sandbox. Stop it, or use another file."
+                    f"{self._path} is in use by another sandbox. Stop it, or use a different file."
                 ) from error
             hint = ""
             if self._path is not None and not self._path.parent.is_dir():
-                hint = " Its directory does not exist. Create it, or use another file."
+                hint = " Its directory does not exist. Create it, or use a different file."
             raise SandboxDatabaseError(f"{self._path} cannot be opened: {error}.{hint}") from error
         except sqlite3.DatabaseError as error:
             raise SandboxDatabaseError(

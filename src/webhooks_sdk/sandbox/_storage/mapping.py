@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._storage.database import Row
 
 # The columns and tables of a SELECT, in the order in which the functions below read them.
-SUBSCRIPTION: Final = """
+SELECT_SUBSCRIPTION: Final = """
     s.id, s.active, s.events, s.url, s.secret, s.header, t.owner_id, t.id, s.created_at,
     s.updated_at
     FROM subscriptions s JOIN tenants t ON t.number = s.tenant
 """
-EVENT: Final = "number, hook_id, attempts, retry, id, name, body, enqueued_at FROM events"
-ATTEMPT: Final = """
+SELECT_EVENT: Final = "number, hook_id, attempts, retry, id, name, body, enqueued_at FROM events"
+SELECT_ATTEMPT: Final = """
     a.number, e.id, a.delivery_id, a.hook_id, e.name, a.ordinal, a.retry, e.enqueued_at,
     a.started_at, a.finished_at, a.url, a.headers, a.status, a.duration_ms, a.error,
     a.response_content_type, a.response_body, a.response_size
@@ -28,7 +28,7 @@ ATTEMPT: Final = """
 
 
 def read_attempt(row: Row) -> DeliveryAttempt:
-    """Convert a row of `ATTEMPT`."""
+    """Convert a row of `SELECT_ATTEMPT`."""
     finished_at = row[9]
     return DeliveryAttempt(
         position=row[0],
@@ -53,7 +53,7 @@ def read_attempt(row: Row) -> DeliveryAttempt:
 
 
 def read_subscription(row: Row) -> Subscription:
-    """Convert a row of `SUBSCRIPTION`."""
+    """Convert a row of `SELECT_SUBSCRIPTION`."""
     return Subscription(
         id=UUID(row[0]),
         active=bool(row[1]),
@@ -81,7 +81,7 @@ def subscription_fields(subscription: Subscription) -> tuple[object, ...]:
 
 
 def read_event(row: Row) -> StoredEvent:
-    """Convert a row of `EVENT`."""
+    """Convert a row of `SELECT_EVENT`."""
     return StoredEvent(
         number=row[0],
         hook_id=UUID(row[1]),

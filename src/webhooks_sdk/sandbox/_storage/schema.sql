@@ -1,4 +1,5 @@
--- Times are microseconds since 1970 by the tenant's clock; durations are microseconds.
+-- Times are microseconds since 1970 by the tenant's clock; durations are microseconds,
+-- except `duration_ms`.
 
 CREATE TABLE tenants (
   number INTEGER PRIMARY KEY AUTOINCREMENT,  -- the first is the sandbox itself

@@ -10,9 +10,9 @@ from attrs import asdict, frozen
 from webhooks_sdk.sandbox._clock import to_microseconds
 from webhooks_sdk.sandbox._records import StoredEvent
 from webhooks_sdk.sandbox._storage.mapping import (
-    ATTEMPT,
-    EVENT,
-    SUBSCRIPTION,
+    SELECT_ATTEMPT,
+    SELECT_EVENT,
+    SELECT_SUBSCRIPTION,
     read_attempt,
     read_event,
     read_subscription,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import (
         Account,
         DeliveryAttempt,
+        DeliveryResult,
         Event,
-        Outcome,
         Subscription,
     )
     from webhooks_sdk.sandbox._storage.database import Database, Row
@@ -52,12 +52,12 @@ class Store:
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions, oldest first."""
-        sql = f"SELECT {SUBSCRIPTION} WHERE s.tenant = ? ORDER BY s.number"
+        sql = f"SELECT {SELECT_SUBSCRIPTION} WHERE s.tenant = ? ORDER BY s.number"
         return [read_subscription(row) for row in self._database.rows(sql, (self._tenant,))]
 
     def subscription(self, hook_id: UUID) -> Subscription | None:
         """Return a subscription; None if the tenant does not have it."""
-        sql = f"SELECT {SUBSCRIPTION} WHERE s.id = ? AND s.tenant = ?"
+        sql = f"SELECT {SELECT_SUBSCRIPTION} WHERE s.id = ? AND s.tenant = ?"
         row = self._database.row(sql, (str(hook_id), self._tenant))
         return None if row is None else read_subscription(row)
 
@@ -82,7 +82,7 @@ class Store:
         )
 
     def update_subscription(self, subscription: Subscription) -> None:
-        """Overwrite the subscription with the same id."""
+        """Overwrite the subscription with the same ID."""
         self._database.execute(
             "UPDATE subscriptions SET active = ?, events = ?, url = ?, secret = ?, header = ?,"
             " updated_at = ? WHERE id = ?",
@@ -116,7 +116,7 @@ class Store:
 
     def event(self, event_id: UUID, hook_id: UUID | None = None) -> StoredEvent | None:
         """Return an event; None if the tenant or the given subscription does not have it."""
-        sql = f"SELECT {EVENT} WHERE id = ? AND tenant = ?"
+        sql = f"SELECT {SELECT_EVENT} WHERE id = ? AND tenant = ?"
         row = self._database.row(sql, (str(event_id), self._tenant))
         if row is None or (hook_id is not None and row[1] != str(hook_id)):
             return None
@@ -132,7 +132,7 @@ class Store:
             The schedule time of the retry and its event; None if no retry is due by then.
         """
         sql = (
-            f"SELECT due, {EVENT} WHERE tenant = ? AND due IS NOT NULL AND due <= ?"
+            f"SELECT due, {SELECT_EVENT} WHERE tenant = ? AND due IS NOT NULL AND due <= ?"
             " ORDER BY due, number LIMIT 1"
         )
         row = self._database.row(sql, (self._tenant, until))
@@ -150,7 +150,7 @@ class Store:
         )
 
     def pending_retries(self) -> list[Row]:
-        """Return event id, hook id, event name, retry number and schedule time of each retry."""
+        """Return event ID, hook ID, event name, retry number and schedule time of each retry."""
         return self._database.rows(
             "SELECT id, hook_id, name, retry, due FROM events"
             " WHERE tenant = ? AND due IS NOT NULL ORDER BY due, number",
@@ -181,26 +181,26 @@ class Store:
         )
         return cursor.lastrowid or 0
 
-    def finish_attempt(self, position: int, outcome: Outcome, at: int) -> None:
-        """Record the outcome of an attempt."""
+    def finish_attempt(self, position: int, result: DeliveryResult, at: int) -> None:
+        """Record the result of an attempt."""
         self._database.execute(
             "UPDATE attempts SET finished_at = ?, status = ?, duration_ms = ?, error = ?,"
             " response_content_type = ?, response_body = ?, response_size = ? WHERE number = ?",
             (
                 at,
-                outcome.status,
-                outcome.duration_ms,
-                outcome.error,
-                outcome.response_content_type,
-                outcome.response_body,
-                outcome.response_size,
+                result.status,
+                result.duration_ms,
+                result.error,
+                result.response_content_type,
+                result.response_body,
+                result.response_size,
                 position,
             ),
         )
 
     def attempts(self) -> list[DeliveryAttempt]:
         """Return all attempts, in the order they started."""
-        sql = f"SELECT {ATTEMPT} WHERE a.tenant = ? ORDER BY a.number"
+        sql = f"SELECT {SELECT_ATTEMPT} WHERE a.tenant = ? ORDER BY a.number"
         return [read_attempt(row) for row in self._database.rows(sql, (self._tenant,))]
 
     def recent_attempts(
@@ -214,12 +214,16 @@ class Store:
             latest_of_event: Whether to return only the latest attempt of each event.
         """
         condition = "AND a.ordinal = e.attempts" if latest_of_event else ""
-        sql = f"SELECT {ATTEMPT} WHERE a.hook_id = ? {condition} ORDER BY a.number DESC LIMIT ?"
-        return [read_attempt(row) for row in self._database.rows(sql, (str(hook_id), limit))]
+        rows = self._database.rows(
+            f"SELECT {SELECT_ATTEMPT} WHERE a.hook_id = ? {condition}"
+            " ORDER BY a.number DESC LIMIT ?",
+            (str(hook_id), limit),
+        )
+        return [read_attempt(row) for row in rows]
 
     def unfinished_attempts(self) -> list[tuple[DeliveryAttempt, int]]:
-        """Return the attempts in progress, each with the number of its event."""
-        sql = f"SELECT a.event, {ATTEMPT} WHERE a.tenant = ? AND a.finished_at IS NULL"
+        """Return the attempts in flight, each with the number of its event."""
+        sql = f"SELECT a.event, {SELECT_ATTEMPT} WHERE a.tenant = ? AND a.finished_at IS NULL"
         rows = self._database.rows(sql, (self._tenant,))
         return [(read_attempt(row[1:]), row[0]) for row in rows]
 

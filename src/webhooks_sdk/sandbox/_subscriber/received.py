@@ -34,7 +34,7 @@ class ReceivedDelivery:
         """
         return json.loads(self.body)
 
-    def verified_with(self, secret: Secrets | None) -> Delivery:
+    def verify(self, secret: Secrets | None) -> Delivery:
         """Verify the signature, and return the request as a `Delivery`.
 
         Args:

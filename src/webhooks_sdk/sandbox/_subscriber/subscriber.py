@@ -39,8 +39,8 @@ class Subscriber:
         subscriber.hang()  # no request gets a response
 
     Args:
-        status: Initial value of the attribute.
-        delay: Initial value of the attribute.
+        status: The HTTP status of responses at first.
+        delay: Seconds to wait before each response at first.
 
     Raises:
         ValueError: `status` or `delay` is out of range.
@@ -183,7 +183,7 @@ class Subscriber:
             return
         listener, self._reserved = self._reserved or bind(_HOST, self._port), None
         self._port = listener.getsockname()[1]
-        self._server = ServerThread(self._receive, listener)
+        self._server = ServerThread(self._receive, listener, name="subscriber")
         self._server.start()
 
     def stop(self) -> None:
@@ -211,7 +211,8 @@ class Subscriber:
         with self._condition:
             if not self._condition.wait_for(lambda: len(self._deliveries) >= count, timeout):
                 raise TimeoutError(
-                    f"{len(self._deliveries)} of {count} deliveries arrived within {timeout:g} s."
+                    f"Only {len(self._deliveries)} of {count} deliveries arrived within"
+                    f" {timeout:g} s."
                 )
             return tuple(self._deliveries)
 

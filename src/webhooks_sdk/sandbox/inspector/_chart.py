@@ -158,22 +158,22 @@ def lay_out_chart(buckets: Buckets, counts: Sequence[BucketCounts]) -> Chart:
         buckets: The buckets of the timeline.
         counts: The counts of the buckets in which attempts began.
     """
-    above = max((sqrt(one.delivered) + sqrt(one.in_flight) for one in counts), default=0.0)
-    below = max((sqrt(one.failed) for one in counts), default=0.0)
+    above = max((sqrt(bucket.delivered) + sqrt(bucket.in_flight) for bucket in counts), default=0.0)
+    below = max((sqrt(bucket.failed) for bucket in counts), default=0.0)
     # Leave room for parts that are raised to the minimum height.
     available = CHART_HEIGHT - 2 * _MARGIN - 2 * _MIN_BAR_HEIGHT
     scale = min(available / max(above + below, 1.0), _MAX_SCALE)
     bars = tuple(
         Bar(
-            counts=one,
-            since=buckets.start + one.index * buckets.width,
-            until=buckets.start + (one.index + 1) * buckets.width,
-            x=one.index * BAR_SPACING + (BAR_SPACING - _BAR_WIDTH) / 2,
-            delivered=_height(one.delivered, scale),
-            in_flight=_height(one.in_flight, scale),
-            failed=_height(one.failed, scale),
+            counts=bucket,
+            since=buckets.start + bucket.index * buckets.width,
+            until=buckets.start + (bucket.index + 1) * buckets.width,
+            x=bucket.index * BAR_SPACING + (BAR_SPACING - _BAR_WIDTH) / 2,
+            delivered=_height(bucket.delivered, scale),
+            in_flight=_height(bucket.in_flight, scale),
+            failed=_height(bucket.failed, scale),
         )
-        for one in counts
+        for bucket in counts
     )
     deepest = max((bar.failed for bar in bars), default=0.0)
     return Chart(

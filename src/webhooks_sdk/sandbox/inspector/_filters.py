@@ -22,8 +22,8 @@ RANGES: tuple[Range, ...] = get_args(Range)
 STATES: tuple[State, ...] = ("delivered", "failed", "in_flight")
 
 _MAX_EVENT_LENGTH = 200
-_is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
-_is_integer = re.compile("[0-9]{1,19}").fullmatch
+_match_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_match_integer = re.compile("[0-9]{1,19}").fullmatch
 
 
 class FilterError(ValueError):
@@ -35,9 +35,9 @@ class Filters:
     """The filters of a page; None means no condition.
 
     Attributes:
-        tenant: The id of the tenant; None for the sandbox's first one.
+        tenant: The ID of the tenant; None for the sandbox's first one.
         state: The state of the latest attempt of an event.
-        hook: The id of the subscription.
+        hook: The ID of the subscription.
         event: A `subject:action`, or a subject for all its actions.
         since: Only events with an attempt at or after this time, in microseconds since 1970.
         until: Only events with an attempt before this time, in microseconds since 1970.
@@ -132,13 +132,13 @@ def _query(values: Mapping[str, object]) -> str:
 
 
 def _uuid(name: str, text: str) -> UUID:
-    if not _is_uuid(text):
+    if not _match_uuid(text):
         raise FilterError(f"{name} must be a UUID.")
     return UUID(text)
 
 
 def _integer(name: str, text: str, maximum: int) -> int:
-    if not _is_integer(text) or int(text) > maximum:
+    if not _match_integer(text) or int(text) > maximum:
         raise FilterError(f"{name} must be an integer from 0 to {maximum}.")
     return int(text)
 

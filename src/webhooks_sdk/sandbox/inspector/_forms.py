@@ -19,7 +19,7 @@ MAX_FORM_BYTES = 4 << 20
 UNITS: Mapping[str, int] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
 _MAX_STEP = timedelta(days=366)
-_is_number = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?").fullmatch
+_match_number = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?").fullmatch
 
 
 class FormError(ValueError):
@@ -60,7 +60,7 @@ def read_publish_form(form: Mapping[str, str]) -> PublishRequest:
         raise FormError("event", f"The event name {problem}")
     text = form.get("payload", "")
     try:
-        payload: object = json.loads(text, parse_constant=_refuse_constant)
+        payload: object = json.loads(text, parse_constant=_reject_constant)
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
@@ -87,7 +87,7 @@ def read_advance_form(form: Mapping[str, str]) -> timedelta:
         FormError: The amount or the unit is invalid, or the step is longer than 366 days.
     """
     amount, unit = form.get("amount", "").strip(), form.get("unit", "")
-    if not _is_number(amount):
+    if not _match_number(amount):
         raise FormError("amount", "Enter a number, such as 15 or 1.5.")
     if unit not in UNITS:
         raise FormError("amount", f"The unit must be one of {', '.join(UNITS)}.")
@@ -97,5 +97,5 @@ def read_advance_form(form: Mapping[str, str]) -> timedelta:
     return step
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not allowed")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import DeliveryAttempt
 
 _ACTIONS = {"published", "redelivered", "advanced"}
-_is_count = re.compile("[0-9]{1,9}").fullmatch
+_match_count = re.compile("[0-9]{1,9}").fullmatch
 
 
 @frozen(kw_only=True)
@@ -96,7 +96,7 @@ def read_notice(query: str) -> Notice | None:
     parameters = dict(parse_qsl(query))
     action = parameters.get("notice")
     counts = [parameters.get(name, "0") for name in ("delivered", "failed")]
-    if action not in _ACTIONS or not all(map(_is_count, counts)):
+    if action not in _ACTIONS or not all(map(_match_count, counts)):
         return None
     delivered, failed = map(int, counts)
     return Notice(

@@ -82,8 +82,8 @@ class Pages:
             service: The tenant.
             filters: The filters of the page.
             notice: The notice about the preceding action, if any.
-            form: The fields of a form that was refused, if any.
-            error: Why the form was refused.
+            form: The fields of a form that was rejected, if any.
+            error: Why the form was rejected.
         """
         queries = Queries(self._runtime.database, service.account)
         page = queries.events(filters)
@@ -104,8 +104,8 @@ class Pages:
             totals=queries.totals(filters.hook),
             subscriptions=build_subscription_views(subscriptions, queries, reveal=filters.reveal),
             subscription_count=len(subscriptions),
-            active_count=sum(one.active for one in subscriptions),
-            subscription_ids={one.id for one in subscriptions},
+            active_count=sum(subscription.active for subscription in subscriptions),
+            subscription_ids={subscription.id for subscription in subscriptions},
             event_names=queries.event_names(),
             chart=lay_out_chart(buckets, counts),
             chart_height=CHART_HEIGHT,
@@ -126,7 +126,7 @@ class Pages:
 
         Args:
             service: The tenant that the event belongs to.
-            event_id: The id of the event.
+            event_id: The ID of the event.
             filters: The filters of the list, for the link back; `before` pages the attempts.
             notice: The notice about the preceding action, if any.
         """
@@ -137,7 +137,12 @@ class Pages:
         attempts = queries.attempts(event.number, filters.before)
         shown = attempts[:PAGE_SIZE]
         subscription = next(
-            (one for one in service.list_subscriptions() if one.id == event.latest.hook_id), None
+            (
+                subscription
+                for subscription in service.list_subscriptions()
+                if subscription.id == event.latest.hook_id
+            ),
+            None,
         )
         body = service.event_body(event_id) or b""
         return self._render(
@@ -149,11 +154,11 @@ class Pages:
             subscription=subscription,
             attempts=[
                 (
-                    one,
-                    check_signature(one, subscription, body),
-                    build_response_view(one, subscription, reveal=filters.reveal),
+                    attempt,
+                    check_signature(attempt, subscription, body),
+                    build_response_view(attempt, subscription, reveal=filters.reveal),
                 )
-                for one in shown
+                for attempt in shown
             ],
             next_before=shown[-1].position if len(attempts) > PAGE_SIZE else None,
             body=build_body_view(body),
@@ -206,7 +211,7 @@ def _due_text(service: Service, due: int | None) -> str | None:
 
     Args:
         service: The tenant.
-        due: When the retry is due, as a position of the timeline in microseconds.
+        due: The schedule time at which the retry is due, in microseconds.
     """
     if due is None:
         return None

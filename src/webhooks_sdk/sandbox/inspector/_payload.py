@@ -71,7 +71,10 @@ def printable(text: str) -> str:
     """Return text with non-printable characters escaped, except line breaks and tabs."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(one if one in "\n\t" or one.isprintable() else _escape(one) for one in text)
+    return "".join(
+        character if character in "\n\t" or character.isprintable() else _escape(character)
+        for character in text
+    )
 
 
 def _escape(character: str) -> str:
@@ -81,13 +84,13 @@ def _escape(character: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, parse_constant=_refuse_constant)
+        json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from webhooks_sdk.sandbox._records import DeliveryAttempt
 from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
-from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
+from webhooks_sdk.sandbox._storage.mapping import SELECT_ATTEMPT, read_attempt
 from webhooks_sdk.sandbox.inspector._chart import BucketCounts
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ _STATES: dict[State, str] = {
 }
 # The latest attempt of an event has the highest number, which an index finds directly.
 _IS_LATEST = "a.number = (SELECT max(number) FROM attempts WHERE event = e.number)"
-_EVENT = (
-    f"e.number, e.attempts, e.retry, e.due, {ATTEMPT.replace('e.number = a.event', _IS_LATEST)}"
-)
+_SELECT_LATEST_ATTEMPT = SELECT_ATTEMPT.replace("e.number = a.event", _IS_LATEST)
+_SELECT_EVENT = f"e.number, e.attempts, e.retry, e.due, {_SELECT_LATEST_ATTEMPT}"
 
 
 @frozen(kw_only=True)
@@ -43,8 +42,8 @@ class EventRow:
         number: The number of the event in the database.
         attempts: How many attempts were made so far.
         retry: The number of the pending retry; None if none is pending.
-        due: When the pending retry is due, as a position of the timeline in microseconds; None
-            if none is pending.
+        due: The schedule time at which the pending retry is due, in microseconds; None if none is
+            pending.
         latest: The latest attempt.
     """
 
@@ -106,16 +105,16 @@ class Queries:
         where = " AND ".join(("e.tenant = ?", *conditions))
         # One more than the limit, to find out whether there is another page.
         rows = self._database.rows(
-            f"SELECT {_EVENT} WHERE {where} ORDER BY e.number DESC LIMIT ?",
+            f"SELECT {_SELECT_EVENT} WHERE {where} ORDER BY e.number DESC LIMIT ?",
             (self._tenant, *values, limit + 1),
         )
         found = tuple(_event_row(row) for row in rows[:limit])
         return EventPage(rows=found, next_before=found[-1].number if len(rows) > limit else None)
 
     def event(self, event_id: UUID) -> EventRow | None:
-        """Return an event; None if the tenant has no event with this id."""
+        """Return an event; None if the tenant has no event with this ID."""
         rows = self._database.rows(
-            f"SELECT {_EVENT} WHERE e.id = ? AND e.tenant = ?", (str(event_id), self._tenant)
+            f"SELECT {_SELECT_EVENT} WHERE e.id = ? AND e.tenant = ?", (str(event_id), self._tenant)
         )
         return _event_row(rows[0]) if rows else None
 
@@ -131,13 +130,13 @@ class Queries:
         """
         earlier = "" if before is None else "AND a.number < ?"
         rows = self._database.rows(
-            f"SELECT {ATTEMPT} WHERE a.event = ? {earlier} ORDER BY a.number DESC LIMIT ?",
+            f"SELECT {SELECT_ATTEMPT} WHERE a.event = ? {earlier} ORDER BY a.number DESC LIMIT ?",
             (event_number, *(() if before is None else (before,)), limit + 1),
         )
         return tuple(read_attempt(row) for row in rows)
 
     def totals(self, hook_id: UUID | None) -> Totals:
-        """Return how many events there are, only of one subscription if an id is given."""
+        """Return how many events there are, only of one subscription if an ID is given."""
         condition, values = _subscription_condition("e", hook_id)
         states = ", ".join(f"ifnull(sum({state}), 0)" for state in _STATES.values())
         sql = (
@@ -148,7 +147,7 @@ class Queries:
         return Totals(delivered=delivered, failed=failed, in_flight=in_flight, pending=pending)
 
     def first_attempt(self, hook_id: UUID | None) -> int | None:
-        """Return when the first attempt began, in microseconds since 1970; None without any."""
+        """Return when the first attempt began, in microseconds since 1970; None if none did."""
         condition, values = _subscription_condition("a", hook_id)
         row = self._database.row(
             f"SELECT started_at FROM attempts a WHERE tenant = ? {condition}"  # noqa: S608 - constants
@@ -193,7 +192,7 @@ class Queries:
         return tuple(row[0] for row in rows)
 
     def next_retry_due(self) -> int | None:
-        """Return when the next retry is due, as a position of the timeline; None without any."""
+        """Return the schedule time at which the next retry is due; None if none is pending."""
         row = self._database.row(
             "SELECT min(due) FROM events WHERE tenant = ? AND due IS NOT NULL", (self._tenant,)
         )

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox.inspector._queries import Queries
 
 MAX_SHOWN = 100
-"""How many subscriptions a page shows at most; at most ten of them can be active."""
+"""The maximum number of subscriptions that a page shows. At most ten can be active."""
 RECENT_ATTEMPTS = 24
-"""How many of its latest attempts are shown for each subscription."""
+"""The number of latest attempts that are shown for each subscription."""
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class SubscriptionView:
     """A subscription with the states of its latest attempts.
 
     Attributes:
-        id: The id of the subscription.
+        id: The ID of the subscription.
         url: The URL that its events are sent to.
         events: The events it receives.
         active: Whether it is active.
@@ -80,5 +80,7 @@ def build_subscription_views(
             header=display_static_header(subscription.header, reveal=reveal),
             recent=queries.recent_states(subscription.id, RECENT_ATTEMPTS),
         )
-        for subscription in sorted(subscriptions, key=lambda one: not one.active)[:MAX_SHOWN]
+        for subscription in sorted(subscriptions, key=lambda subscription: not subscription.active)[
+            :MAX_SHOWN
+        ]
     ]

@@ -14,26 +14,26 @@ from support.sandbox_helpers import EVENT, SandboxClient
 
 from webhooks_sdk.sandbox import AttemptCount, Sandbox, Subscriber
 from webhooks_sdk.sandbox._clock import to_microseconds
-from webhooks_sdk.sandbox._records import Outcome
+from webhooks_sdk.sandbox._records import DeliveryResult
 from webhooks_sdk.sandbox._service.change_signal import ChangeSignal
 from webhooks_sdk.sandbox._service.tenants import TenantRegistry
+from webhooks_sdk.sandbox._storage.attempts import AttemptFilter, AttemptQueries
 from webhooks_sdk.sandbox._storage.database import Database
-from webhooks_sdk.sandbox._storage.history import AttemptFilter, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from webhooks_sdk.sandbox import DeliveryAttempt
-    from webhooks_sdk.sandbox._storage.history import AttemptOutcome
+    from webhooks_sdk.sandbox._storage.attempts import AttemptState
 
 UNKNOWN = UUID(int=0)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 OUTCOMES = (
-    Outcome(status=200, duration_ms=1),
-    Outcome(status=500, duration_ms=1),
-    Outcome(error="refused"),
-    Outcome(status=302, duration_ms=1),
+    DeliveryResult(status=200, duration_ms=1),
+    DeliveryResult(status=500, duration_ms=1),
+    DeliveryResult(error="refused"),
+    DeliveryResult(status=302, duration_ms=1),
     None,
 )
 
@@ -64,7 +64,7 @@ class ManualClock:
 
 
 @pytest.fixture
-def history() -> History:
+def queries() -> AttemptQueries:
     """Five attempts for each of two subscriptions, one of each outcome, a minute apart."""
     clock, database, ids = ManualClock(), Database(), count(1)
     registry = TenantRegistry(database, clock=clock, new_id=lambda: UUID(int=next(ids)))
@@ -78,78 +78,78 @@ def history() -> History:
                 if outcome is not None:
                     service.finish_attempt(delivery, outcome)
         clock.time += to_microseconds(MINUTE)
-    return History(database, services[0].account)
+    return AttemptQueries(database, services[0].account)
 
 
 def all_pages(
-    history: History, make_filter: Callable[[int | None], AttemptFilter], limit: int
+    queries: AttemptQueries, make_filter: Callable[[int | None], AttemptFilter], limit: int
 ) -> list[int]:
     """Return the positions of all attempts, in the order of the pages."""
     positions: list[int] = []
     before: int | None = None
     while True:
-        page = history.page(make_filter(before), limit)
+        page = queries.page(make_filter(before), limit)
         assert 0 < len(page.attempts) <= limit
-        positions += [one.position for one in page.attempts]
+        positions += [attempt.position for attempt in page.attempts]
         before = page.next_before
         if before is None:
             return positions
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
-def test_pages_contain_every_attempt_once_newest_first(history: History, limit: int) -> None:
-    positions = all_pages(history, lambda before: AttemptFilter(before=before), limit)
+def test_pages_contain_every_attempt_once_newest_first(queries: AttemptQueries, limit: int) -> None:
+    positions = all_pages(queries, lambda before: AttemptFilter(before=before), limit)
     assert positions == sorted(set(positions), reverse=True)
     assert len(positions) == 10
 
 
-@pytest.mark.parametrize(
-    ("outcome", "expected"), [("delivered", 2), ("failed", 6), ("under_way", 2)]
-)
+@pytest.mark.parametrize(("state", "expected"), [("delivered", 2), ("failed", 6), ("in_flight", 2)])
 def test_a_page_can_be_filtered_by_outcome(
-    history: History, outcome: AttemptOutcome, expected: int
+    queries: AttemptQueries, state: AttemptState, expected: int
 ) -> None:
-    page = history.page(AttemptFilter(outcome=outcome), 50)
+    page = queries.page(AttemptFilter(state=state), 50)
     assert len(page.attempts) == expected
     conditions: dict[str, Callable[[DeliveryAttempt], bool]] = {
-        "delivered": lambda one: one.delivered,
-        "failed": lambda one: one.finished_at is not None and not one.delivered,
-        "under_way": lambda one: one.finished_at is None,
+        "delivered": lambda attempt: attempt.delivered,
+        "failed": lambda attempt: attempt.finished_at is not None and not attempt.delivered,
+        "in_flight": lambda attempt: attempt.finished_at is None,
     }
-    assert all(conditions[outcome](one) for one in page.attempts)
+    assert all(conditions[state](attempt) for attempt in page.attempts)
 
 
-def test_a_page_can_be_filtered_by_subscription_or_event(history: History) -> None:
-    everything = history.page(AttemptFilter(), 50).attempts
+def test_a_page_can_be_filtered_by_subscription_or_event(queries: AttemptQueries) -> None:
+    everything = queries.page(AttemptFilter(), 50).attempts
     some = everything[3]
-    of_hook = history.page(AttemptFilter(hook_id=some.hook_id), 50).attempts
-    assert of_hook == tuple(one for one in everything if one.hook_id == some.hook_id)
+    of_hook = queries.page(AttemptFilter(hook_id=some.hook_id), 50).attempts
+    assert of_hook == tuple(attempt for attempt in everything if attempt.hook_id == some.hook_id)
     assert len(of_hook) == 5
-    assert history.page(AttemptFilter(event_id=some.event_id), 50).attempts == (some,)
-    assert history.page(AttemptFilter(hook_id=UNKNOWN), 50).attempts == ()
+    assert queries.page(AttemptFilter(event_id=some.event_id), 50).attempts == (some,)
+    assert queries.page(AttemptFilter(hook_id=UNKNOWN), 50).attempts == ()
 
 
-def test_invalid_limits_and_outcomes_are_rejected(history: History) -> None:
+def test_invalid_limits_and_states_are_rejected(queries: AttemptQueries) -> None:
     with pytest.raises(ValueError, match="limit"):
-        history.page(AttemptFilter(), 0)
-    with pytest.raises(ValueError, match="'delivered', 'failed', 'under_way'"):
-        history.page(AttemptFilter(outcome="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tests the error
+        queries.page(AttemptFilter(), 0)
+    with pytest.raises(ValueError, match="'delivered', 'failed', 'in_flight'"):
+        queries.page(AttemptFilter(state="lost"), 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - tests the error
 
 
-def test_attempts_are_counted_by_time_span(history: History) -> None:
-    counts = history.count(NOON - MINUTE, 2 * MINUTE, 4)
+def test_attempts_are_counted_by_time_span(queries: AttemptQueries) -> None:
+    counts = queries.count(NOON - MINUTE, 2 * MINUTE, 4)
     assert counts == (
-        AttemptCount(start=NOON - MINUTE, delivered=2, failed=0, under_way=0),
-        AttemptCount(start=NOON + MINUTE, delivered=0, failed=4, under_way=0),
-        AttemptCount(start=NOON + 3 * MINUTE, delivered=0, failed=2, under_way=2),
-        AttemptCount(start=NOON + 5 * MINUTE, delivered=0, failed=0, under_way=0),
+        AttemptCount(start=NOON - MINUTE, delivered=2, failed=0, in_flight=0),
+        AttemptCount(start=NOON + MINUTE, delivered=0, failed=4, in_flight=0),
+        AttemptCount(start=NOON + 3 * MINUTE, delivered=0, failed=2, in_flight=2),
+        AttemptCount(start=NOON + 5 * MINUTE, delivered=0, failed=0, in_flight=0),
     )
 
 
 @pytest.mark.parametrize(("width", "buckets"), [(timedelta(), 1), (-MINUTE, 1), (MINUTE, 0)])
-def test_non_positive_spans_are_rejected(history: History, width: timedelta, buckets: int) -> None:
+def test_non_positive_spans_are_rejected(
+    queries: AttemptQueries, width: timedelta, buckets: int
+) -> None:
     with pytest.raises(ValueError, match=r"width|buckets"):
-        history.count(NOON, width, buckets)
+        queries.count(NOON, width, buckets)
 
 
 def test_a_tenant_sees_only_its_own_attempts(sandbox: Sandbox, client: SandboxClient) -> None:
@@ -160,10 +160,10 @@ def test_a_tenant_sees_only_its_own_attempts(sandbox: Sandbox, client: SandboxCl
         assert page.attempts == (attempts[2], attempts[1])
         rest = sandbox.attempts_page(before=page.next_before)
         assert (rest.attempts, rest.next_before) == ((attempts[0],), None)
-        assert sandbox.attempts_page(outcome="failed").attempts == ()
+        assert sandbox.attempts_page(state="failed").attempts == ()
         assert sandbox.attempt(attempts[1].position) == attempts[1]
         (counted,) = sandbox.count_attempts(sandbox.now - MINUTE, 2 * MINUTE, 1)
-        assert (counted.delivered, counted.failed, counted.under_way) == (3, 0, 0)
+        assert (counted.delivered, counted.failed, counted.in_flight) == (3, 0, 0)
         assert other.attempts_page().attempts == ()
         for tenant, position in ((sandbox, 10**6), (sandbox, -1), (other, attempts[1].position)):
             with pytest.raises(LookupError):

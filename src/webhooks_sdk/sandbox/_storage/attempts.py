@@ -9,9 +9,9 @@ from attrs import frozen
 
 from webhooks_sdk._core.validation import check_count
 from webhooks_sdk.sandbox._clock import LATEST_TIME, from_microseconds, to_microseconds
-from webhooks_sdk.sandbox._records import AttemptCount, AttemptsPage
+from webhooks_sdk.sandbox._records import AttemptCount, AttemptPage
 from webhooks_sdk.sandbox._storage.database import MAX_INTEGER
-from webhooks_sdk.sandbox._storage.mapping import ATTEMPT, read_attempt
+from webhooks_sdk.sandbox._storage.mapping import SELECT_ATTEMPT, read_attempt
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from webhooks_sdk.sandbox._records import Account, DeliveryAttempt
     from webhooks_sdk.sandbox._storage.database import Database
 
-AttemptOutcome: TypeAlias = Literal["delivered", "failed", "under_way"]
+AttemptState: TypeAlias = Literal["delivered", "failed", "in_flight"]
 
 _DELIVERED = "ifnull(a.status BETWEEN 200 AND 299, 0)"
-_OUTCOMES = {
+_STATES = {
     None: "1",
     "delivered": _DELIVERED,
     "failed": f"a.finished_at IS NOT NULL AND NOT {_DELIVERED}",
-    "under_way": "a.finished_at IS NULL",
+    "in_flight": "a.finished_at IS NULL",
 }
 
 
@@ -38,16 +38,16 @@ class AttemptFilter:
         before: Only attempts that started before the one with this position.
         hook_id: Only attempts of this subscription.
         event_id: Only attempts of this event.
-        outcome: Only attempts with this outcome.
+        state: Only attempts in this state.
     """
 
     before: int | None = None
     hook_id: UUID | None = None
     event_id: UUID | None = None
-    outcome: AttemptOutcome | None = None
+    state: AttemptState | None = None
 
 
-class History:
+class AttemptQueries:
     """Queries over the attempts of one tenant.
 
     Args:
@@ -59,7 +59,7 @@ class History:
         self._database = database
         self._tenant = account.number
 
-    def page(self, filters: AttemptFilter, limit: int) -> AttemptsPage:
+    def page(self, filters: AttemptFilter, limit: int) -> AttemptPage:
         """Return the latest attempts that match, newest first.
 
         Args:
@@ -67,31 +67,31 @@ class History:
             limit: The maximum number of attempts.
 
         Raises:
-            ValueError: `limit` or `before` is out of range, or the outcome is unknown.
+            ValueError: `limit` or `before` is out of range, or the state is unknown.
         """
         check_count("limit", limit, error_class=ValueError)
         if filters.before is not None:
             check_count(
                 "before", filters.before, minimum=0, maximum=MAX_INTEGER, error_class=ValueError
             )
-        if filters.outcome not in _OUTCOMES:
-            known = ", ".join(repr(name) for name in _OUTCOMES if name)
-            raise ValueError(f"outcome must be one of {known}, got {filters.outcome!r}.")
+        if filters.state not in _STATES:
+            known = ", ".join(repr(name) for name in _STATES if name)
+            raise ValueError(f"state must be one of {known}, got {filters.state!r}.")
         candidates: dict[str, object | None] = {
             "a.number < ?": filters.before,
             "a.hook_id = ?": filters.hook_id and str(filters.hook_id),
             "e.id = ?": filters.event_id and str(filters.event_id),
         }
         conditions = {text: value for text, value in candidates.items() if value is not None}
-        where = " AND ".join(("a.tenant = ?", _OUTCOMES[filters.outcome], *conditions))
+        where = " AND ".join(("a.tenant = ?", _STATES[filters.state], *conditions))
         # One more than the limit shows whether there is another page.
         rows = self._database.rows(
-            f"SELECT {ATTEMPT} WHERE {where} ORDER BY a.number DESC LIMIT ?",
+            f"SELECT {SELECT_ATTEMPT} WHERE {where} ORDER BY a.number DESC LIMIT ?",
             (self._tenant, *conditions.values(), limit + 1),
         )
         attempts = tuple(read_attempt(row) for row in rows[:limit])
         is_last = len(rows) <= limit
-        return AttemptsPage(
+        return AttemptPage(
             attempts=attempts, next_before=None if is_last else attempts[-1].position
         )
 
@@ -100,7 +100,7 @@ class History:
         if not 0 < position <= MAX_INTEGER:
             return None
         row = self._database.row(
-            f"SELECT {ATTEMPT} WHERE a.tenant = ? AND a.number = ?", (self._tenant, position)
+            f"SELECT {SELECT_ATTEMPT} WHERE a.tenant = ? AND a.number = ?", (self._tenant, position)
         )
         return None if row is None else read_attempt(row)
 
@@ -136,8 +136,8 @@ class History:
             AttemptCount(
                 start=from_microseconds(first + bucket * span),
                 delivered=delivered,
-                failed=total - delivered - under_way,
-                under_way=under_way,
+                failed=total - delivered - in_flight,
+                in_flight=in_flight,
             )
-            for bucket, (delivered, under_way, total) in enumerate(found)
+            for bucket, (delivered, in_flight, total) in enumerate(found)
         )
