@@ -41,14 +41,15 @@ tests: $(VENV)/dev.stamp
 
 # With the other interpreters that are found: on the PATH, or installed by pyenv.
 interpreters:
-	set -e; for version in $(filter-out $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'),$(CHECKED_PYTHONS)); do \
-		for python in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
-			$$python -c '' 2>/dev/null || continue; \
-			echo "tests on Python $$version"; \
-			$(MAKE) --no-print-directory tests-on VENV=.venv-$$version PYTHON=$$python; \
-			break; \
+	set -e; ran=0; for version in $(filter-out $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'),$(CHECKED_PYTHONS)); do \
+		found=; for python in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+			if $$python -c '' 2>/dev/null; then found=$$python; break; fi; \
 		done; \
-	done
+		if [ -z "$$found" ]; then echo "Python $$version: not found, not tested"; continue; fi; \
+		echo "Python $$version: $$found"; ran=1; \
+		$(MAKE) --no-print-directory tests-on VENV=.venv-$$version PYTHON=$$found; \
+	done; \
+	if [ $$ran = 0 ]; then echo "No other interpreter was found: nothing was tested."; fi
 
 tests-on: $(BIN)/python
 	$(INSTALL) --group interpreter-tests --editable '.[sandbox]'
