@@ -29,6 +29,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return backend
 
 
+class Interrupt(BaseException):
+    """Stands for KeyboardInterrupt, which pytest treats as its own."""
+
+
 class FakeConnection(httpx.AsyncBaseTransport):
     """A connection in memory that fails if two requests use it at once."""
 
@@ -277,6 +281,45 @@ async def test_a_connection_that_fails_to_close_does_not_affect_requests_or_othe
     assert [connection.closed for connection in factory.created] == [True] * 3 + [False]
     await pool.aclose()
     assert factory.open == []
+
+
+@pytest.mark.parametrize(
+    ("connections", "seconds_idle", "next_origin"),
+    [
+        pytest.param(1, 6, ORIGIN, id="an expired one"),
+        pytest.param(1, 0, OTHER_ORIGIN, id="the one that it replaces"),
+        pytest.param(2, 6, ORIGIN, id="the first of two expired ones"),
+        pytest.param(2, 4, ORIGIN, id="another than the one that it reuses"),
+    ],
+)
+async def test_an_interrupted_close_loses_no_connection(
+    factory: ConnectionFactory, connections: int, seconds_idle: float, next_origin: str
+) -> None:
+    class InterruptedConnection(FakeConnection):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise Interrupt
+
+    def create() -> FakeConnection:
+        new_connection = FakeConnection if factory.created else InterruptedConnection
+        factory.created.append(new_connection())
+        return factory.created[-1]
+
+    pool = factory.pool(connections, create)
+    responses = [await send(pool) for _ in range(connections)]
+    for response in responses:
+        await response.aclose()
+        factory.now += 2
+    factory.now += seconds_idle - 2
+    with pytest.raises(Interrupt):
+        await send(pool, next_origin)
+    for _ in range(2):
+        held = [await send(pool, next_origin, pool_timeout=0) for _ in range(connections)]
+        with pytest.raises(httpx.PoolTimeout):
+            await send(pool, next_origin, pool_timeout=0)
+        for response in held:
+            await response.aclose()
+    assert len(factory.open) == connections
 
 
 async def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:

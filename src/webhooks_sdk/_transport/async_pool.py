@@ -76,6 +76,7 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         to_close: list[AsyncConnection] = []
         try:
             try:
+                # Assigned before anything is closed, so that an interrupted close leaks nothing.
                 connection = self._connection_to(origin, to_close)
             finally:
                 await _close_all(to_close)
