@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import anyio
@@ -395,3 +396,20 @@ async def test_many_tasks_and_origins_share_few_connections(factory: ConnectionF
     assert len(factory.open) <= 4
     assert all(len(set(connection.origins)) == 1 for connection in factory.created)
     factory.check()
+
+
+async def test_an_error_while_connecting_is_recognised_with_this_version_of_httpcore(
+    anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start_no_thread(*_: object, **__: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    # httpcore's own connection runs, up to what it calls to open a socket.
+    backend = {"asyncio": "anyio.connect_tcp", "trio": "trio.open_tcp_stream"}[anyio_backend_name]
+    monkeypatch.setattr(backend, start_no_thread)
+    pool = AsyncConnectionPool(httpx.AsyncHTTPTransport, max_connections=1, keepalive_expiry=None)
+    with pytest.raises(httpx.ConnectError) as caught:
+        await send(pool)
+    failure = classify_exception(caught.value, network_failure=True)
+    assert failure is ConnectionFailure.NO_THREAD, f"httpcore {version('httpcore')}"

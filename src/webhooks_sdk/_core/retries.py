@@ -18,13 +18,6 @@ from webhooks_sdk.errors import APIError
 from webhooks_sdk.operations import Safety
 
 
-class NothingSentError(Exception):
-    """No connection was free, so the request was not sent.
-
-    As the cause of another error, it proves that nothing was sent when that one was raised.
-    """
-
-
 class FailureKind(enum.Enum):
     """How an attempt failed, which determines whether it may be retried."""
 
@@ -50,6 +43,11 @@ class ConnectionFailure(enum.Enum):
     NO_FREE_CONNECTION_IN_HTTP_CLIENT = (
         FailureKind.NOT_SENT,
         "no connection became available. Increase the limits of your http_client or transport.",
+    )
+    NO_THREAD = (
+        FailureKind.NOT_SENT,
+        "the host name could not be looked up, because no thread could be started. Check the limit"
+        " on threads, and make no calls while the interpreter exits.",
     )
     NOT_CONNECTED = (FailureKind.NOT_SENT, "check {setting}, the network and the proxy.")
     NOT_TLS = (
@@ -82,6 +80,18 @@ class ConnectionFailure(enum.Enum):
         """
         explanation = self._explanation.format(setting=setting, url=url)
         return f"{unsent}: {explanation}" if self.nothing_sent else explanation
+
+
+class NothingSentError(Exception):
+    """As the cause of another error, proves that nothing was sent when that one was raised.
+
+    Attributes:
+        failure: What is known about the request.
+    """
+
+    def __init__(self, message: str, failure: ConnectionFailure) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
@@ -249,7 +259,7 @@ _HTTPCORE_PROOFS = {
 def _proof_of(error: BaseException) -> ConnectionFailure | None:
     """Return the failure that this exception proves, if it proves that nothing was sent."""
     if isinstance(error, NothingSentError):
-        return ConnectionFailure.NO_FREE_CONNECTION
+        return error.failure
     # A refused connection and a failed DNS lookup occur before anything can be sent.
     if isinstance(error, ConnectionRefusedError | socket.gaierror):
         return ConnectionFailure.NOT_CONNECTED

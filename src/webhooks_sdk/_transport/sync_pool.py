@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import httpx
 from attrs import define, field, frozen
 
-from webhooks_sdk._core.retries import NothingSentError
+from webhooks_sdk._core.retries import ConnectionFailure, NothingSentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +133,9 @@ class ConnectionPool(httpx.BaseTransport):
         if self._closed:
             raise PoolClosedError
         problem = f"all {self._max_connections} connections were in use"
-        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(problem)
+        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(
+            problem, ConnectionFailure.NO_FREE_CONNECTION
+        )
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
         """Stop waiting and return whether the waiter has been assigned a slot."""
