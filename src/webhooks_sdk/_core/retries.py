@@ -181,6 +181,26 @@ class RetryEvent:
     error: APIError
 
 
+def describe_retry(event: RetryEvent) -> str:
+    """Return the log message of a retry.
+
+    It contains no text of the exception, which quotes the response: that may have personal data.
+    """
+    error = event.error
+    if error.status is not None:
+        failure = f"status {error.status}"
+    elif error.__cause__ is not None:
+        failure = f"{type(error).__name__}, caused by {type(error.__cause__).__name__}"
+    else:
+        failure = type(error).__name__
+    named = (("subscription", event.hook_id), ("event", event.request_id))
+    ids = ", ".join(f"{noun} {value}" for noun, value in named if value is not None)
+    return (
+        f"retrying {event.operation}{f' ({ids})' if ids else ''} in {event.wait:.2f} s after"
+        f" attempt {event.attempt} failed: {failure}"
+    )
+
+
 def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool) -> bool:
     """Return whether an operation may be resent after a failure of this kind."""
     match failure_kind:
