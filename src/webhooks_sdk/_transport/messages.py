@@ -144,7 +144,10 @@ def client_closed_error(name: Literal["client", "http_client"] = "client") -> Cl
 
 
 def client_in_use_error() -> ConfigurationError:
-    """Build the error for a call made by code that the client runs while it requests a token."""
+    """Build the error for a call made by code that the client runs while it requests a token.
+
+    Code that waits for another thread, which makes the call, is not detected.
+    """
     return ConfigurationError(
         "The client was used by code that it runs while it requests an access token: on_retry, an"
         " event hook or a transport. The call would wait for itself. Do not use the client there."
