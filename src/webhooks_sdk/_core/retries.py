@@ -46,8 +46,10 @@ class ConnectionFailure(enum.Enum):
     )
     NO_THREAD = (
         FailureKind.NOT_SENT,
-        "the host name could not be looked up, because no thread could be started."
-        + " Check the limit on threads, and make no calls while the interpreter exits.",
+        (
+            "the host name could not be looked up, because no thread could be started."
+            " Check the limit on threads, and make no calls while the interpreter exits."
+        ),
     )
     NOT_CONNECTED = (FailureKind.NOT_SENT, "check {setting}, the network and the proxy.")
     NOT_TLS = (
