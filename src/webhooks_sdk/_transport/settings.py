@@ -77,10 +77,18 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
     ssl_context: ssl.SSLContext | None
 
     def endpoint(self, operation: Operation[T]) -> Endpoint:
-        """Return the endpoint that an operation is sent to."""
+        """Return the endpoint that an operation is sent to.
+
+        Raises:
+            ConfigurationError: It is the token endpoint, and the client has none.
+        """
         if operation.endpoint == "api":
             return self.endpoints.base
-        assert self.endpoints.token is not None
+        if self.endpoints.token is None:
+            raise ConfigurationError(
+                f"The operation {operation.name!r} is sent to the token endpoint, but this client"
+                " has none. Create the client with ClientCredentials."
+            )
         return self.endpoints.token
 
     def call(
