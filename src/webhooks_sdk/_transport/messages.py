@@ -10,7 +10,7 @@ import httpx
 
 from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._wire.bodies import BodyReader, content_coding
-from webhooks_sdk._wire.headers import Headers
+from webhooks_sdk._wire.headers import headers_from_raw
 from webhooks_sdk.errors import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -134,7 +134,11 @@ def raw_response_from(
     """Return the raw response, with the exception that cut its body short, if any."""
     timed_out = isinstance(body_error, _TIMEOUTS)
     return RawResponse(
-        response.status_code, Headers(response.headers.raw), body, body_error, timed_out=timed_out
+        response.status_code,
+        headers_from_raw(response.headers.raw),
+        body,
+        body_error,
+        timed_out=timed_out,
     )
 
 

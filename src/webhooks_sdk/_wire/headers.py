@@ -27,7 +27,7 @@ class Headers(Mapping[str, str]):
     def __init__(
         self, headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] = ()
     ) -> None:
-        self._pairs = _to_pairs(headers)
+        self._pairs: tuple[_Pair, ...] = _to_pairs(headers)
         self._by_name: dict[str, str] | None = None
 
     @property
@@ -61,6 +61,13 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._values!r})"
+
+
+def headers_from_raw(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the headers of a response that httpx has parsed, without checking each pair."""
+    headers = Headers.__new__(Headers)
+    headers._pairs, headers._by_name = tuple(pairs), None  # noqa: SLF001 - of this module
+    return headers
 
 
 def _to_pairs(headers: object) -> tuple[_Pair, ...]:
