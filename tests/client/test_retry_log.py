@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
 from support.fault_server import close_after_request, respond
 from support.samples import FAST, HOOK_ID, REQUEST_ID
 
-from webhooks_sdk import ClientCredentials, RateLimitError
+from webhooks_sdk import ClientCredentials, RateLimitError, RetryEvent
 
 if TYPE_CHECKING:
     from support.fault_server import Behaviour, FaultServer
@@ -71,12 +71,16 @@ def test_a_retry_of_a_token_request_is_logged_without_text_of_the_response(
 
 
 def test_the_raised_error_quotes_the_response(harness: ClientHarness, server: FaultServer) -> None:
-    errors: list[Any] = []
+    errors: list[Exception] = []
+
+    def record(retry: RetryEvent) -> None:
+        errors.append(retry.error)
+
     client = harness.client(
         "token",
         base_url=server.url,
         retry=FAST,
-        on_retry=lambda retry: errors.append(retry.error),
+        on_retry=record,
     )
     server.add(*[respond(429, {"message": PERSONAL})] * 3)
     with pytest.raises(RateLimitError, match=re.escape(PERSONAL)):

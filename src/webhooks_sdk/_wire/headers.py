@@ -30,6 +30,12 @@ class Headers(Mapping[str, str]):
         self._pairs: tuple[_Pair, ...] = _to_pairs(headers)
         self._by_name: dict[str, str] | None = None
 
+    @classmethod
+    def _from_raw(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = cls.__new__(cls)
+        headers._pairs, headers._by_name = tuple(pairs), None  # noqa: SLF001
+        return headers
+
     @property
     def _values(self) -> dict[str, str]:
         # Built on first access: the headers of a successful response are rarely read.
@@ -65,9 +71,7 @@ class Headers(Mapping[str, str]):
 
 def headers_from_raw(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return the headers of a response that httpx has parsed, without checking each pair."""
-    headers = Headers.__new__(Headers)
-    headers._pairs, headers._by_name = tuple(pairs), None  # noqa: SLF001 - of this module
-    return headers
+    return Headers._from_raw(pairs)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not part of the public class
 
 
 def _to_pairs(headers: object) -> tuple[_Pair, ...]:
