@@ -21,6 +21,7 @@ from webhooks_sdk import (
     RetryPolicy,
     WebhooksError,
 )
+from webhooks_sdk._core.tokens import token_operation
 
 if TYPE_CHECKING:
     from pytest_httpx import HTTPXMock
@@ -418,3 +419,16 @@ def test_a_url_too_long_for_httpx_is_rejected_by_the_constructor(harness: Client
     with pytest.raises(ConfigurationError, match="httpx") as caught:
         harness.client("token", base_url="https://host.example/" + "a" * 70_000)
     assert isinstance(caught.value.__cause__, httpx.InvalidURL)
+
+
+@pytest.mark.parametrize("auth", ["token", lambda: "token"], ids=["token", "callable"])
+def test_a_token_operation_needs_a_client_with_a_token_endpoint(
+    harness: ClientHarness, auth: Any
+) -> None:
+    client = harness.client(auth, base_url="https://service.example")
+    operation = token_operation(CREDENTIALS)
+    with pytest.raises(
+        ConfigurationError, match="Create the client with ClientCredentials"
+    ) as caught:
+        client.send(operation)
+    assert str(caught.value).startswith("The operation 'token' ")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
+from attrs import evolve
 from support.fault_server import FaultServer, respond
 from support.harness import BACKENDS
-from support.samples import FAST, HOOK_ID, REQUEST_ID
+from support.samples import FAST, HOOK_ID, REQUEST_ID, token
 
 from webhooks_sdk import (
     APIConnectionError,
@@ -21,11 +24,11 @@ from webhooks_sdk import (
     ClientCredentials,
     ConfigurationError,
 )
+from webhooks_sdk._transport.provider_calls import provider_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import httpx
     from support.harness import Backend, ClientHarness
 
 CREDENTIALS = ClientCredentials("an-id", "a-client-secret")
@@ -145,6 +148,68 @@ def test_an_event_hook_must_not_use_the_client_while_a_token_is_requested(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("deadline", [120.0, None])
+def test_an_event_hook_must_not_wait_for_a_task_that_uses_the_client_during_a_token_request(
+    backend: Backend, deadline: float | None, server: FaultServer
+) -> None:
+    async def use_client(request: httpx.Request) -> None:
+        if request.url.path == "/token":
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.hooks.list)
+
+    client = AsyncClient(
+        **credentials_for(server),
+        retry=evolve(FAST, deadline=deadline),
+        http_client=httpx.AsyncClient(event_hooks={"request": [use_client]}),
+    )
+
+    async def main() -> None:
+        with anyio.fail_after(30):
+            await client.hooks.list()
+
+    with pytest.raises(APIConnectionError, match="event hook") as caught:
+        anyio.run(main, backend=backend)
+    group = cast("ExceptionGroup[Exception]", caught.value.__cause__)
+    assert [type(problem) for problem in group.exceptions] == [ConfigurationError]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_task_that_outlives_a_token_request_may_use_the_client(
+    backend: Backend, server: FaultServer
+) -> None:
+    results: list[object] = []
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            listed = anyio.Event()
+
+            async def use_later() -> None:
+                await listed.wait()
+                # The first token has expired, so this requests another one.
+                results.append(await client.hooks.list())
+
+            async def start_task(request: httpx.Request) -> None:
+                if request.url.path == "/token":
+                    group.start_soon(use_later)
+
+            server.add(respond(200, token(expires_in=0)))
+            async with (
+                httpx.AsyncClient(event_hooks={"request": [start_task]}) as http_client,
+                AsyncClient(**credentials_for(server), http_client=http_client) as client,
+            ):
+                await client.hooks.list()
+                http_client.event_hooks = {}
+                listed.set()
+                with anyio.fail_after(30):
+                    while not results:
+                        await anyio.lowlevel.checkpoint()
+
+    anyio.run(main, backend=backend)
+    assert token_requests(server) == 2
+
+
 # In the auth callable
 
 
@@ -262,3 +327,13 @@ def test_a_task_that_outlives_the_auth_callable_may_use_the_client(
 
     anyio.run(main, backend=backend)
     assert len(server.requests) == 2
+
+
+def test_a_call_of_auth_may_end_in_another_context() -> None:
+    # A coroutine that is garbage collected or closed by another task ends in that context.
+    owner = object()
+    block = provider_call(owner)
+    copy_context().run(block.__enter__)
+    copy_context().run(block.__exit__, None, None, None)
+    with provider_call(owner):
+        pass

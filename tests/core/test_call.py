@@ -593,7 +593,7 @@ def test_404_of_a_redelivery_says_how_to_find_an_event_by_its_delivery_id() -> N
     with pytest.raises(errors.NotFoundError) as caught:
         attempt(begin(operations.redeliver(HOOK, REQUEST)), raw_response(404))
     assert "delivery ID" in str(caught.value)
-    assert "`list_events`" in str(caught.value)
+    assert "`client.hooks.find_attempt(hook_id, delivery_id)`" in str(caught.value)
     with pytest.raises(errors.NotFoundError) as caught:
         attempt(begin(operations.get(HOOK)), raw_response(404))
     assert "delivery" not in str(caught.value)
@@ -605,6 +605,17 @@ REPORTED_PROBLEMS: list[tuple[object, str]] = [
     ({"title": "Bad", "detail": "url is\r\n taken"}, "url is taken"),
     ({"error": "url is taken", "message": " "}, "url is taken"),
     ({"error": {"code": 7, "message": "url is taken"}}, "url is taken"),
+    ({"errors": ["url is taken"]}, "url is taken"),
+    ({"errors": ["url is taken.", " ", 7, "key is weak."]}, "url is taken.; key is weak"),
+    ({"errors": {"url": ["is taken"], "key": "is weak"}}, "url: is taken; key: is weak"),
+    ({"errors": [{"field": "url", "message": "url is taken"}]}, "url is taken"),
+    ({"errors": [{"field": "url", "detail": "url is taken"}]}, "url is taken"),
+    ({"errors": "url is taken"}, "url is taken"),
+    ({"errors": list("abcdefgh")}, "a; b; c; d; e"),
+    ({"message": "Invalid.", "errors": {"url": ["is taken"]}}, "Invalid: url: is taken"),
+    ({"type": "about:blank", "title": "url is taken", "status": 422}, "url is taken"),
+    ({"title": "Invalid", "errors": {"url": ["is taken"]}}, "url: is taken"),
+    ({"errors": {"key": [f"{TOKEN} is weak"]}}, "key: *** is weak"),
     ({"message": "x" * 300}, "x" * 200 + "\N{HORIZONTAL ELLIPSIS}"),
     ({"message": f"{TOKEN} may not"}, "*** may not"),
     ({"message": "\ud800"}, "\N{REPLACEMENT CHARACTER}" * 3),
@@ -639,6 +650,8 @@ def test_plain_text_is_quoted(status: int) -> None:
         (422, b'["taken"]'),
         (422, b'{"message": 5, "detail": ["taken"], "error": {"message": null}}'),
         (422, b'{"message": "taken'),
+        (422, b'{"errors": [[[[["taken"]]]]], "title": ["taken"]}'),
+        (422, b'{"errors": ' + b"[" * 500 + b"]" * 500 + b"}"),
         (202, b'{"message": "taken"}'),
         (302, b'{"message": "taken"}'),
     ],

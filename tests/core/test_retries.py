@@ -151,7 +151,10 @@ def tls_failure(text: str) -> tuple[BaseException, ...]:
     ("links", "expected"),
     [
         (
-            (httpx.PoolTimeout("busy"), NothingSentError("busy")),
+            (
+                httpx.PoolTimeout("busy"),
+                NothingSentError("busy", ConnectionFailure.NO_FREE_CONNECTION),
+            ),
             ConnectionFailure.NO_FREE_CONNECTION,
         ),
         (

@@ -16,9 +16,11 @@ from webhooks_sdk import AsyncClient, AsyncHooks, Client, Hooks, asgi, wsgi
 from webhooks_sdk._transport.async_driver import AsyncDriver, AsyncSingleAttemptSender
 from webhooks_sdk._transport.async_http import LoopHTTP, PerLoopHTTP
 from webhooks_sdk._transport.async_pool import AsyncConnectionPool
+from webhooks_sdk._transport.async_tokens import AsyncTokens
 from webhooks_sdk._transport.sync_driver import SyncDriver, SyncSingleAttemptSender
 from webhooks_sdk._transport.sync_http import PerProcessHTTP, ProcessHTTP
 from webhooks_sdk._transport.sync_pool import ConnectionPool
+from webhooks_sdk._transport.sync_tokens import SyncTokens
 from webhooks_sdk.replay import AsyncReplay, Replay
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ INTERNAL_TWINS: tuple[tuple[type, type], ...] = (
     (ProcessHTTP, LoopHTTP),
     (PerProcessHTTP, PerLoopHTTP),
     (ConnectionPool, AsyncConnectionPool),
+    (SyncTokens, AsyncTokens),
 )
 # A forked child closes the sockets that it inherits, and a sync client in an event loop is logged.
 SYNC_ONLY = {"close_inherited", "log_event_loop"}

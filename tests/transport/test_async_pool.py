@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,6 +28,10 @@ ORIGIN, OTHER_ORIGIN = "https://first.example", "https://second.example"
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     backend: str = request.param
     return backend
+
+
+class Interrupt(BaseException):
+    """Stands for KeyboardInterrupt, which pytest treats as its own."""
 
 
 class FakeConnection(httpx.AsyncBaseTransport):
@@ -279,6 +284,45 @@ async def test_a_connection_that_fails_to_close_does_not_affect_requests_or_othe
     assert factory.open == []
 
 
+@pytest.mark.parametrize(
+    ("connections", "seconds_idle", "next_origin"),
+    [
+        pytest.param(1, 6, ORIGIN, id="an expired one"),
+        pytest.param(1, 0, OTHER_ORIGIN, id="the one that it replaces"),
+        pytest.param(2, 6, ORIGIN, id="the first of two expired ones"),
+        pytest.param(2, 4, ORIGIN, id="another than the one that it reuses"),
+    ],
+)
+async def test_an_interrupted_close_loses_no_connection(
+    factory: ConnectionFactory, connections: int, seconds_idle: float, next_origin: str
+) -> None:
+    class InterruptedConnection(FakeConnection):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise Interrupt
+
+    def create() -> FakeConnection:
+        new_connection = FakeConnection if factory.created else InterruptedConnection
+        factory.created.append(new_connection())
+        return factory.created[-1]
+
+    pool = factory.pool(connections, create)
+    responses = [await send(pool) for _ in range(connections)]
+    for response in responses:
+        await response.aclose()
+        factory.now += 2
+    factory.now += seconds_idle - 2
+    with pytest.raises(Interrupt):
+        await send(pool, next_origin)
+    for _ in range(2):
+        held = [await send(pool, next_origin, pool_timeout=0) for _ in range(connections)]
+        with pytest.raises(httpx.PoolTimeout):
+            await send(pool, next_origin, pool_timeout=0)
+        for response in held:
+            await response.aclose()
+    assert len(factory.open) == connections
+
+
 async def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:
     pool = factory.pool(3)
     responses = [await send(pool) for _ in range(3)]
@@ -352,3 +396,20 @@ async def test_many_tasks_and_origins_share_few_connections(factory: ConnectionF
     assert len(factory.open) <= 4
     assert all(len(set(connection.origins)) == 1 for connection in factory.created)
     factory.check()
+
+
+async def test_an_error_while_connecting_is_recognised_with_this_version_of_httpcore(
+    anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start_no_thread(*_: object, **__: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    # httpcore's own connection runs, up to what it calls to open a socket.
+    backend = {"asyncio": "anyio.connect_tcp", "trio": "trio.open_tcp_stream"}[anyio_backend_name]
+    monkeypatch.setattr(backend, start_no_thread)
+    pool = AsyncConnectionPool(httpx.AsyncHTTPTransport, max_connections=1, keepalive_expiry=None)
+    with pytest.raises(httpx.ConnectError) as caught:
+        await send(pool)
+    failure = classify_exception(caught.value, network_failure=True)
+    assert failure is ConnectionFailure.NO_THREAD, f"httpcore {version('httpcore')}"

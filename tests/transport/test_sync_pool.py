@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 ORIGIN, OTHER_ORIGIN = "https://first.example", "https://second.example"
 
 
+class Interrupt(BaseException):
+    """Stands for KeyboardInterrupt, which pytest treats as its own."""
+
+
 class FakeConnection(httpx.BaseTransport):
     """A connection in memory that fails if two requests use it at once."""
 
@@ -231,6 +235,45 @@ def test_a_connection_that_fails_to_close_does_not_affect_requests_or_others(
     assert [connection.closed for connection in factory.created] == [True] * 3 + [False]
     pool.close()
     assert factory.open == []
+
+
+@pytest.mark.parametrize(
+    ("connections", "seconds_idle", "next_origin"),
+    [
+        pytest.param(1, 6, ORIGIN, id="an expired one"),
+        pytest.param(1, 0, OTHER_ORIGIN, id="the one that it replaces"),
+        pytest.param(2, 6, ORIGIN, id="the first of two expired ones"),
+        pytest.param(2, 4, ORIGIN, id="another than the one that it reuses"),
+    ],
+)
+def test_an_interrupted_close_loses_no_connection(
+    factory: ConnectionFactory, connections: int, seconds_idle: float, next_origin: str
+) -> None:
+    class InterruptedConnection(FakeConnection):
+        def close(self) -> None:
+            super().close()
+            raise Interrupt
+
+    def create() -> FakeConnection:
+        new_connection = FakeConnection if factory.created else InterruptedConnection
+        factory.created.append(new_connection())
+        return factory.created[-1]
+
+    pool = factory.pool(connections, create)
+    responses = [send(pool) for _ in range(connections)]
+    for response in responses:
+        response.close()
+        factory.now += 2
+    factory.now += seconds_idle - 2
+    with pytest.raises(Interrupt):
+        send(pool, next_origin)
+    for _ in range(2):
+        held = [send(pool, next_origin, pool_timeout=0) for _ in range(connections)]
+        with pytest.raises(httpx.PoolTimeout):
+            send(pool, next_origin, pool_timeout=0)
+        for response in held:
+            response.close()
+    assert len(factory.open) == connections
 
 
 def test_an_expired_idle_connection_is_closed(factory: ConnectionFactory) -> None:

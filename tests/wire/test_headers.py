@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhooks_sdk import Headers
+from webhooks_sdk._wire.headers import headers_from_raw
 
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + "-_", min_size=1, max_size=12)
 VALUES = st.text(alphabet=st.characters(max_codepoint=255), max_size=20)
@@ -158,3 +159,16 @@ def test_other_types_are_refused_when_constructed(value: Any, found: str) -> Non
     ) as caught:
         Headers(value)
     assert "s3cret" not in str(caught.value)
+
+
+@given(PAIRS)
+@settings(deadline=None)
+def test_headers_of_a_response_equal_those_made_from_pairs(pairs: list[tuple[str, str]]) -> None:
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+    headers, expected = headers_from_raw(raw), Headers(pairs)
+    assert headers == expected
+    assert hash(headers) == hash(expected)
+    assert list(headers.items()) == list(expected.items())
+    assert pickle.loads(pickle.dumps(headers)) == expected  # noqa: S301 - our own data
+    raw.append((b"added", b"later"))
+    assert headers == expected

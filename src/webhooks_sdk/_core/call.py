@@ -27,7 +27,7 @@ from webhooks_sdk._core.retries import (
 from webhooks_sdk._core.status_errors import error_details, masked_headers
 from webhooks_sdk._wire.bodies import BodyError, BodyTooLargeError
 from webhooks_sdk._wire.exceptions import exceptions_in_traceback
-from webhooks_sdk._wire.headers import Headers
+from webhooks_sdk._wire.headers import headers_from_raw
 from webhooks_sdk._wire.redaction import one_line, redact, redact_body
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class Call(Generic[T]):
             and self._response_head[0] not in self.operation.success
         ):
             status, headers = self._response_head
-            return self._status_error(RawResponse(status, Headers(headers), b""))
+            return self._status_error(RawResponse(status, headers_from_raw(headers), b""))
         self._any_attempt_sent = self._any_attempt_sent or self._in_flight
         failure_kind = FailureKind.AMBIGUOUS if self._in_flight else FailureKind.REJECTED
         total = self._clock.monotonic() - self._started_at

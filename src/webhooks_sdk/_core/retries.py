@@ -18,13 +18,6 @@ from webhooks_sdk.errors import APIError
 from webhooks_sdk.operations import Safety
 
 
-class NothingSentError(Exception):
-    """No connection was free, so the request was not sent.
-
-    As the cause of another error, it proves that nothing was sent when that one was raised.
-    """
-
-
 class FailureKind(enum.Enum):
     """How an attempt failed, which determines whether it may be retried."""
 
@@ -50,6 +43,13 @@ class ConnectionFailure(enum.Enum):
     NO_FREE_CONNECTION_IN_HTTP_CLIENT = (
         FailureKind.NOT_SENT,
         "no connection became available. Increase the limits of your http_client or transport.",
+    )
+    NO_THREAD = (
+        FailureKind.NOT_SENT,
+        (
+            "the host name could not be looked up, because no thread could be started."
+            " Check the limit on threads, and make no calls while the interpreter exits."
+        ),
     )
     NOT_CONNECTED = (FailureKind.NOT_SENT, "check {setting}, the network and the proxy.")
     NOT_TLS = (
@@ -82,6 +82,18 @@ class ConnectionFailure(enum.Enum):
         """
         explanation = self._explanation.format(setting=setting, url=url)
         return f"{unsent}: {explanation}" if self.nothing_sent else explanation
+
+
+class NothingSentError(Exception):
+    """As the cause of another error, proves that nothing was sent when that one was raised.
+
+    Attributes:
+        failure: What is known about the request.
+    """
+
+    def __init__(self, message: str, failure: ConnectionFailure) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 def _validate_seconds(_: object, attribute: "Attribute[float]", value: object) -> None:
@@ -171,6 +183,26 @@ class RetryEvent:
     error: APIError
 
 
+def describe_retry(event: RetryEvent) -> str:
+    """Return the log message of a retry.
+
+    It contains no text of the exception, which quotes the response: that may have personal data.
+    """
+    error = event.error
+    if error.status is not None:
+        failure = f"status {error.status}"
+    elif error.__cause__ is not None:
+        failure = f"{type(error).__name__}, caused by {type(error.__cause__).__name__}"
+    else:
+        failure = type(error).__name__
+    named = (("subscription", event.hook_id), ("event", event.request_id))
+    ids = ", ".join(f"{noun} {value}" for noun, value in named if value is not None)
+    return (
+        f"retrying {event.operation}{f' ({ids})' if ids else ''} in {event.wait:.2f} s after"
+        f" attempt {event.attempt} failed: {failure}"
+    )
+
+
 def may_retry(safety: Safety, failure_kind: FailureKind, *, resend_unknown: bool) -> bool:
     """Return whether an operation may be resent after a failure of this kind."""
     match failure_kind:
@@ -249,7 +281,7 @@ _HTTPCORE_PROOFS = {
 def _proof_of(error: BaseException) -> ConnectionFailure | None:
     """Return the failure that this exception proves, if it proves that nothing was sent."""
     if isinstance(error, NothingSentError):
-        return ConnectionFailure.NO_FREE_CONNECTION
+        return error.failure
     # A refused connection and a failed DNS lookup occur before anything can be sent.
     if isinstance(error, ConnectionRefusedError | socket.gaierror):
         return ConnectionFailure.NOT_CONNECTED

@@ -1,7 +1,8 @@
 """The error class and the advice for each unexpected status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, cast
 
 from attrs import frozen
@@ -121,7 +122,16 @@ def _reported_problem(response: RawResponse, secrets: Sequence[str]) -> str | No
 
 
 def _problem_in(fields: dict[str, object]) -> str | None:
-    """Return the first description of an error in a JSON object: its format is undocumented."""
+    """Return how a JSON object describes an error: the format of the service is undocumented."""
+    summary = _summary_in(fields)
+    listed = "; ".join(islice(_texts_in(fields.get("errors")), _MAX_LISTED_PROBLEMS))
+    if summary and listed:
+        return f"{summary.strip().removesuffix('.')}: {listed}"
+    title = fields.get("title")  # RFC 9457: more general than `detail`
+    return summary or listed or (title if isinstance(title, str) and title.strip() else None)
+
+
+def _summary_in(fields: dict[str, object]) -> str | None:
     for name in ("message", "error_description", "detail", "error"):
         value = fields.get(name)
         if isinstance(value, str) and value.strip():
@@ -131,6 +141,31 @@ def _problem_in(fields: dict[str, object]) -> str | None:
             if isinstance(nested, str) and nested.strip():
                 return nested
     return None
+
+
+_MAX_LISTED_PROBLEMS = 5
+_MAX_NESTING = 3
+
+
+def _texts_in(value: object, nesting: int = 0) -> Iterator[str]:
+    """Yield the descriptions in an `errors` field, such as a list, or lists by field name."""
+    if isinstance(value, str) and value.strip():
+        yield value.strip()
+    if nesting == _MAX_NESTING:
+        return
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _texts_in(item, nesting + 1)
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        summary = _summary_in(fields)
+        if summary is not None:
+            yield summary
+            return
+        for name, item in fields.items():
+            if isinstance(item, str | list):
+                for text in _texts_in(cast("object", item), nesting + 1):
+                    yield f"{name}: {text}"
 
 
 def _phrase(status: int) -> str:
@@ -165,8 +200,8 @@ def _not_found_advice(operation: Operation[Any]) -> str:
     if operation.request_id is None:
         return advice
     return (
-        f"{advice} The delivery ID in a receiver's logs is not a request_id: find it as"
-        " `delivery_id` in `list_events`, and pass the `id` of that event."
+        f"{advice} The delivery ID in a receiver's logs is not a request_id: find the"
+        " attempt with `client.hooks.find_attempt(hook_id, delivery_id)`, and pass its `id`."
     )
 
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.tokens import ClientCredentials, check_token
 from webhooks_sdk._transport.async_http import PerLoopHTTP
-from webhooks_sdk._transport.async_tokens import AsyncTokens
+from webhooks_sdk._transport.async_tokens import AsyncTokens, held_by_this_task
 from webhooks_sdk._transport.messages import (
     body_reader,
     build_request,
@@ -23,7 +23,7 @@ from webhooks_sdk._transport.messages import (
     raise_connection_error,
     raw_response_from,
 )
-from webhooks_sdk._transport.provider_calls import provider_call
+from webhooks_sdk._transport.provider_calls import in_token_request, provider_call, token_request
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_pool import PoolClosedError
 from webhooks_sdk._wire.bodies import BodyError
@@ -116,7 +116,8 @@ class AsyncDriver:
 
     async def _attempt(self, http: LoopHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
-            return call.finish(await self._exchange(http, call, None))
+            with token_request(self._tokens.lock()):
+                return call.finish(await self._exchange(http, call, None))
         token = await self._token(http, call, options)
         response = await self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
@@ -189,7 +190,7 @@ class AsyncDriver:
         self, http: LoopHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         cache, lock = self._tokens.cache, self._tokens.lock()
-        if lock.held_by_this_task():
+        if held_by_this_task(lock) or in_token_request(lock):
             raise client_in_use_error()
         seen = cache.request_count
         await lock.acquire()

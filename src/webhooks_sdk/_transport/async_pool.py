@@ -18,7 +18,7 @@ import anyio
 import httpx
 from attrs import define, field, frozen
 
-from webhooks_sdk._core.retries import NothingSentError
+from webhooks_sdk._core.retries import ConnectionFailure, NothingSentError
 from webhooks_sdk._transport.sync_pool import Origin, PoolClosedError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         to_close: list[AsyncConnection] = []
         try:
             try:
+                # Assigned before anything is closed, so that an interrupted close leaks nothing.
                 connection = self._connection_to(origin, to_close)
             finally:
                 await _close_all(to_close)
@@ -87,7 +88,7 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         except BaseException as error:
             await self._release(connection, origin)
             if isinstance(error, RuntimeError) and _raised_while_connecting(error):
-                unsent = NothingSentError(str(error))
+                unsent = NothingSentError(str(error), ConnectionFailure.NO_THREAD)
                 unsent.__cause__ = error
                 raise httpx.ConnectError(str(error), request=request) from unsent
             raise
@@ -125,7 +126,9 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         if self._closed:
             raise PoolClosedError
         problem = f"all {self._max_connections} connections were in use"
-        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(problem)
+        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(
+            problem, ConnectionFailure.NO_FREE_CONNECTION
+        )
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
         """Stop waiting and return whether the waiter has been assigned a slot."""
@@ -190,6 +193,10 @@ class _Waiter:
     has_slot: bool = False
 
 
+# Private names of httpcore: a test fails if a new version renames them.
+_CONNECT, _HTTPCORE = "connect_tcp", "httpcore"
+
+
 def _raised_while_connecting(error: RuntimeError) -> bool:
     """Return whether httpcore was still opening the connection.
 
@@ -197,8 +204,8 @@ def _raised_while_connecting(error: RuntimeError) -> bool:
     system has no more threads or the interpreter is exiting.
     """
     return any(
-        frame.f_code.co_name == "connect_tcp"
-        and frame.f_globals.get("__name__", "").startswith("httpcore")
+        frame.f_code.co_name == _CONNECT
+        and frame.f_globals.get("__name__", "").startswith(_HTTPCORE)
         for frame, _ in walk_tb(error.__traceback__)
     )
 

@@ -15,32 +15,18 @@ class AsyncTokens:
 
     def __init__(self) -> None:
         self.cache = TokenCache()
-        self._locks: WeakKeyDictionary[object, TokenLock] = WeakKeyDictionary()
+        self._locks: WeakKeyDictionary[object, anyio.Lock] = WeakKeyDictionary()
 
-    def lock(self) -> TokenLock:
+    def lock(self) -> anyio.Lock:
         """Return the lock that a task of the running event loop holds to request a token."""
         loop = current_event_loop()
         lock = self._locks.get(loop)
         if lock is None:
             remove_closed_loops(self._locks)
-            lock = self._locks[loop] = TokenLock()
+            lock = self._locks[loop] = anyio.Lock()
         return lock
 
 
-class TokenLock:
-    """A lock that can tell whether the current task holds it."""
-
-    def __init__(self) -> None:
-        self._lock = anyio.Lock()
-
-    def held_by_this_task(self) -> bool:
-        """Return whether the current task holds the lock."""
-        return self._lock.statistics().owner == anyio.get_current_task()
-
-    async def acquire(self) -> None:
-        """Wait for the lock."""
-        await self._lock.acquire()
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._lock.release()
+def held_by_this_task(lock: anyio.Lock) -> bool:
+    """Return whether the current task holds the lock."""
+    return lock.statistics().owner == anyio.get_current_task()

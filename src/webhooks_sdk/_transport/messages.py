@@ -10,7 +10,7 @@ import httpx
 
 from webhooks_sdk._core.responses import RawResponse
 from webhooks_sdk._wire.bodies import BodyReader, content_coding
-from webhooks_sdk._wire.headers import Headers
+from webhooks_sdk._wire.headers import headers_from_raw
 from webhooks_sdk.errors import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -134,7 +134,11 @@ def raw_response_from(
     """Return the raw response, with the exception that cut its body short, if any."""
     timed_out = isinstance(body_error, _TIMEOUTS)
     return RawResponse(
-        response.status_code, Headers(response.headers.raw), body, body_error, timed_out=timed_out
+        response.status_code,
+        headers_from_raw(response.headers.raw),
+        body,
+        body_error,
+        timed_out=timed_out,
     )
 
 
@@ -144,7 +148,10 @@ def client_closed_error(name: Literal["client", "http_client"] = "client") -> Cl
 
 
 def client_in_use_error() -> ConfigurationError:
-    """Build the error for a call made by code that the client runs while it requests a token."""
+    """Build the error for a call made by code that the client runs while it requests a token.
+
+    Code that waits for another thread, which makes the call, is not detected.
+    """
     return ConfigurationError(
         "The client was used by code that it runs while it requests an access token: on_retry, an"
         " event hook or a transport. The call would wait for itself. Do not use the client there."

@@ -1,4 +1,8 @@
-"""Detects an `auth` callable that uses the client that called it."""
+"""Detects code that a client runs, and that waits for a call of the same client.
+
+The code may also wait in a task that it starts, which inherits the context of the code. A thread
+inherits no context by default, so code that waits for another thread is not detected.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,13 @@ if TYPE_CHECKING:
 
 
 @define(eq=False)
-class _ProviderCall:
-    """A call of an `auth` callable; `owner` is None after it has returned."""
+class _Block:
+    """A block of code on behalf of `owner`, which is None after the block has ended."""
 
     owner: object
 
 
-# A context variable also finds the client in tasks that the callable starts and awaits.
-_calls: ContextVar[tuple[_ProviderCall, ...]] = ContextVar("webhooks_sdk_auth_calls", default=())
+_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("webhooks_sdk_blocks", default=())
 
 
 @contextmanager
@@ -35,17 +38,45 @@ def provider_call(owner: object) -> Generator[None]:
     Raises:
         ConfigurationError: The callable of the same owner is being called.
     """
-    # A task that outlives the call which started it inherits that call, with no owner.
-    enclosing = tuple(call for call in _calls.get() if call.owner is not None)
-    if any(call.owner is owner for call in enclosing):
+    if _in_block_of(owner):
         raise ConfigurationError(
             "The client was used by its own auth callable, which it calls before each attempt."
             " Get the token in another way, such as with a second client."
         )
-    call = _ProviderCall(owner)
-    reset_token = _calls.set((*enclosing, call))
+    with _block_of(owner):
+        yield
+
+
+@contextmanager
+def token_request(lock: object) -> Generator[None]:
+    """Mark the block as a token request, in which event hooks and transports run.
+
+    `on_retry` runs outside of it: it cannot wait for the tasks that it starts.
+
+    Args:
+        lock: The lock that is held during the request.
+    """
+    with _block_of(lock):
+        yield
+
+
+def in_token_request(lock: object) -> bool:
+    """Return whether a token request that holds this lock runs the current code."""
+    return _in_block_of(lock)
+
+
+def _in_block_of(owner: object) -> bool:
+    return any(block.owner is owner for block in _blocks.get())
+
+
+@contextmanager
+def _block_of(owner: object) -> Generator[None]:
+    # A task that outlives the block which started it inherits that block, with no owner.
+    enclosing = (block for block in _blocks.get() if block.owner is not None)
+    block = _Block(owner)
+    # Not reset at the end, as a coroutine can be closed in another context.
+    _blocks.set((*enclosing, block))
     try:
         yield
     finally:
-        call.owner = None
-        _calls.reset(reset_token)
+        block.owner = None

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from webhooks_sdk._core.call import Call, Timeouts
 from webhooks_sdk._core.clock import SYSTEM_CLOCK
 from webhooks_sdk._core.environments import Endpoints, resolve_endpoints
-from webhooks_sdk._core.retries import RetryEvent, RetryPolicy
+from webhooks_sdk._core.retries import RetryEvent, RetryPolicy, describe_retry
 from webhooks_sdk._core.tokens import ClientCredentials, check_token, token_operation
 from webhooks_sdk._core.validation import MAX_BYTES, check_count, check_seconds
 from webhooks_sdk._version import __version__
@@ -77,10 +77,18 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
     ssl_context: ssl.SSLContext | None
 
     def endpoint(self, operation: Operation[T]) -> Endpoint:
-        """Return the endpoint that an operation is sent to."""
+        """Return the endpoint that an operation is sent to.
+
+        Raises:
+            ConfigurationError: It is the token endpoint, and the client has none.
+        """
         if operation.endpoint == "api":
             return self.endpoints.base
-        assert self.endpoints.token is not None
+        if self.endpoints.token is None:
+            raise ConfigurationError(
+                f"The operation {operation.name!r} is sent to the token endpoint, but this client"
+                " has none. Create the client with ClientCredentials."
+            )
         return self.endpoints.token
 
     def call(
@@ -123,13 +131,7 @@ class Settings(Generic[AuthT, ClientT, TransportT]):
         return any(endpoint is not None and not endpoint.plain_loopback for endpoint in endpoints)
 
     def _announce(self, event: RetryEvent) -> None:
-        _logger.warning(
-            "retrying %s in %.2f s after attempt %d failed: %s",
-            event.operation,
-            event.wait,
-            event.attempt,
-            event.error,
-        )
+        _logger.warning("%s", describe_retry(event))
         if self.on_retry is not None:
             self.on_retry(event)
 

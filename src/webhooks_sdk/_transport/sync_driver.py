@@ -19,7 +19,7 @@ from webhooks_sdk._transport.messages import (
     raise_connection_error,
     raw_response_from,
 )
-from webhooks_sdk._transport.provider_calls import provider_call
+from webhooks_sdk._transport.provider_calls import in_token_request, provider_call, token_request
 from webhooks_sdk._transport.settings import Options
 from webhooks_sdk._transport.sync_http import PerProcessHTTP
 from webhooks_sdk._transport.sync_pool import PoolClosedError
@@ -122,7 +122,8 @@ class SyncDriver:
 
     def _attempt(self, http: ProcessHTTP, call: Call[T], options: Options) -> T:
         if call.operation.endpoint == "token":
-            return call.finish(self._exchange(http, call, None))
+            with token_request(self._tokens.lock()):
+                return call.finish(self._exchange(http, call, None))
         token = self._token(http, call, options)
         response = self._exchange(http, call, token)
         if not isinstance(self.settings.auth, str) and call.needs_new_token(response):
@@ -191,7 +192,7 @@ class SyncDriver:
         self, http: ProcessHTTP, call: Call[T], options: Options, credentials: ClientCredentials
     ) -> str:
         cache, lock = self._tokens.cache, self._tokens.lock()
-        if lock.held_by_this_thread():
+        if lock.held_by_this_thread() or in_token_request(lock):
             raise client_in_use_error()
         seen = cache.request_count
         if not lock.acquire(timeout=call.remaining()):

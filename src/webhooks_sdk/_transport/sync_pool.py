@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import httpx
 from attrs import define, field, frozen
 
-from webhooks_sdk._core.retries import NothingSentError
+from webhooks_sdk._core.retries import ConnectionFailure, NothingSentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,8 +78,13 @@ class ConnectionPool(httpx.BaseTransport):
         origin = (url.raw_scheme, url.raw_host, url.port)
         self._acquire_slot(request)
         connection: Connection | None = None
+        to_close: list[Connection] = []
         try:
-            connection = self._connection_to(origin)
+            try:
+                # Assigned before anything is closed, so that an interrupted close leaks nothing.
+                connection = self._connection_to(origin, to_close)
+            finally:
+                _close_all(to_close)
             response = connection.handle_request(request)
             assert isinstance(response.stream, httpx.SyncByteStream)
             response.stream = _PooledStream(response.stream, lambda: self._release(connection))
@@ -128,7 +133,9 @@ class ConnectionPool(httpx.BaseTransport):
         if self._closed:
             raise PoolClosedError
         problem = f"all {self._max_connections} connections were in use"
-        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(problem)
+        raise httpx.PoolTimeout(problem, request=request) from NothingSentError(
+            problem, ConnectionFailure.NO_FREE_CONNECTION
+        )
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
         """Stop waiting and return whether the waiter has been assigned a slot."""
@@ -137,16 +144,8 @@ class ConnectionPool(httpx.BaseTransport):
                 self._waiting.remove(waiter)
             return waiter.has_slot
 
-    def _connection_to(self, origin: Origin) -> Connection:
-        to_close: list[Connection] = []
-        try:
-            connection = self._idle_connection_to(origin, to_close)
-        finally:
-            _close_all(to_close)
-        return connection or self._new_connection(origin)
-
-    def _idle_connection_to(self, origin: Origin, to_close: list[Connection]) -> Connection | None:
-        """Return an idle connection, or make room for a new one and return None."""
+    def _connection_to(self, origin: Origin, to_close: list[Connection]) -> Connection:
+        """Return an idle connection, or make room for a new one and return that."""
         with self._lock:
             if self._closed:
                 raise PoolClosedError
@@ -160,7 +159,7 @@ class ConnectionPool(httpx.BaseTransport):
                 to_close.append(self._idle.pop(0).connection)
             else:
                 self._open += 1
-            return None
+        return self._new_connection(origin)
 
     def _new_connection(self, origin: Origin) -> Connection:
         try:

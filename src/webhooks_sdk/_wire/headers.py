@@ -27,8 +27,14 @@ class Headers(Mapping[str, str]):
     def __init__(
         self, headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] = ()
     ) -> None:
-        self._pairs = _to_pairs(headers)
+        self._pairs: tuple[_Pair, ...] = _to_pairs(headers)
         self._by_name: dict[str, str] | None = None
+
+    @classmethod
+    def _from_raw(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = cls.__new__(cls)
+        headers._pairs, headers._by_name = tuple(pairs), None  # noqa: SLF001
+        return headers
 
     @property
     def _values(self) -> dict[str, str]:
@@ -61,6 +67,11 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._values!r})"
+
+
+def headers_from_raw(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the headers of a response that httpx has parsed, without checking each pair."""
+    return Headers._from_raw(pairs)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not part of the public class
 
 
 def _to_pairs(headers: object) -> tuple[_Pair, ...]:
