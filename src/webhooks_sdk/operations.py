@@ -266,7 +266,8 @@ def update(
         success=frozenset({200}),
         response_type=WebhookSubscription,
         hook_id=hook,
-        content=_encode_subscription(changes),
+        # Names with a dot are accepted: they may come from the subscription being updated.
+        content=_encode_subscription(changes, allow_dots=True),
         secrets=_secrets(secret, header),
     )
 
@@ -343,12 +344,17 @@ _match_header = re.compile(_FIELD_NAME + r":[^\r\n\0]*").fullmatch
 _match_url = re.compile(r"https?://[^\s\0-\x1f\x7f]+", re.IGNORECASE).fullmatch
 
 
-def _encode_subscription(fields: dict[str, Any]) -> bytes:
-    """Validate the fields of a subscription and encode them as JSON."""
+def _encode_subscription(fields: dict[str, Any], *, allow_dots: bool = False) -> bytes:
+    """Validate the fields of a subscription and encode them as JSON.
+
+    Args:
+        fields: The fields to send.
+        allow_dots: Whether to accept event names with a dot and no colon.
+    """
     if "url" in fields:
         _validate_url(fields["url"])
     if "events" in fields:
-        fields = fields | {"events": _validate_events(fields["events"])}
+        fields = fields | {"events": _validate_events(fields["events"], allow_dots=allow_dots)}
     if not isinstance(fields.get("active", False), bool):
         raise InvalidArgumentError(
             f"active must be True or False, got {short_repr(fields['active'])}."
@@ -393,7 +399,7 @@ def _without_credentials(url: object) -> object:
     return f"{MASK}@{host}" if userinfo and at else rest
 
 
-def _validate_events(events: object) -> builtins.list[str]:
+def _validate_events(events: object, *, allow_dots: bool) -> builtins.list[str]:
     # A string is a sequence of strings too.
     if isinstance(events, str) or not isinstance(events, Sequence):
         raise InvalidArgumentError(
@@ -402,6 +408,6 @@ def _validate_events(events: object) -> builtins.list[str]:
         )
     names = builtins.list(cast("Sequence[str]", events))
     for index, name in enumerate(names):
-        if problem := event_name_problem(name, wildcard=True):
+        if problem := event_name_problem(name, wildcard=True, allow_dots=allow_dots):
             raise InvalidArgumentError(f"events[{index}] {problem}")
     return names
