@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from types import NoneType
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from typing import Any, Final, Generic, Literal, NewType, TypeVar, cast, get_origin
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -80,7 +80,7 @@ class Operation(Generic[T]):
 
     Attributes:
         name: The name used in errors and logs, such as `"redeliver"`.
-        method: The HTTP method.
+        method: The HTTP method, in upper case.
         path: The path and query, relative to the URL of its endpoint: empty, or beginning with
             `/` or `?`.
         safety: Whether it can be sent twice; this determines retries.
@@ -132,9 +132,33 @@ class Operation(Generic[T]):
 _FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _match_field_name = re.compile(_FIELD_NAME).fullmatch
 # A line break would allow header injection (RFC 9110, sections 5.1 and 5.5).
-_match_field_value = re.compile(r"[^\r\n\0]*").fullmatch
+_VISIBLE = r"[^\0- \x7f\ud800-\udfff]"
+_match_field_value = re.compile(rf"(?:{_VISIBLE}+(?:[ \t]+{_VISIBLE}+)*)?").fullmatch
+_match_method = re.compile(r"[A-Z]+(?:-[A-Z]+)*").fullmatch
 # The path follows the host in the URL, so without a separator it could change the host.
 _match_path = re.compile(r"(?:[/?][!-~]*)?").fullmatch
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_method(value: object) -> bool:
+    return isinstance(value, str) and bool(_match_method(value))
+
+
+def _is_type(value: object) -> bool:
+    # An alias such as `list[int]` or `int | str` is not a class; neither is a `type` statement's.
+    return (
+        value is Any
+        or isinstance(value, type | NewType)
+        or get_origin(value) is not None
+        or hasattr(value, "__value__")
+    )
+
+
+def _is_content_type(value: object) -> bool:
+    return isinstance(value, str) and bool(_match_field_value(value))
 
 
 def _is_path(value: object) -> bool:
@@ -168,11 +192,18 @@ def _are_strings(value: object) -> bool:
 
 
 _REQUIREMENTS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_name, "a non-empty string"),
+    "method": (_is_method, "an HTTP method in upper case, such as GET"),
     "path": (_is_path, "empty or begin with / or ?, in visible ASCII characters"),
     "safety": (lambda value: isinstance(value, Safety), "a member of Safety"),
     "success": (_are_statuses, "a frozenset of HTTP statuses from 100 to 599"),
+    "response_type": (_is_type, "a type, NoneType if the response has no body"),
+    "hook_id": (lambda value: isinstance(value, UUID | None), "a UUID or None"),
+    "request_id": (lambda value: isinstance(value, UUID | None), "a UUID or None"),
     "content": (lambda value: isinstance(value, bytes | None), "bytes or None"),
+    "content_type": (_is_content_type, "a string that is valid as a header value in HTTP"),
     "headers": (_are_headers, "a tuple of (name, value) pairs of strings that are valid in HTTP"),
+    "endpoint": (lambda value: value in ("api", "token"), "'api' or 'token'"),
     "secrets": (_are_strings, "a tuple of strings"),
 }
 
@@ -394,9 +425,9 @@ def _without_credentials(url: object) -> object:
     """Return a URL without its query and with its user name and password masked."""
     if not isinstance(url, str):
         return url
-    rest = re.split("[?#]", url, maxsplit=1)[0]
-    userinfo, at, host = rest.rpartition("@")
-    return f"{MASK}@{host}" if userinfo and at else rest
+    # An unescaped password can contain any of `?#/@`, so it ends at the last `@`.
+    userinfo, at, rest = url.rpartition("@")
+    return (MASK if userinfo else "") + at + re.split("[?#]", rest, maxsplit=1)[0]
 
 
 def _validate_events(events: object, *, allow_dots: bool) -> builtins.list[str]:

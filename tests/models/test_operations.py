@@ -7,7 +7,7 @@ import pickle
 from copy import deepcopy
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NewType
 from uuid import UUID
 
 import pytest
@@ -337,6 +337,19 @@ def test_invalid_url_is_named_and_its_credentials_are_not_quoted(
 
 
 @pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize("scheme", ["https://", "ftp://", ""])
+@pytest.mark.parametrize("separator", ["?", "#", "/", "@", ":", "?#", "/?@", " "])
+@pytest.mark.parametrize("query", ["", "?token=t0k3n", "#t0k3n"])
+def test_no_part_of_a_password_in_an_invalid_url_is_quoted(
+    make: Callable[..., Operation[Any]], scheme: str, separator: str, query: str
+) -> None:
+    # The space makes the URL invalid in every case.
+    with pytest.raises(InvalidArgumentError) as caught:
+        make(url=f"{scheme}us3r:pa{separator}5w0rd@host.example/a hook{query}")
+    assert str(caught.value).endswith(", got '***@host.example/a hook'.")
+
+
+@pytest.mark.parametrize("make", [create, update])
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\0"])
 @pytest.mark.parametrize(
     "form", ["X-Key: k3y{}Evil: yes", "X-Key: k3y{}", "{}X-Key: k3y", "X{}: y"]
@@ -393,6 +406,13 @@ def test_active_with_empty_events_is_rejected(
 
 
 WRONG_OPERATIONS: list[tuple[str, Any]] = [
+    *(("name", value) for value in ("", None, 5, b"list")),
+    *(("method", value) for value in ("GE T", "GET\r\nX: y", "", "get", None, b"GET")),
+    *(("response_type", value) for value in (None, "WebhookEvent", 5, [WebhookEvent])),
+    *(("hook_id", value) for value in (str(HOOK), 5)),
+    *(("request_id", value) for value in (str(REQUEST), b"x")),
+    *(("content_type", value) for value in ("a\r\nX: y", "a\x00", "\x7f", None, b"text/xml")),
+    *(("endpoint", value) for value in ("tokens", "", None, ["api"])),
     # Behind the base URL "https://api.example", each of these would name another host or port.
     *(("path", value) for value in ("hooks", ".evil.example/", "@evil.example/", ":81/x")),
     *(("path", value) for value in ("/a b", "/\r\nX: y", "/\u00e9", None, b"/hooks")),
@@ -401,6 +421,8 @@ WRONG_OPERATIONS: list[tuple[str, Any]] = [
     *(("content", value) for value in ("text", {"a": 1}, 5)),
     *(("headers", value) for value in ({"te": "trailers"}, ("te",), (("a", "b", "c"),), "te")),
     *(("headers", value) for value in ((("X\r\n", "y"),), (("X", "y\r\nZ: z"),), (("X", 5),))),
+    *(("headers", (("X", value),)) for value in ("a\0", "a\x01", "a\x7f", "a\x1b[0m", " a", "a\t")),
+    *(("headers", (("X", value),)) for value in ("\ud800", "s3cr3t\n")),
     *(("secrets", value) for value in ("s3cr3t", b"s3cr3t", ["s3cr3t"], (5,), None)),
 ]
 
@@ -410,6 +432,25 @@ def test_invalid_fields_of_an_operation_are_named(name: str, value: Any) -> None
     with pytest.raises(InvalidArgumentError, match=rf"^{name} of an Operation must be ") as caught:
         evolve(operations.list(), **{name: value})
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", "M-SEARCH"),
+        ("response_type", list[WebhookEvent]),
+        ("response_type", dict[str, Any]),
+        ("response_type", WebhookEvent | int),
+        ("response_type", Any),
+        ("response_type", NoneType),
+        ("response_type", NewType("Count", int)),
+        ("content_type", 'multipart/form-data; boundary="a b"'),
+        ("headers", (("X-Empty", ""), ("X-Tab", "a\tb \u00e9"))),
+        ("endpoint", "token"),
+    ],
+)
+def test_valid_fields_of_an_operation_are_accepted(name: str, value: Any) -> None:
+    assert getattr(evolve(operations.list(), **{name: value}), name) == value
 
 
 def test_arguments_without_a_repr_are_named() -> None:
