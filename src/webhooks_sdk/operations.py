@@ -53,7 +53,7 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Leaves a field of `update` unchanged, unlike None."""
+"""Omits a field from the request, unlike None: `update` leaves the field unchanged."""
 
 
 class Safety(enum.Enum):
@@ -242,7 +242,7 @@ def create(
     *,
     url: str,
     events: Sequence[str] = (),
-    active: bool = False,
+    active: bool | Unset = UNSET,
     secret: str | None = None,
     header: str | None = None,
 ) -> Operation[WebhookSubscription]:
@@ -253,7 +253,8 @@ def create(
     Raises:
         InvalidArgumentError: An argument is invalid.
     """
-    fields = {"url": url, "events": events, "active": active}
+    fields: dict[str, Any] = {"url": url, "events": events}
+    fields |= {} if active is UNSET else {"active": active}
     fields |= {} if secret is None else {"secret": secret}
     fields |= {} if header is None else {"header": header}
     return Operation(

@@ -163,8 +163,14 @@ def test_create_body() -> None:
 
 def test_create_body_defaults() -> None:
     operation = operations.create(url="https://a.example")
-    assert body(operation) == {"url": "https://a.example", "events": [], "active": False}
+    assert body(operation) == {"url": "https://a.example", "events": []}
     assert operation.secrets == ()
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_active_is_sent_by_create_if_passed(*, active: bool) -> None:
+    operation = operations.create(url="https://a.example", events=["*"], active=active)
+    assert body(operation)["active"] is active
 
 
 FIELDS = st.fixed_dictionaries(
