@@ -217,7 +217,7 @@ def test_a_migrated_file_has_the_schema_of_a_new_one(file: Path) -> None:
     for path in (file, new):
         Database(path).close()
     assert schema_of(file) == schema_of(new)
-    pragmas = []
+    pragmas: list[list[object]] = []
     for path in (file, new):
         with closing(sqlite3.connect(path)) as connection:
             names = ("user_version", "application_id", "journal_mode")
