@@ -89,7 +89,7 @@ class AsyncHooks:
         *,
         url: str,
         events: Sequence[str] = (),
-        active: bool = False,
+        active: bool | Unset = UNSET,
         secret: str | None = None,
         header: str | None = None,
     ) -> WebhookSubscription:
@@ -103,8 +103,10 @@ class AsyncHooks:
             url: The URL that events are delivered to.
             events: The events to receive: each entry is a `subject` (all its actions), a
                 `subject:action`, or `*` (everything).
-            active: Whether events are delivered; requires at least one event. The default is that
-                of the service: an inactive subscription receives nothing, and a warning is logged.
+            active: Whether events are delivered; True requires at least one event. If omitted, the
+                service decides: its documented default is an inactive subscription, which receives
+                nothing. A warning is logged if the subscription is inactive although False was not
+                passed.
             secret: The key to sign deliveries with; None for no signature.
             header: One static HTTP header, as `Name: Value`, to send with each delivery; None for
                 none.
@@ -124,7 +126,7 @@ class AsyncHooks:
         operation = operations.create(
             url=url, events=events, active=active, secret=secret, header=header
         )
-        return warn_if_inactive((await self._client.send(operation)).value)
+        return warn_if_inactive((await self._client.send(operation)).value, requested=active)
 
     async def update(
         self,

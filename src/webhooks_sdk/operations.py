@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from types import NoneType
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from typing import Any, Final, Generic, Literal, NewType, TypeVar, cast, get_origin
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -53,7 +53,7 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Leaves a field of `update` unchanged, unlike None."""
+"""Omits a field from the request, unlike None: `update` leaves the field unchanged."""
 
 
 class Safety(enum.Enum):
@@ -80,7 +80,7 @@ class Operation(Generic[T]):
 
     Attributes:
         name: The name used in errors and logs, such as `"redeliver"`.
-        method: The HTTP method.
+        method: The HTTP method, in upper case.
         path: The path and query, relative to the URL of its endpoint: empty, or beginning with
             `/` or `?`.
         safety: Whether it can be sent twice; this determines retries.
@@ -132,9 +132,33 @@ class Operation(Generic[T]):
 _FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _match_field_name = re.compile(_FIELD_NAME).fullmatch
 # A line break would allow header injection (RFC 9110, sections 5.1 and 5.5).
-_match_field_value = re.compile(r"[^\r\n\0]*").fullmatch
+_VISIBLE = r"[^\0- \x7f\ud800-\udfff]"
+_match_field_value = re.compile(rf"(?:{_VISIBLE}+(?:[ \t]+{_VISIBLE}+)*)?").fullmatch
+_match_method = re.compile(r"[A-Z]+(?:-[A-Z]+)*").fullmatch
 # The path follows the host in the URL, so without a separator it could change the host.
 _match_path = re.compile(r"(?:[/?][!-~]*)?").fullmatch
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_method(value: object) -> bool:
+    return isinstance(value, str) and bool(_match_method(value))
+
+
+def _is_type(value: object) -> bool:
+    # An alias such as `list[int]` or `int | str` is not a class; neither is a `type` statement's.
+    return (
+        value is Any
+        or isinstance(value, type | NewType)
+        or get_origin(value) is not None
+        or hasattr(value, "__value__")
+    )
+
+
+def _is_content_type(value: object) -> bool:
+    return isinstance(value, str) and bool(_match_field_value(value))
 
 
 def _is_path(value: object) -> bool:
@@ -168,11 +192,18 @@ def _are_strings(value: object) -> bool:
 
 
 _REQUIREMENTS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_name, "a non-empty string"),
+    "method": (_is_method, "an HTTP method in upper case, such as GET"),
     "path": (_is_path, "empty or begin with / or ?, in visible ASCII characters"),
     "safety": (lambda value: isinstance(value, Safety), "a member of Safety"),
     "success": (_are_statuses, "a frozenset of HTTP statuses from 100 to 599"),
+    "response_type": (_is_type, "a type, NoneType if the response has no body"),
+    "hook_id": (lambda value: isinstance(value, UUID | None), "a UUID or None"),
+    "request_id": (lambda value: isinstance(value, UUID | None), "a UUID or None"),
     "content": (lambda value: isinstance(value, bytes | None), "bytes or None"),
+    "content_type": (_is_content_type, "a string that is valid as a header value in HTTP"),
     "headers": (_are_headers, "a tuple of (name, value) pairs of strings that are valid in HTTP"),
+    "endpoint": (lambda value: value in ("api", "token"), "'api' or 'token'"),
     "secrets": (_are_strings, "a tuple of strings"),
 }
 
@@ -211,7 +242,7 @@ def create(
     *,
     url: str,
     events: Sequence[str] = (),
-    active: bool = False,
+    active: bool | Unset = UNSET,
     secret: str | None = None,
     header: str | None = None,
 ) -> Operation[WebhookSubscription]:
@@ -222,7 +253,8 @@ def create(
     Raises:
         InvalidArgumentError: An argument is invalid.
     """
-    fields = {"url": url, "events": events, "active": active}
+    fields: dict[str, Any] = {"url": url, "events": events}
+    fields |= {} if active is UNSET else {"active": active}
     fields |= {} if secret is None else {"secret": secret}
     fields |= {} if header is None else {"header": header}
     return Operation(
@@ -266,7 +298,8 @@ def update(
         success=frozenset({200}),
         response_type=WebhookSubscription,
         hook_id=hook,
-        content=_encode_subscription(changes),
+        # Names with a dot are accepted: they may come from the subscription being updated.
+        content=_encode_subscription(changes, allow_dots=True),
         secrets=_secrets(secret, header),
     )
 
@@ -343,12 +376,17 @@ _match_header = re.compile(_FIELD_NAME + r":[^\r\n\0]*").fullmatch
 _match_url = re.compile(r"https?://[^\s\0-\x1f\x7f]+", re.IGNORECASE).fullmatch
 
 
-def _encode_subscription(fields: dict[str, Any]) -> bytes:
-    """Validate the fields of a subscription and encode them as JSON."""
+def _encode_subscription(fields: dict[str, Any], *, allow_dots: bool = False) -> bytes:
+    """Validate the fields of a subscription and encode them as JSON.
+
+    Args:
+        fields: The fields to send.
+        allow_dots: Whether to accept event names with a dot and no colon.
+    """
     if "url" in fields:
         _validate_url(fields["url"])
     if "events" in fields:
-        fields = fields | {"events": _validate_events(fields["events"])}
+        fields = fields | {"events": _validate_events(fields["events"], allow_dots=allow_dots)}
     if not isinstance(fields.get("active", False), bool):
         raise InvalidArgumentError(
             f"active must be True or False, got {short_repr(fields['active'])}."
@@ -388,12 +426,12 @@ def _without_credentials(url: object) -> object:
     """Return a URL without its query and with its user name and password masked."""
     if not isinstance(url, str):
         return url
-    rest = re.split("[?#]", url, maxsplit=1)[0]
-    userinfo, at, host = rest.rpartition("@")
-    return f"{MASK}@{host}" if userinfo and at else rest
+    # An unescaped password can contain any of `?#/@`, so it ends at the last `@`.
+    userinfo, at, rest = url.rpartition("@")
+    return (MASK if userinfo else "") + at + re.split("[?#]", rest, maxsplit=1)[0]
 
 
-def _validate_events(events: object) -> builtins.list[str]:
+def _validate_events(events: object, *, allow_dots: bool) -> builtins.list[str]:
     # A string is a sequence of strings too.
     if isinstance(events, str) or not isinstance(events, Sequence):
         raise InvalidArgumentError(
@@ -402,6 +440,6 @@ def _validate_events(events: object) -> builtins.list[str]:
         )
     names = builtins.list(cast("Sequence[str]", events))
     for index, name in enumerate(names):
-        if problem := event_name_problem(name, wildcard=True):
+        if problem := event_name_problem(name, wildcard=True, allow_dots=allow_dots):
             raise InvalidArgumentError(f"events[{index}] {problem}")
     return names

@@ -9,7 +9,14 @@ from uuid import UUID
 import pytest
 from support.samples import DELIVERY_ID, HOOK_ID, REQUEST_ID, event, subscription
 
-from webhooks_sdk import AttemptNotListedError, InvalidArgumentError, RetryPolicy, WebhooksError
+from webhooks_sdk import (
+    UNSET,
+    AttemptNotListedError,
+    InvalidArgumentError,
+    RetryPolicy,
+    Unset,
+    WebhooksError,
+)
 
 if TYPE_CHECKING:
     from pytest_httpx import HTTPXMock
@@ -62,12 +69,30 @@ def test_ids_are_checked_before_anything_is_sent(
     assert httpx_mock.get_requests() == []
 
 
-@pytest.mark.parametrize("active", [True, False])
-def test_creating_an_inactive_subscription_logs_a_warning(
-    client: Client, httpx_mock: HTTPXMock, caplog: pytest.LogCaptureFixture, *, active: bool
+CREATED_INACTIVE = f"subscription {HOOK_ID} was created inactive"
+
+
+@pytest.mark.parametrize(
+    ("requested", "returned", "warning"),
+    [
+        (UNSET, False, f"{CREATED_INACTIVE}: "),
+        (True, False, f"{CREATED_INACTIVE} although active=True was requested: "),
+        (False, False, None),
+        (UNSET, True, None),
+        (True, True, None),
+        (False, True, None),
+    ],
+)
+def test_creating_an_inactive_subscription_logs_a_warning_unless_requested(  # noqa: PLR0917
+    client: Client,
+    httpx_mock: HTTPXMock,
+    caplog: pytest.LogCaptureFixture,
+    requested: bool | Unset,
+    returned: bool,
+    warning: str | None,
 ) -> None:
-    httpx_mock.add_response(json=subscription(active=active))
-    client.hooks.create(url="https://example.com", events=["*"], active=active)
+    httpx_mock.add_response(json=subscription(active=returned))
+    client.hooks.create(url="https://example.com", events=["*"], active=requested)
     warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
-    assert len(warnings) == (0 if active else 1)
-    assert all(f"{HOOK_ID} was created inactive" in one for one in warnings)
+    assert len(warnings) == (0 if warning is None else 1)
+    assert all(one.startswith(str(warning)) for one in warnings)

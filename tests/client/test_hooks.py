@@ -129,7 +129,7 @@ def test_create_with_defaults(client: Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(201, json=subscription(active=False, events=[]))
     assert client.hooks.create(url="https://x.example").events == ()
     sent = json.loads(only_request(httpx_mock).content)
-    assert sent == {"url": "https://x.example", "events": [], "active": False}
+    assert sent == {"url": "https://x.example", "events": []}
 
 
 @pytest.mark.parametrize(

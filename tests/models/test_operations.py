@@ -7,7 +7,7 @@ import pickle
 from copy import deepcopy
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NewType
 from uuid import UUID
 
 import pytest
@@ -15,6 +15,7 @@ from attrs import evolve
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.samples import subscription
 
 from webhooks_sdk import (
     UNSET,
@@ -162,8 +163,14 @@ def test_create_body() -> None:
 
 def test_create_body_defaults() -> None:
     operation = operations.create(url="https://a.example")
-    assert body(operation) == {"url": "https://a.example", "events": [], "active": False}
+    assert body(operation) == {"url": "https://a.example", "events": []}
     assert operation.secrets == ()
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_active_is_sent_by_create_if_passed(*, active: bool) -> None:
+    operation = operations.create(url="https://a.example", events=["*"], active=active)
+    assert body(operation)["active"] is active
 
 
 FIELDS = st.fixed_dictionaries(
@@ -259,9 +266,9 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
             [""],
             [" "],
             ["carrier", b"x"],
-            ["application_form.quoted"],
-            ["Application_Form"],
             ["application_form: quoted"],
+            ["carrier,application_form"],
+            ["f\u00f6rm"],
             ["a:b:c"],
             ["application_form:*"],
         )
@@ -283,21 +290,26 @@ def test_invalid_arguments_raise(
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("make", [create, update])
-def test_invalid_event_is_located_and_corrected(make: Callable[..., Operation[Any]]) -> None:
+def test_invalid_event_is_located_and_corrected() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        make(events=["carrier", "application_form.quoted"])
+        create(events=["carrier", "application_form.quoted"])
     assert str(caught.value) == (
-        "events[1] must be a subject, a subject:action or *, in lower-case letters, digits, _"
-        " and -, got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
+        "events[1] must be a subject, a subject:action or *, with a colon before the action instead"
+        " of a dot, got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
     )
+
+
+def test_event_names_of_the_service_can_be_sent_back_in_an_update() -> None:
+    listed = WebhookSubscription.from_dict(subscription(events=["Application_Form", "a.b"]))
+    events = [*listed.events, "carrier"]
+    assert body(update(events=events))["events"] == ["Application_Form", "a.b", "carrier"]
 
 
 @pytest.mark.parametrize("make", [create, update])
 def test_events_that_are_not_listed_in_the_documentation_are_valid(
     make: Callable[..., Operation[Any]],
 ) -> None:
-    events = ["a_new_subject", "a_new_subject:an-action2", "*"]
+    events = ["a_new_subject", "a_new_subject:an-action2", "Foo:Bar", "new.subject:action", "*"]
     assert body(make(events=events))["events"] == events
 
 
@@ -328,6 +340,19 @@ def test_invalid_url_is_named_and_its_credentials_are_not_quoted(
         "url must be an http or https URL with a host, such as"
         " 'https://subscriber.example/hooks', got '***@example.com/x'."
     )
+
+
+@pytest.mark.parametrize("make", [create, update])
+@pytest.mark.parametrize("scheme", ["https://", "ftp://", ""])
+@pytest.mark.parametrize("separator", ["?", "#", "/", "@", ":", "?#", "/?@", " "])
+@pytest.mark.parametrize("query", ["", "?token=t0k3n", "#t0k3n"])
+def test_no_part_of_a_password_in_an_invalid_url_is_quoted(
+    make: Callable[..., Operation[Any]], scheme: str, separator: str, query: str
+) -> None:
+    # The space makes the URL invalid in every case.
+    with pytest.raises(InvalidArgumentError) as caught:
+        make(url=f"{scheme}us3r:pa{separator}5w0rd@host.example/a hook{query}")
+    assert str(caught.value).endswith(", got '***@host.example/a hook'.")
 
 
 @pytest.mark.parametrize("make", [create, update])
@@ -387,6 +412,13 @@ def test_active_with_empty_events_is_rejected(
 
 
 WRONG_OPERATIONS: list[tuple[str, Any]] = [
+    *(("name", value) for value in ("", None, 5, b"list")),
+    *(("method", value) for value in ("GE T", "GET\r\nX: y", "", "get", None, b"GET")),
+    *(("response_type", value) for value in (None, "WebhookEvent", 5, [WebhookEvent])),
+    *(("hook_id", value) for value in (str(HOOK), 5)),
+    *(("request_id", value) for value in (str(REQUEST), b"x")),
+    *(("content_type", value) for value in ("a\r\nX: y", "a\x00", "\x7f", None, b"text/xml")),
+    *(("endpoint", value) for value in ("tokens", "", None, ["api"])),
     # Behind the base URL "https://api.example", each of these would name another host or port.
     *(("path", value) for value in ("hooks", ".evil.example/", "@evil.example/", ":81/x")),
     *(("path", value) for value in ("/a b", "/\r\nX: y", "/\u00e9", None, b"/hooks")),
@@ -395,6 +427,8 @@ WRONG_OPERATIONS: list[tuple[str, Any]] = [
     *(("content", value) for value in ("text", {"a": 1}, 5)),
     *(("headers", value) for value in ({"te": "trailers"}, ("te",), (("a", "b", "c"),), "te")),
     *(("headers", value) for value in ((("X\r\n", "y"),), (("X", "y\r\nZ: z"),), (("X", 5),))),
+    *(("headers", (("X", value),)) for value in ("a\0", "a\x01", "a\x7f", "a\x1b[0m", " a", "a\t")),
+    *(("headers", (("X", value),)) for value in ("\ud800", "s3cr3t\n")),
     *(("secrets", value) for value in ("s3cr3t", b"s3cr3t", ["s3cr3t"], (5,), None)),
 ]
 
@@ -404,6 +438,25 @@ def test_invalid_fields_of_an_operation_are_named(name: str, value: Any) -> None
     with pytest.raises(InvalidArgumentError, match=rf"^{name} of an Operation must be ") as caught:
         evolve(operations.list(), **{name: value})
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", "M-SEARCH"),
+        ("response_type", list[WebhookEvent]),
+        ("response_type", dict[str, Any]),
+        ("response_type", WebhookEvent | int),
+        ("response_type", Any),
+        ("response_type", NoneType),
+        ("response_type", NewType("Count", int)),
+        ("content_type", 'multipart/form-data; boundary="a b"'),
+        ("headers", (("X-Empty", ""), ("X-Tab", "a\tb \u00e9"))),
+        ("endpoint", "token"),
+    ],
+)
+def test_valid_fields_of_an_operation_are_accepted(name: str, value: Any) -> None:
+    assert getattr(evolve(operations.list(), **{name: value}), name) == value
 
 
 def test_arguments_without_a_repr_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.receiving_helpers import BODY, SECRET, delivery_headers
 
 from webhooks_sdk import ConfigurationError, Delivery, DeliveryRouter
 
@@ -82,8 +83,7 @@ def test_a_second_handler_for_a_pattern_is_rejected(pattern: str) -> None:
         "a,b",
         "a:b:c",
         "a\n",
-        "**",
-        "Carrier",
+        "\u00e9",
     ],
 )
 def test_an_invalid_pattern_is_rejected(pattern: str) -> None:
@@ -97,6 +97,14 @@ def test_a_dot_in_place_of_the_colon_is_rejected_with_the_right_name() -> None:
     with pytest.raises(ConfigurationError) as caught:
         DeliveryRouter().on("application_form.quoted")
     assert str(caught.value) == (
-        "event must be a subject, a subject:action or *, in lower-case letters, digits, _ and -,"
-        " got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
+        "event must be a subject, a subject:action or *, with a colon before the action instead of"
+        " a dot, got 'application_form.quoted' (did you mean 'application_form:quoted'?)."
     )
+
+
+@pytest.mark.parametrize("event", ["Foo:Bar", "new.subject:action", "a/b"])
+def test_a_handler_can_be_registered_for_any_event_that_can_arrive(event: str) -> None:
+    router = DeliveryRouter()
+    router.on(event)(print)
+    delivery = Delivery.from_http(delivery_headers(event=event), BODY, secret=SECRET)
+    assert router.handler_for(delivery.event) is print

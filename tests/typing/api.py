@@ -69,6 +69,7 @@ def make_clients(token: str, transport: httpx.BaseTransport) -> None:
     Client(token, base_url="https://host.example", http_client=httpx.Client())
     Client(token, environment="production", timeout=10, retry=RetryPolicy.none(), on_retry=print)
     Client(token, environment="production", timeout=httpx.Timeout(10, connect=1))
+    assert_type(RetryPolicy.none(deadline=1), RetryPolicy)
     assert_type(Client.from_env(timeout=5.0, on_retry=on_retry), Client)
     assert_type(AsyncClient.from_env(retry=RetryPolicy(max_attempts=5)), AsyncClient)
 
@@ -95,6 +96,9 @@ def use_sync(client: Client, hook_id: UUID, request_id: str) -> None:
     assert_type(hooks.list(), list[WebhookSubscription])
     assert_type(hooks.get(hook_id), WebhookSubscription)
     assert_type(hooks.create(url="https://host.example", events=["*"]), WebhookSubscription)
+    hooks.create(url="https://host.example", events=["*"], active=True)
+    hooks.create(url="https://host.example", active=UNSET)
+    hooks.create(url="https://host.example", active=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - UNSET omits it
     assert_type(hooks.update(hook_id, secret=None, header=UNSET), WebhookSubscription)
     assert_type(hooks.list_events(hook_id), list[WebhookEvent])
     assert_type(hooks.find_attempt(hook_id, request_id), WebhookEvent)
@@ -103,6 +107,7 @@ def use_sync(client: Client, hook_id: UUID, request_id: str) -> None:
     assert_type(response, APIResponse[WebhookEvent])
     assert_type(response.value, WebhookEvent)
     assert_type(response.headers, Headers)
+    assert_type(Headers({"a": "b"}), Headers)
     assert_type(client.send(operations.delete(hook_id)).value, None)
     with client.with_options(timeout=1.5, retry=evolve(client.retry, max_attempts=5)) as view:
         assert_type(view, Client)
@@ -292,6 +297,8 @@ def in_the_sandbox(sandbox: Sandbox) -> None:
     assert_type(sandbox.publish("carrier:bridged", {"id": 1}), tuple[DeliveryAttempt, ...])
     assert_type(sandbox.advance(timedelta(weeks=3)), tuple[DeliveryAttempt, ...])
     assert_type(sandbox.attempts[0].retry, int | None)
+    assert_type(sandbox.attempts[0].response_text, str | None)
+    assert_type(tenant.attempt(1), DeliveryAttempt)
     assert_type(sandbox.pending_retries[0].due_at, datetime)
     sandbox.variants = "shuffled"
     sandbox.variants = 7

@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from webhooks_sdk._models import WebhookEvent, WebhookSubscription
+    from webhooks_sdk.operations import Unset
 
 _logger = logging.getLogger("webhooks_sdk")
 
 
-def warn_if_inactive(subscription: WebhookSubscription) -> WebhookSubscription:
-    """Return a new subscription, and log a warning if it receives nothing yet."""
-    if not subscription.active:
+def warn_if_inactive(
+    subscription: WebhookSubscription, *, requested: bool | Unset
+) -> WebhookSubscription:
+    """Return a new subscription, and log a warning if it is unexpectedly inactive.
+
+    Args:
+        subscription: The subscription, as returned by the service.
+        requested: The `active` argument of the call; False means that the caller wants it inactive.
+    """
+    if not subscription.active and requested is not False:
         _logger.warning(
-            "subscription %s was created inactive: it receives no events until it is updated with"
+            "subscription %s was created inactive%s: it receives no events until it is updated with"
             " active=True and at least one event",
             subscription.id,
+            " although active=True was requested" if requested is True else "",
         )
     return subscription
 

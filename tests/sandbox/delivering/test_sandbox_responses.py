@@ -168,3 +168,19 @@ def test_secrets_that_a_response_echoes_are_masked_unless_revealed(
         assert secret not in shown
     revealed = text_of(event_page(sandbox, attempt, "?reveal=1"))
     assert any(secret in revealed for secret in (SECRET[:-3], "opaque-value"))
+
+
+def test_the_response_to_a_deleted_subscription_is_masked_unless_revealed(
+    sandbox: Sandbox,
+) -> None:
+    body = f"wrong secret: {SECRET}"
+    attempt = deliver_to(sandbox, response_with(body.encode()), secret=SECRET)
+    assert "wrong secret: ***" in text_of(event_page(sandbox, attempt))
+    with SandboxClient(sandbox) as client:
+        client.delete(f"/hooks/{attempt.hook_id}").raise_for_status()
+    shown = text_of(event_page(sandbox, attempt))
+    assert "***" in shown
+    assert "wrong secret" not in shown
+    assert SECRET not in shown
+    assert f"{len(body)} bytes" in shown
+    assert body in text_of(event_page(sandbox, attempt, "?reveal=1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -176,11 +177,70 @@ def test_a_file_of_a_newer_version_is_rejected_unchanged(file: Path) -> None:
     assert file.read_bytes() == content
 
 
-def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscriber) -> None:
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_file_without_a_valid_schema_version_is_rejected_unchanged(
+    file: Path, version: int
+) -> None:
+    Database(file).close()
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(FIRST_VERSION.read_text("utf-8"))
-    subscriber.status = 503
+        connection.execute(f"PRAGMA user_version = {version}")
+    content = file.read_bytes()
+    with pytest.raises(SandboxDatabaseError, match="is not a database of the sandbox") as caught:
+        Sandbox(database=file)
+    assert f"schema version is {version}," in str(caught.value)
+    assert "newer" not in str(caught.value)
+    assert file.read_bytes() == content
+
+
+def create_first_version(file: Path, extra: str = "") -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(FIRST_VERSION.read_text("utf-8") + extra)
+
+
+def schema_of(file: Path) -> set[tuple[str, str, str]]:
+    """Return the type, name and SQL of everything in a schema, without comments and layout."""
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    return {
+        (
+            kind,
+            name,
+            re.sub(r"\s*([(),])\s*", r"\1", " ".join(re.sub("--.*", "", sql or "").split())),
+        )
+        for kind, name, sql in rows
+    }
+
+
+def test_a_migrated_file_has_the_schema_of_a_new_one(file: Path) -> None:
+    create_first_version(file)
+    new = file.with_name("new.sqlite")
+    for path in (file, new):
+        Database(path).close()
+    assert schema_of(file) == schema_of(new)
+    pragmas: list[list[object]] = []
+    for path in (file, new):
+        with closing(sqlite3.connect(path)) as connection:
+            names = ("user_version", "application_id", "journal_mode")
+            pragmas.append([connection.execute(f"PRAGMA {name}").fetchone() for name in names])
+    assert pragmas[0] == pragmas[1]
+
+
+def test_a_migration_that_fails_midway_leaves_the_file_unchanged(file: Path) -> None:
+    # The second statement of the migration fails, since the column exists.
+    create_first_version(file, "ALTER TABLE attempts ADD COLUMN response_body BLOB;")
+    content = file.read_bytes()
     for _ in range(2):
+        with pytest.raises(SandboxDatabaseError, match="duplicate column name: response_body"):
+            Sandbox(database=file)
+        assert file.read_bytes() == content
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscriber) -> None:
+    create_first_version(file)
+    subscriber.status = 503
+    # The retry is pending when the file is opened first, and has run when it is opened again.
+    for retried in ([b""], []):
         with Sandbox(database=file) as sandbox:
             delivered, failed = sandbox.attempts[:2]
             assert (delivered.event, delivered.status) == ("application_form:quoted", 200)
@@ -192,7 +252,7 @@ def test_a_file_of_the_first_version_is_migrated(file: Path, subscriber: Subscri
             with SandboxClient(sandbox) as client:
                 client.patch(f"/hooks/{hook.id}", json={"url": subscriber.url})
             retries = sandbox.advance(timedelta(seconds=15))
-            assert [retry.response_body for retry in retries] in ([b""], [])
+            assert [retry.response_body for retry in retries] == retried
             (retry,) = sandbox.attempts[2:]
             assert (retry.retry, retry.response_body, retry.response_size) == (1, b"", 0)
 

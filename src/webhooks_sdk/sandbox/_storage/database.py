@@ -133,12 +133,13 @@ class Database:
         # The lock is held until the connection is closed or the process ends.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = self._check_version(connection)
+        changes = "" if version == SCHEMA_VERSION else _changes_since(version)
+        connection.executescript(f"BEGIN EXCLUSIVE; {changes} COMMIT")
         if self._path is not None:
+            # After the migration, since this changes the file even if the migration fails.
             # Loses nothing if the process crashes, and at most the latest changes on a power loss.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-        changes = "" if version == SCHEMA_VERSION else _changes_since(version)
-        connection.executescript(f"BEGIN EXCLUSIVE; {changes} COMMIT")
 
     def _check_version(self, connection: sqlite3.Connection) -> int | None:
         """Check, without writing, that the database belongs to the sandbox.
@@ -154,7 +155,12 @@ class Database:
             raise SandboxDatabaseError(
                 f"{self._path} is a database of another program. Use a different file."
             )
-        if not 1 <= version <= SCHEMA_VERSION:
+        if version < 1:
+            raise SandboxDatabaseError(
+                f"{self._path} is not a database of the sandbox (its schema version is {version},"
+                " and the first one is 1). Use a different file."
+            )
+        if version > SCHEMA_VERSION:
             raise SandboxDatabaseError(
                 f"{self._path} was written by a newer version of the sandbox (its schema version is"
                 f" {version}, and this one knows versions up to {SCHEMA_VERSION}). Update"

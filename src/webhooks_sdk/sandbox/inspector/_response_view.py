@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from webhooks_sdk._wire.redaction import redact_body
+from webhooks_sdk._wire.redaction import MASK, redact_body
 from webhooks_sdk.sandbox.inspector._formatting import static_header_values
 from webhooks_sdk.sandbox.inspector._payload import Fragment, build_body_view, printable
 
@@ -42,7 +42,8 @@ def build_response_view(
     """Return the response to an attempt, ready to display; None if none was kept.
 
     A subscriber may echo what it received, so the body is untrusted text that can contain the
-    secrets of the subscription.
+    secrets of the subscription. Only its current secret and the values of the static header of the
+    attempt are known and masked. An earlier secret is not.
 
     Args:
         attempt: The attempt.
@@ -52,8 +53,13 @@ def build_response_view(
     body, size = attempt.response_text, attempt.response_size
     if attempt.status is None or body is None or size is None:
         return None
-    if not reveal:
-        body = redact_body(body.encode(), _secrets(attempt, subscription))
+    if not reveal and body:
+        # The secret of a deleted subscription is unknown, so the whole body is masked.
+        body = (
+            MASK
+            if subscription is None
+            else redact_body(body.encode(), _secrets(attempt, subscription))
+        )
     view = build_body_view(body.encode())
     content_type = attempt.response_content_type
     return ResponseView(
@@ -65,8 +71,8 @@ def build_response_view(
     )
 
 
-def _secrets(attempt: DeliveryAttempt, subscription: Subscription | None) -> Iterator[str]:
-    if subscription is not None and subscription.secret:
+def _secrets(attempt: DeliveryAttempt, subscription: Subscription) -> Iterator[str]:
+    if subscription.secret:
         yield subscription.secret
     for value in static_header_values(attempt.request_headers):
         yield value
