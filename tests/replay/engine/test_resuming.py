@@ -102,17 +102,77 @@ def test_runs_during_an_outage_do_not_keep_a_later_run_from_sending(
     assert report.complete
 
 
+@pytest.mark.parametrize("result", [422, REFUSED, LOST], ids=["rejected", "failed", "unknown"])
+@pytest.mark.parametrize("source", ["recovery", "list", "generator"])
 def test_events_that_always_fail_do_not_keep_a_resumed_run_from_the_others(
-    replay_harness: ReplayHarness, service: Service, path: Path
+    replay_harness: ReplayHarness, service: Service, path: Path, source: str, result: Any
 ) -> None:
     service.listed = [attempt(n, 503, at=n) for n in range(50)]
     for n in range(25):
-        service.respond(n, 422)
+        service.respond(n, result)
     for _ in range(2):
+        supplied: Any = {"recovery": (), "list": targets(50), "generator": iter(targets(50))}
         with suppress(ReplayStoppedError):
-            replay_harness.collect(service, (), recovery=recovery(), journal=path, concurrency=2)
+            replay_harness.collect(
+                service,
+                supplied[source],
+                recovery=recovery() if source == "recovery" else None,
+                journal=path,
+                concurrency=2,
+                resend_unknown=True,
+            )
     with Journal(path) as journal:
         assert journal.counts["delivered"] == 25
+
+
+@pytest.mark.parametrize("source", ["recovery", "list"])
+def test_events_that_always_fail_do_not_keep_those_that_failed_in_the_outage_from_being_sent(
+    service: Service, path: Path, source: str
+) -> None:
+    harness = ReplayHarness("sync")
+    service.listed = [attempt(n, 503, at=n) for n in range(50)]
+
+    def run() -> None:
+        by_recovery = source == "recovery"
+        with suppress(ReplayStoppedError):
+            harness.collect(
+                service,
+                () if by_recovery else targets(50),
+                recovery=recovery() if by_recovery else None,
+                journal=path,
+                concurrency=1,
+            )
+
+    for n in range(50):
+        service.respond(n, 422 if n < 25 else 503)
+    for _ in range(4):
+        run()
+    for n in range(25, 50):
+        service.respond(n, 200)
+    for _ in range(3):
+        run()
+    with Journal(path) as journal:
+        assert journal.counts["delivered"] == 25
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_target_that_failed_earlier_has_one_outcome_and_its_duplicates_are_skipped(
+    replay_harness: ReplayHarness, service: Service, path: Path, durable: bool
+) -> None:
+    service.respond(0, 500, 200)
+    replay_harness.collect(service, targets(1), journal=path, durable=durable)
+    outcomes, report = replay_harness.collect(
+        service, targets(2) + targets(2), journal=path, durable=durable
+    )
+    assert Counter((one.request_id, one.status, one.not_sent) for one in outcomes) == Counter(
+        [
+            (event_id(0), "skipped", NotSentReason.DUPLICATE),
+            (event_id(0), "delivered", None),
+            (event_id(1), "delivered", None),
+            (event_id(1), "skipped", NotSentReason.DUPLICATE),
+        ]
+    )
+    assert (len(service.sent), report.complete) == (3, True)
 
 
 def test_outcomes_that_need_no_request_have_a_reason(
@@ -278,14 +338,14 @@ def test_without_targets_the_journal_alone_is_resumed(
     assert report.counts["skipped"] == 2
 
 
-def test_targets_only_in_the_journal_are_sent_last_and_once(service: Service, path: Path) -> None:
+def test_targets_that_failed_earlier_are_sent_last_and_once(service: Service, path: Path) -> None:
     service.respond(1, 500, 200)
     service.respond(2, 500, 200)
     harness = ReplayHarness("sync")
     harness.collect(service, targets(3), journal=path)
     service.sent.clear()
     outcomes, _ = harness.collect(service, [(HOOK, event_id(n)) for n in (7, 2)], journal=path)
-    assert service.sent == [event_id(7), event_id(2), event_id(1)]
+    assert service.sent == [event_id(7), event_id(1), event_id(2)]
     assert len(outcomes) == 4
 
 

@@ -124,7 +124,7 @@ class AsyncReplay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.set_total_from_plan()
+        run.set_total_from_journal()
 
     async def __aexit__(
         self,

@@ -16,7 +16,7 @@ _UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
 def outcome_without_sending(
-    row: Row, *, run: int, resend_unknown: bool, found_delivered: bool
+    row: Row, *, run: int, from_journal: bool, resend_unknown: bool, found_delivered: bool
 ) -> Outcome | None:
     """Return the outcome of a target that must not be sent, or None if it must be sent.
 
@@ -26,11 +26,16 @@ def outcome_without_sending(
     Args:
         row: The target's row in the journal.
         run: Number of this run.
+        from_journal: Whether the target was taken from the journal, not from the caller.
         resend_unknown: Whether to send targets again that may have been delivered.
         found_delivered: Whether this run found a redelivery in the service's list.
     """
     reason = _reason_not_to_send(
-        row, run=run, resend_unknown=resend_unknown, found_delivered=found_delivered
+        row,
+        run=run,
+        from_journal=from_journal,
+        resend_unknown=resend_unknown,
+        found_delivered=found_delivered,
     )
     if reason is None:
         return None
@@ -46,9 +51,10 @@ def outcome_without_sending(
 
 
 def _reason_not_to_send(
-    row: Row, *, run: int, resend_unknown: bool, found_delivered: bool
+    row: Row, *, run: int, from_journal: bool, resend_unknown: bool, found_delivered: bool
 ) -> NotSentReason | None:
-    if row.run == run:
+    was_postponed = row.run == -run
+    if row.run == run or (was_postponed and not from_journal):
         return NotSentReason.DUPLICATE
     if row.state in _SUCCEEDED:
         return NotSentReason.FOUND_DELIVERED if found_delivered else NotSentReason.DONE_EARLIER

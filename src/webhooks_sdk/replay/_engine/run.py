@@ -20,7 +20,7 @@ from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
 from webhooks_sdk.replay._journal.writer import JournalWriter
 from webhooks_sdk.replay._listing import read_list
-from webhooks_sdk.replay._outcomes import OutcomeStatus
+from webhooks_sdk.replay._outcomes import NotSentReason, OutcomeStatus
 from webhooks_sdk.replay._recovery import check_journal, coverage_of, write_plan
 from webhooks_sdk.replay._report import RunStats
 from webhooks_sdk.replay._targets import Target, parse_target
@@ -191,12 +191,15 @@ class Run:
             error=None if error is None else to_error_record(error),
         )
 
-    def set_total_from_plan(self) -> None:
-        """Raise the total number of targets to the number in the journal, if the total is known."""
-        if self._stats.total is not None:
-            # The targets that are only in the journal follow the caller's.
-            recorded = sum(self._journal.counts().values())
-            self._stats.total = max(self._stats.total, recorded)
+    def set_total_from_journal(self) -> None:
+        """Include the targets of the journal in the total number of targets.
+
+        If the caller supplies targets too, the total is unknown until they are exhausted, as it is
+        unknown how many of them are in the journal.
+        """
+        recorded = sum(self._journal.counts().values())
+        if recorded:
+            self._stats.total = None if self._stats.total != 0 else recorded
 
     def step(self) -> Step:
         """Return the next action: send a job, wait, take a target, or finish.
@@ -244,34 +247,49 @@ class Run:
         # A new target needs no lookup. A durable write waits for the disk: `start` does that.
         if not self._options.durable and self._journal.record_first_intent(*ids, self._now()):
             return Job(target, attempts=1, intent_recorded=True)
-        return self._make_job(target, self._journal.find(*ids))
+        row = self._journal.find(*ids)
+        job = self._make_job(target, row, from_journal=False)
+        if job is None or row is None or row.state is RowState.PLANNED:
+            return job
+        # An earlier run sent it in vain: `take_from_journal` returns it after those never sent.
+        self._journal.postpone(*ids)
+        return None
 
     def take_from_journal(self) -> Job | None:
-        """Take a target that is only in the journal, after the caller's targets.
+        """Take a target that is only in the journal or was postponed, after the caller's targets.
 
         Returns:
             The job to start at once, or None if nothing needs to be sent.
         """
         if self._unseen is None:
             self._unseen = self._journal.unseen()
+            # Every target is now in the journal.
+            self._stats.total = (
+                self._stats.done
+                + self._scheduler.in_flight
+                + self._scheduler.queued
+                + self._journal.count_unseen()
+            )
         row = next(self._unseen, None)
         if row is None:
             self._scheduler.mark_exhausted()
             return None
-        return self._make_job(Target(row.hook_id, row.request_id), row)
+        return self._make_job(Target(row.hook_id, row.request_id), row, from_journal=True)
 
-    def _make_job(self, target: Target, row: Row | None) -> Job | None:
+    def _make_job(self, target: Target, row: Row | None, *, from_journal: bool) -> Job | None:
         outcome = None
         if row is not None:
             outcome = outcome_without_sending(
                 row,
                 run=self._journal.run,
+                from_journal=from_journal,
                 resend_unknown=self._options.resend_unknown,
                 found_delivered=target in self._found_delivered,
             )
         if outcome is None:
             return Job(target, was_unknown=row is not None and row.state is RowState.UNKNOWN)
-        self._journal.mark_seen(target.hook_id, target.request_id)
+        if outcome.not_sent is not NotSentReason.DUPLICATE:
+            self._journal.mark_seen(target.hook_id, target.request_id)
         self._emit(outcome)
         return None
 

@@ -108,7 +108,7 @@ class Replay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.set_total_from_plan()
+        run.set_total_from_journal()
 
     def __exit__(
         self,

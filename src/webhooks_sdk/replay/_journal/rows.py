@@ -71,7 +71,8 @@ class Row:
         request_id: The event.
         state: Its state.
         attempts: How many requests were sent for it, over all runs, without cancelled intents.
-        run: The last run that handled it, 0 if none has.
+        run: The last run that handled it, 0 if none has. Negative if that run has only postponed
+            it.
         intent_at: When its last request was about to be sent, None if there was none.
         unresolved_since: When the first request whose effect is unknown was about to be sent: a
             redelivery after that with a 2xx response means delivered. None if the effect of every
