@@ -141,7 +141,7 @@ class Recovery:
             if any(self._is_pending(attempt, now) for attempt in attempts):
                 pending += 1
             else:
-                undelivered.append((happened, max(attempts, key=_last_change)))
+                undelivered.append((happened, max(attempts, key=last_change)))
         undelivered.sort(key=itemgetter(0))
         # A record is never older than its event, so every event after the oldest record is listed.
         records = (attempt.created_at for attempts in attempts_of.values() for attempt in attempts)
@@ -159,7 +159,7 @@ class Recovery:
         return self.since <= moment and (self.until is None or moment < self.until)
 
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
-        age = now - _last_change(attempt)
+        age = now - last_change(attempt)
         return attempt.response_status is None and age.total_seconds() < self.pending_grace
 
 
@@ -177,8 +177,9 @@ def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
     return recovery.find_in(listing.attempts, now=listing.not_before)
 
 
-def _last_change(attempt: WebhookEvent) -> datetime:
-    # It is undocumented which of the two changes when a record is updated.
+def last_change(attempt: WebhookEvent) -> datetime:
+    """Return when the service last changed the record of an attempt."""
+    # It is undocumented which of the two times changes when a record is updated.
     return max(attempt.created_at, attempt.updated_at)
 
 
@@ -189,6 +190,11 @@ def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
         attempt: The attempt as listed by the service.
         intent_at: When the request for the redelivery was about to be sent.
     """
+    return attempt.redelivery and attempt.delivered and changed_since(attempt, intent_at)
+
+
+def changed_since(attempt: WebhookEvent, moment: datetime) -> bool:
+    """Return whether the record of an attempt changed at or after a time."""
     # The service truncates its timestamps to milliseconds.
-    earliest = intent_at.replace(microsecond=intent_at.microsecond // 1000 * 1000)
-    return attempt.redelivery and attempt.delivered and _last_change(attempt) >= earliest
+    earliest = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return last_change(attempt) >= earliest

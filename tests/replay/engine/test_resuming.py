@@ -50,7 +50,7 @@ def status_of(outcomes: list[Outcome], n: int) -> str:
 
 @pytest.mark.parametrize(
     ("result", "status"),
-    [(200, "skipped"), (None, "skipped"), (LOST, "unknown"), (GONE, "failed")],
+    [(200, "skipped"), (None, "accepted"), (LOST, "unknown"), (GONE, "failed")],
     ids=["delivered", "accepted", "unknown", "404"],
 )
 def test_targets_that_are_not_resent(
@@ -61,6 +61,55 @@ def test_targets_that_are_not_resent(
     outcomes, _ = replay_harness.collect(service, targets(1), journal=path)
     assert status_of(outcomes, 0) == status
     assert len(service.sent) == 1
+
+
+def test_accepted_targets_are_sent_again_if_the_list_shows_that_they_failed(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    # Without a status for longer than the grace: the subscriber was down.
+    now = datetime.now(UTC)
+    for n in range(5):
+        service.respond(n, None, 200)
+    first, report = replay_harness.collect(service, targets(5), journal=path)
+    assert {outcome.status for outcome in first} == {"accepted"}
+    assert not report.complete
+    assert "did not report a response of the subscriber" in str(report)
+    assert first[0].event is not None
+    redelivery: dict[str, Any] = {"delivery_id": first[0].event.delivery_id}
+    service.listed = [
+        attempt(0, None, **redelivery),
+        attempt(1, 503, **redelivery),
+        attempt(2, 200, **redelivery),
+        attempt(3, None, created_at=now, updated_at=now, **redelivery),
+    ]
+    outcomes, report = replay_harness.collect(service, targets(5), journal=path)
+    assert {n: status_of(outcomes, n) for n in range(5)} == {
+        0: "delivered",
+        1: "delivered",
+        2: "skipped",  # found delivered
+        3: "accepted",  # may still be in flight
+        4: "accepted",  # not listed
+    }
+    assert sorted(service.sent[5:]) == sorted(event_id(n) for n in (0, 1))
+    assert report.not_sent["found delivered"] == 1
+    assert report.not_sent["accepted earlier"] == 2
+    assert not report.complete
+
+
+def test_a_later_attempt_of_the_service_tells_about_an_accepted_target(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    for n in range(2):
+        service.respond(n, None, 200)
+    replay_harness.collect(service, targets(2), journal=path)
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    service.listed = [
+        attempt(0, 503, at=1, created_at=later, updated_at=later),
+        attempt(1, 200, at=1, created_at=later, updated_at=later),
+    ]
+    outcomes, _ = replay_harness.collect(service, targets(2), journal=path)
+    assert (status_of(outcomes, 0), status_of(outcomes, 1)) == ("delivered", "skipped")
+    assert service.sent[2:] == [event_id(0)]
 
 
 @pytest.mark.parametrize("result", [500, REFUSED], ids=["rejected", "failed"])
@@ -190,7 +239,7 @@ def test_outcomes_that_need_no_request_have_a_reason(
         [
             (event_id(0), "skipped", NotSentReason.DONE_EARLIER),
             (event_id(0), "skipped", NotSentReason.DUPLICATE),
-            (event_id(1), "skipped", NotSentReason.DONE_EARLIER),
+            (event_id(1), "accepted", NotSentReason.ACCEPTED_EARLIER),
             (event_id(2), "skipped", NotSentReason.FOUND_DELIVERED),
             (event_id(3), "unknown", NotSentReason.UNKNOWN_EARLIER),
             (event_id(4), "failed", NotSentReason.NOT_FOUND_EARLIER),
@@ -199,18 +248,23 @@ def test_outcomes_that_need_no_request_have_a_reason(
     )
     assert dict(report.not_sent) == {
         "duplicate": 1,
-        "done earlier": 2,
+        "done earlier": 1,
         "found delivered": 1,
+        "accepted earlier": 1,
         "unknown earlier": 1,
         "not found earlier": 1,
     }
     summary, *notes = str(report).splitlines()
     assert summary.startswith(
-        "1 delivered, 1 failed (1 not found earlier), 1 unknown (1 unknown earlier), 4 skipped"
-        " (1 duplicate, 2 done earlier, 1 found delivered); 1 request in "
+        "1 delivered, 1 accepted (1 accepted earlier), 1 failed (1 not found earlier), 1 unknown (1"
+        " unknown earlier), 3 skipped (1 duplicate, 1 done earlier, 1 found delivered); 1 request"
     )
     assert tuple(notes) == report.notes
-    unknown, not_found = notes
+    accepted, unknown, not_found = notes
+    assert accepted == (
+        "1 event was accepted by the service, which did not report a response of the subscriber: run"
+        " again with the same journal after two minutes to check, and to send again what failed."
+    )
     assert unknown == (
         "1 event had an unknown outcome in an earlier run and may have been delivered: pass"
         " resend_unknown=True to send such events again."

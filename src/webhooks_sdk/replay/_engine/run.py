@@ -11,10 +11,9 @@ from math import inf
 from random import random
 from typing import TYPE_CHECKING
 
-from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._core.validation import check_seconds
 from webhooks_sdk.errors import InvalidArgumentError, ReplayStoppedError
-from webhooks_sdk.replay._engine.resuming import outcome_without_sending
+from webhooks_sdk.replay._engine.resuming import outcome_without_sending, resolve_accepted
 from webhooks_sdk.replay._engine.scheduler import Action, Job, Scheduler, Wait
 from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._undelivered import Recovery
 
 _PROGRESS_INTERVAL = 1.0  # seconds
+# Seconds for which an accepted redelivery without a status counts as in flight, as in Recovery.
+_PENDING_GRACE = 120.0
 
 
 def not_entered_error(statement: str) -> RuntimeError:
@@ -83,6 +84,7 @@ class Run:
         self._options = options
         self._clock = clock
         self._recovery = recovery
+        self._pending_grace = _PENDING_GRACE if recovery is None else recovery.pending_grace
         self._scheduler = Scheduler(
             concurrency_limiter=ConcurrencyLimiter(options.concurrency),
             rate_limiter=RateLimiter(options.rate),
@@ -142,10 +144,10 @@ class Run:
         write_plan(self._journal, self._recovery, listing)
 
     def mark_unknown_and_list_hooks(self) -> Iterable[UUID]:
-        """Record targets left in flight by earlier runs as unknown, and find all unknown targets.
+        """Record targets left in flight by earlier runs as unknown, and find those to look up.
 
         Returns:
-            The subscriptions of the unknown targets.
+            The subscriptions of the targets that are unknown or were accepted.
         """
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
@@ -156,22 +158,45 @@ class Run:
         return hooks
 
     def resolve_unknown(self, hook_id: UUID, listed: EventList) -> None:
-        """Record unknown targets as delivered if the service lists their redelivery.
+        """Record what the service lists about targets that were unknown or only accepted.
+
+        Unknown targets are recorded as delivered if their redelivery is listed. Targets that an
+        earlier run saw accepted are recorded as delivered or rejected, if the list tells.
 
         Args:
             hook_id: The subscription.
             listed: Its delivery attempts, as listed by the service.
         """
         # Iterate over the list, as it is shorter than the unknown targets may be.
-        for attempt in listed.value if isinstance(listed, APIResponse) else listed:
+        now = self._now()
+        listing = read_list(listed, began=now, ended=now)
+        accepted: dict[UUID, tuple[Row, list[WebhookEvent]]] = {}
+        for attempt in listing.attempts:
             row = self._journal.find(hook_id, attempt.id)
-            if row is None or row.state is not RowState.UNKNOWN:
+            if row is None:
                 continue
-            assert row.unresolved_since is not None
-            if was_redelivered_since(attempt, row.unresolved_since):
-                target = Target(hook_id, attempt.id)
-                self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
-                self._found_delivered.add(target)
+            if row.state is RowState.ACCEPTED and row.run < self._journal.run:
+                accepted.setdefault(attempt.id, (row, []))[1].append(attempt)
+            elif row.state is RowState.UNKNOWN:
+                assert row.unresolved_since is not None
+                if was_redelivered_since(attempt, row.unresolved_since):
+                    self._record_found(Target(hook_id, attempt.id), attempt)
+        for request_id, (row, attempts) in accepted.items():
+            found = resolve_accepted(
+                row, attempts, now=listing.not_before, grace=self._pending_grace
+            )
+            if found is None:
+                continue
+            status, attempt = found
+            target = Target(hook_id, request_id)
+            if status is OutcomeStatus.DELIVERED:
+                self._record_found(target, attempt)
+            else:
+                self._record_outcome(target, status, attempt)
+
+    def _record_found(self, target: Target, attempt: WebhookEvent) -> None:
+        self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
+        self._found_delivered.add(target)
 
     def _record_outcome(
         self,

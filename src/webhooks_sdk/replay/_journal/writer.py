@@ -77,7 +77,9 @@ _SELECT_LAST_SENT = (
     f"SELECT seq FROM target WHERE {_UNSEEN_OTHERS} ORDER BY intent_at DESC, seq DESC LIMIT 1"  # noqa: S608 - constants
 )
 _COUNT_UNSEEN = "SELECT count(*) FROM target WHERE run < ?"
-_SELECT_UNRESOLVED = _SELECT_NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
+_SELECT_UNRESOLVED = _SELECT_NEXT.format(
+    "(state = 'unknown' OR (state IN ('in_flight', 'accepted') AND run < ?))"
+)
 
 _CACHE_SIZE = 1_000
 
@@ -402,7 +404,7 @@ class JournalWriter:
         yield from self._select(_SELECT_UNSEEN_OTHERS)
 
     def unresolved(self) -> Iterator[Row]:
-        """Yield the targets that are unknown, or were left in flight by an earlier run.
+        """Yield targets that are unknown, or that an earlier run left in flight or accepted.
 
         They are read in the same way as those of `unseen`.
         """
