@@ -448,7 +448,8 @@ class Hooks:
                 its response) if that is ahead.
 
         Returns:
-            The events, oldest first.
+            The events that were never redelivered, oldest first, then the others, those with the
+            least recent redelivery first.
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty

@@ -144,6 +144,21 @@ def test_events_are_sorted_by_time_and_represented_by_their_latest_attempt() -> 
     assert list(find(again, second, first)) == [again, second]
 
 
+def test_events_that_were_redelivered_in_vain_come_last() -> None:
+    listed = [
+        attempt("a", 500, at=1),
+        attempt("a", 500, at=90, redelivery=True),
+        # The service's own retry does not count.
+        attempt("b", 500, at=2),
+        attempt("b", 500, at=80, redelivery=True),
+        attempt("b", 500, at=99),
+        attempt("c", 500, at=3),
+        attempt("c", 500, at=95),
+        attempt("d", 500, at=4),
+    ]
+    assert ids(find(*listed)) == [event_id(name) for name in "cdba"]
+
+
 def test_an_event_with_a_recent_attempt_without_a_status_is_pending() -> None:
     young = attempt("a", None, at=7200 - 119)
     old = attempt("b", None, at=7200 - 120)

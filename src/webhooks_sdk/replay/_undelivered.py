@@ -58,7 +58,9 @@ class UndeliveredEvents:
     Supports iteration and `len()`.
 
     Attributes:
-        events: The latest listed attempt of each event, in the order in which the events happened.
+        events: The latest listed attempt of each event. First the events that were never
+            redelivered, in the order in which they happened, then the others, those with the least
+            recent redelivery first.
         coverage: How far back the list reached.
     """
 
@@ -132,7 +134,7 @@ class Recovery:
         attempts_of: defaultdict[UUID, list[WebhookEvent]] = defaultdict(list)
         for attempt in listed:
             attempts_of[attempt.id].append(attempt)
-        undelivered: list[tuple[datetime, WebhookEvent]] = []
+        undelivered: list[tuple[datetime, datetime, WebhookEvent]] = []
         pending = 0
         for attempts in attempts_of.values():
             happened = min(attempt.enqueued_at for attempt in attempts)
@@ -141,13 +143,15 @@ class Recovery:
             if any(self._is_pending(attempt, now) for attempt in attempts):
                 pending += 1
             else:
-                undelivered.append((happened, max(attempts, key=_last_change)))
-        undelivered.sort(key=itemgetter(0))
+                latest = max(attempts, key=_last_change)
+                undelivered.append((_last_redelivery(attempts), happened, latest))
+        # A run that the circuit breaker stops must not begin with the same failures each time.
+        undelivered.sort(key=itemgetter(0, 1))
         # A record is never older than its event, so every event after the oldest record is listed.
         records = (attempt.created_at for attempts in attempts_of.values() for attempt in attempts)
         oldest = min(records, default=None)
         return UndeliveredEvents(
-            events=tuple(event for _, event in undelivered),
+            events=tuple(event for _, _, event in undelivered),
             coverage=Coverage(
                 oldest_listed=oldest,
                 covers_since=oldest is not None and oldest <= self.since,
@@ -180,6 +184,12 @@ def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
 def _last_change(attempt: WebhookEvent) -> datetime:
     # It is undocumented which of the two changes when a record is updated.
     return max(attempt.created_at, attempt.updated_at)
+
+
+def _last_redelivery(attempts: Iterable[WebhookEvent]) -> datetime:
+    """Return when the last redelivery of an event was made, the earliest time if there was none."""
+    times = (_last_change(attempt) for attempt in attempts if attempt.redelivery)
+    return max(times, default=datetime.min.replace(tzinfo=UTC))
 
 
 def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
