@@ -81,8 +81,8 @@ class Recovery:
     Attributes:
         hook_id: The subscription.
         since: Start of the window, inclusive.
-        until: End of the window, exclusive. None for now: the window has every listed event from
-            `since` on.
+        until: End of the window, exclusive. None for no end: the window has every listed event
+            from `since` on.
         pending_grace: Seconds for which an attempt without a status counts as still in flight,
             from 0 to 1,000,000.
 
@@ -102,24 +102,6 @@ class Recovery:
                 f"since must be before until ({self.until.isoformat()}),"
                 f" got {self.since.isoformat()}."
             )
-
-    def find_in_list(
-        self, listed: EventList, *, began: datetime, ended: datetime
-    ) -> UndeliveredEvents:
-        """Return the undelivered events of a list that was just requested.
-
-        Ages are measured by the clock of the service if it is ahead of the local one, as far as the
-        response shows it.
-
-        Args:
-            listed: The attempts listed by the service, or the response with them.
-            began: The local time before the request was sent.
-            ended: The local time after the response was received.
-
-        Raises:
-            InvalidArgumentError: The window starts in the future.
-        """
-        return find_in_listing(self, read_list(listed, began=began, ended=ended))
 
     def find_in(self, listed: Iterable[WebhookEvent], *, now: datetime) -> UndeliveredEvents:
         """Return the undelivered events.
@@ -165,6 +147,26 @@ class Recovery:
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
         age = now - _last_change(attempt)
         return attempt.response_status is None and age.total_seconds() < self.pending_grace
+
+
+def find_in_list(
+    recovery: Recovery, listed: EventList, *, began: datetime, ended: datetime
+) -> UndeliveredEvents:
+    """Return the undelivered events of a list that was just requested.
+
+    Ages are measured by the clock of the service if the response shows it, otherwise by the local
+    one.
+
+    Args:
+        recovery: The window.
+        listed: The attempts listed by the service, or the response with them.
+        began: The local time before the request was sent.
+        ended: The local time after the response was received.
+
+    Raises:
+        InvalidArgumentError: The window starts in the future.
+    """
+    return find_in_listing(recovery, read_list(listed, began=began, ended=ended))
 
 
 def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
