@@ -508,25 +508,15 @@ def test_a_journal_of_another_subscription_is_refused(service: Service, path: Pa
         harness.collect(service, (), recovery=other, journal=path)
 
 
-def test_without_until_the_window_ends_before_events_are_listed(path: Path) -> None:
-    listed_at: list[datetime] = []
-
-    def list_events(_: UUID) -> list[Any]:
-        listed_at.append(datetime.now(UTC))
-        return []
-
-    with Replay(
-        Service().end,
-        (),
-        base_url="https://service.test",
-        list_events=list_events,
-        options=ReplayOptions(journal=path),
-        recovery=recovery(until=None),
-    ):
-        pass
+def test_without_until_the_plan_has_no_end(service: Service, path: Path) -> None:
+    service.listed = [attempt("a", 500, created_at=datetime.now(UTC) + timedelta(hours=1))]
+    harness = ReplayHarness("sync")
+    harness.collect(service, (), recovery=recovery(until=None), journal=path)
     with Journal(path) as journal:
         assert journal.plan is not None
-        assert journal.plan.until <= listed_at[0]
+        assert (journal.plan.until, journal.plan.total) == (None, 1)
+    with pytest.raises(JournalError, match=r"from 2026-03-01T12:00:00\+00:00\): resume it"):
+        harness.collect(service, (), recovery=recovery(), journal=path)
 
 
 def test_a_resumed_recovery_without_until_keeps_its_window(service: Service, path: Path) -> None:

@@ -492,10 +492,10 @@ class Run:
         progress = self._stats.progress(now, in_flight=self._scheduler.in_flight)
         try:
             self._options.on_progress(progress)
-        except StopIteration as error:
+        except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(
-                "on_progress raised StopIteration, which would end the iteration. Raise another"
-                " exception."
+                f"on_progress raised {type(error).__name__}, which would end the iteration. Raise"
+                " another exception."
             ) from error
 
     def _now(self) -> datetime:
