@@ -20,8 +20,10 @@ from webhooks_sdk.operations import UNSET, Operation, Unset
 
 if TYPE_CHECKING:
     from webhooks_sdk import replay
+    from webhooks_sdk.replay import _undelivered
 else:
     replay = LazyModule("webhooks_sdk.replay")
+    _undelivered = LazyModule("webhooks_sdk.replay._undelivered")
 
 T = TypeVar("T")
 
@@ -320,10 +322,10 @@ class AsyncHooks:
                 subscriber may then receive an event twice.
             durable: Whether the journal survives a power loss, not only the death of the process.
                 It costs a synchronous write to disk for each step.
-            on_progress: Called with a `Progress` about once a second while the next outcome is
-                awaited, whether or not anything has completed, and at the end. It is called where
-                the replay is iterated, so not while the loop body runs or a target is awaited. If
-                it raises, the run ends with that exception.
+            on_progress: A synchronous function, called with a `Progress` about once a second while
+                the next outcome is awaited, whether or not anything has completed, and at the end.
+                It is called where the replay is iterated, so not while the loop body runs or a
+                target is awaited. If it raises, the run ends with that exception.
 
         Returns:
             A context manager to iterate over. Nothing is redelivered before the first iteration.
@@ -381,8 +383,8 @@ class AsyncHooks:
         Args:
             hook_id: The subscription.
             since: The start of the window, inclusive.
-            until: The end of the window, exclusive. None for now by the service's clock, or when
-                resuming, for the end that the first run used.
+            until: The end of the window, exclusive. None for no end, so that every listed event
+                from `since` on is included, or when resuming, for the end that the first run used.
             pending_grace: Seconds for which an attempt without a status counts as in flight, from
                 0 to 1,000,000; its event is not redelivered.
             journal: As in `redeliver_many`. Resume it with the same arguments.
@@ -445,14 +447,15 @@ class AsyncHooks:
         Args:
             hook_id: The subscription.
             since: The start of the window, inclusive.
-            until: The end of the window, exclusive; None for now by the service's clock.
+            until: The end of the window, exclusive; None for no end.
             pending_grace: Seconds for which an attempt without a status counts as still in flight,
                 from 0 to 1,000,000: its event is left out and counted in `coverage.pending`. The
-                age is measured with the local clock, or with the service's (the `Date` header of
-                its response) if that is ahead.
+                age is measured with the service's clock (the `Date` header of its response), or
+                with the local clock if there is no valid header.
 
         Returns:
-            The events, oldest first.
+            The events that were never redelivered, oldest first, then the others, those with the
+            least recent redelivery first.
 
         Raises:
             InvalidArgumentError: `hook_id` is not a UUID, a datetime is naive, the window is empty
@@ -473,7 +476,7 @@ class AsyncHooks:
         )
         began = datetime.now(UTC)
         response = await self._client.send(operations.list_events(recovery.hook_id))
-        return recovery.find_in_list(response, began=began, ended=datetime.now(UTC))
+        return _undelivered.find_in_list(recovery, response, began=began, ended=datetime.now(UTC))
 
     def _replay(
         self,

@@ -7,21 +7,22 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from support.fault_server import held, respond, truncated
+from support.fault_server import Behaviour, held, respond, truncated
 from support.samples import HOOK_ID, event
 
 import webhooks_sdk
-from webhooks_sdk import Client, ClientCredentials
+from webhooks_sdk import Client, ClientCredentials, ReplayStoppedError
 from webhooks_sdk.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from support.fault_server import Behaviour, FaultServer
+    from support.fault_server import Exchange, FaultServer
 
     from webhooks_sdk.replay import Report
 
@@ -29,6 +30,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text("utf-8")
 SECTION = PAGE.partition("## Every hour, from cron\n")[2].partition("\n## ")[0]
 [SNIPPET, PROGRAM] = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 EVENT = "application_form:quoted"
+DAY = timedelta(hours=24)
 
 
 OLD, MISSED, IN_FLIGHT = (48, 200), (1, 503), (0, None)
@@ -143,3 +145,33 @@ def test_overlapping_windows_lose_no_event_and_send_none_twice(server: FaultServ
         delivered = Counter(attempt.event_id for attempt in sandbox.attempts if attempt.delivered)
         assert delivered == Counter({attempt.event_id for attempt in sandbox.attempts})
         assert len(delivered) == 2
+
+
+def test_events_that_are_always_rejected_do_not_keep_later_runs_from_the_others(
+    server: FaultServer,
+) -> None:
+    def reject_bad(exchange: Exchange) -> bool:
+        assert exchange.request is not None
+        return respond(422 if b"bad" in exchange.request.body else 200).run(exchange)
+
+    with (
+        Sandbox() as sandbox,
+        Client(
+            ClientCredentials(sandbox.client_id, sandbox.client_secret),
+            base_url=sandbox.base_url,
+            token_url=sandbox.token_url,
+        ) as client,
+    ):
+        hook_id = client.hooks.create(url=f"{server.url}/in", events=["*"], active=True).id
+        server.add(*[respond(503)] * 30)
+        for number in range(30):
+            sandbox.publish(EVENT, {"name": "bad" if number < 24 else "good"})
+        assert len(client.hooks.list_undelivered(hook_id, since=sandbox.now - DAY)) == 30
+        server.add(*[Behaviour(reject_bad)] * 500)
+        for _ in range(2):
+            with suppress(ReplayStoppedError):
+                exec(  # noqa: S102 - our own page
+                    compile(SNIPPET, "replay.md", "exec"), {"client": client, "hook_id": hook_id}
+                )
+        left = client.hooks.list_undelivered(hook_id, since=sandbox.now - DAY)
+        assert len(left) == 24

@@ -172,7 +172,7 @@ def test_recover_uses_the_clock_of_the_service_if_it_is_ahead(
             assert replay.run().counts["delivered"] == 1
     with Journal(journal) as reader:
         assert reader.plan is not None
-        assert timedelta(0) <= now - reader.plan.until < timedelta(minutes=1)
+        assert reader.plan.until is None
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

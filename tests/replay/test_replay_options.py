@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from math import inf, nan
 from typing import Any
 
@@ -49,8 +50,20 @@ def test_booleans_must_be_true_or_false(option: str, value: Any) -> None:
     assert_invalid(option, value, "True or False")
 
 
-def test_on_progress_must_be_callable() -> None:
-    assert_invalid("on_progress", "print", "callable or None")
+class AsyncCallback:
+    async def __call__(self, progress: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    "callback",
+    ["print", AsyncCallback().__call__, AsyncCallback(), partial(AsyncCallback().__call__)],
+)
+def test_on_progress_must_be_a_synchronous_function(callback: Any) -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"^on_progress must be a synchronous function or None, got "
+    ):
+        ReplayOptions(on_progress=callback)
 
 
 @pytest.mark.parametrize("option", ["concurrency", "rate", "max_attempts"])

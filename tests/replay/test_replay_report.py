@@ -138,3 +138,53 @@ def test_targets_of_the_journal_are_counted_when_it_is_resumed(
     harness.collect(service, targets(10), journal=path)
     _, report = harness.collect(service, (), journal=path, each=exit_early, concurrency=1)
     assert report.not_reached == 10 - report.done > 0
+
+
+@pytest.mark.parametrize("kind", [list, iter], ids=["list", "iterator"])
+def test_how_many_targets_are_left_is_unknown_while_the_callers_may_be_in_the_journal(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path, kind: Any
+) -> None:
+    path, progress = tmp_path / "journal", list[Any]()
+    for n in range(10):
+        service.respond(n, 500)
+    replay_harness.collect(service, targets(10), journal=path)
+    ten_more = kind(targets(20)[10:])
+    _, report = replay_harness.collect(
+        service,
+        ten_more,
+        journal=path,
+        each=exit_early,
+        concurrency=1,
+        on_progress=progress.append,
+    )
+    assert (report.not_reached, report.notes) == (None, ())
+    assert (progress[-1].total, progress[-1].remaining) == (None, None)
+
+
+@pytest.mark.parametrize("kind", [list, iter], ids=["list", "iterator"])
+def test_how_many_targets_are_left_is_known_once_the_callers_are_exhausted(
+    replay_harness: ReplayHarness, service: Service, tmp_path: Path, kind: Any
+) -> None:
+    path, progress = tmp_path / "journal", list[Any]()
+    for n in range(10):
+        service.respond(n, 500)
+    replay_harness.collect(service, targets(10), journal=path)
+
+    def stop_at_12(_: object, outcome: Outcome) -> bool:
+        done.append(outcome)
+        return len(done) == 12
+
+    # Half of the targets are in the journal too: 15 in all, and one more outcome for a duplicate.
+    done: list[Outcome] = []
+    mixed = kind([*targets(15)[5:], *targets(15)[14:]])
+    _, report = replay_harness.collect(
+        service,
+        mixed,
+        journal=path,
+        each=stop_at_12,
+        concurrency=1,
+        on_progress=progress.append,
+    )
+    assert report.not_reached == 16 - report.done > 0
+    assert report.notes[0].startswith(f"{report.not_reached} target")
+    assert progress[-1].total == 16

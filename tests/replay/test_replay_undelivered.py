@@ -13,7 +13,7 @@ from support.replays import HOOK, NOON, ReplayHarness, attempt, event_id
 from webhooks_sdk import APIResponse, Headers
 from webhooks_sdk.errors import InvalidArgumentError
 from webhooks_sdk.replay import Recovery
-from webhooks_sdk.replay._undelivered import was_redelivered_since
+from webhooks_sdk.replay._undelivered import find_in_list, was_redelivered_since
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,26 +83,33 @@ def test_without_until_the_window_has_every_event_that_is_listed() -> None:
     assert ids(find(before, after, until=None)) == [event_id("a"), event_id("b")]
 
 
-def find_in_response(date: str | None, *, since: float = 0) -> UndeliveredEvents:
-    """Find an event with an attempt in progress since 14:00, in a list requested at 14:00."""
+def find_in_response(
+    date: str | None, *, since: float = 0, at: float = 7200, took: float = 2
+) -> UndeliveredEvents:
+    """Find an event with an attempt in progress since 14:00, in a list requested at 14:00.
+
+    Args:
+        date: The Date header of the response.
+        since: The start of the window, in seconds after noon.
+        at: When the attempt was made, in seconds after noon.
+        took: Seconds from the request to the response, by the local clock.
+    """
     response = APIResponse(
-        value=[attempt("a", None, at=7200)],
+        value=[attempt("a", None, at=at)],
         status=200,
         headers=Headers([] if date is None else [(b"Date", date.encode())]),
         attempts=1,
         elapsed=2.0,
     )
     recovery = Recovery(hook_id=HOOK, since=NOON + timedelta(seconds=since))
-    return recovery.find_in_list(response, began=LATER, ended=LATER + timedelta(seconds=2))
+    return find_in_list(recovery, response, began=LATER, ended=LATER + timedelta(seconds=took))
 
 
 @pytest.mark.parametrize(
     "date",
     [
         None,
-        "Sun, 01 Mar 2026 14:00:02 GMT",
-        "Sun, 01 Mar 2026 14:02:01 GMT",
-        "Sun, 01 Mar 2026 12:00:00 GMT",
+        "Fri, 01 Jan 1960 00:00:00 GMT",
         "Fri, 31 Dec 9999 23:59:59 GMT",
         "Fri, 31 Dec 9999 23:59:59 -1200",
         "Sun, 99 Mar 2026 14:30:00 GMT",
@@ -110,8 +117,29 @@ def find_in_response(date: str | None, *, since: float = 0) -> UndeliveredEvents
         "",
     ],
 )
-def test_ages_are_measured_with_the_local_clock(date: str | None) -> None:
-    assert find_in_response(date).coverage.pending == 1
+def test_ages_are_measured_with_the_local_clock_without_a_valid_date(date: str | None) -> None:
+    assert find_in_response(date, at=7081).coverage.pending == 1
+    assert find_in_response(date, at=7080).coverage.pending == 0
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 01 Mar 2026 13:55:02 GMT",
+        "Sun, 01 Mar 2026 14:55:02 +0100",
+        "1 Mar 2026 13:55:02",
+    ],
+)
+def test_ages_are_measured_with_the_clock_of_the_service_if_it_is_behind(date: str) -> None:
+    # The local clock is five minutes ahead: an attempt ten seconds before is in flight.
+    assert find_in_response(date, at=6900 - 10).coverage.pending == 1
+    assert find_in_response(date, at=6900 - 119).coverage.pending == 1
+    assert find_in_response(date, at=6900 - 120).coverage.pending == 0
+
+
+def test_a_local_clock_that_is_set_back_during_the_request_makes_no_attempt_older() -> None:
+    found = find_in_response("Sun, 01 Mar 2026 14:00:00 GMT", at=7081, took=-3600)
+    assert found.coverage.pending == 1
 
 
 @pytest.mark.parametrize(
@@ -142,6 +170,21 @@ def test_until_may_be_in_the_future() -> None:
 def test_events_are_sorted_by_time_and_represented_by_their_latest_attempt() -> None:
     first, again, second = attempt("a", 500, at=1), attempt("a", 502, at=9), attempt("b", 500, at=5)
     assert list(find(again, second, first)) == [again, second]
+
+
+def test_events_that_were_redelivered_in_vain_come_last() -> None:
+    listed = [
+        attempt("a", 500, at=1),
+        attempt("a", 500, at=90, redelivery=True),
+        # The service's own retry does not count.
+        attempt("b", 500, at=2),
+        attempt("b", 500, at=80, redelivery=True),
+        attempt("b", 500, at=99),
+        attempt("c", 500, at=3),
+        attempt("c", 500, at=95),
+        attempt("d", 500, at=4),
+    ]
+    assert ids(find(*listed)) == [event_id(name) for name in "cdba"]
 
 
 def test_an_event_with_a_recent_attempt_without_a_status_is_pending() -> None:

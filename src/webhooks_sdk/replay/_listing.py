@@ -23,13 +23,11 @@ _DATE_RESOLUTION = timedelta(seconds=1)
 class Listing:
     """The listed delivery attempts, and when the list was made.
 
-    The times are those of the service's clock if it is ahead of the local clock, and of the local
-    clock otherwise.
-
     Attributes:
         attempts: The delivery attempts.
-        not_before: The earliest time at which the list was made.
-        not_after: The latest time at which the list was made.
+        not_before: The earliest time at which the list was made, by the service's clock if the
+            response has a valid date, otherwise by the local clock.
+        not_after: The latest time at which the list was made, by whichever clock is ahead.
     """
 
     attempts: Iterable[WebhookEvent]
@@ -48,12 +46,16 @@ def read_list(listed: EventList, *, began: datetime, ended: datetime) -> Listing
     if not isinstance(listed, APIResponse):
         return Listing(listed, began, ended)
     date = _parse_date(listed.headers.get("date"))
-    if date is None or date <= ended:
+    if date is None:
         return Listing(listed.value, began, ended)
-    return Listing(listed.value, began + (date - ended), date + _DATE_RESOLUTION)
+    # The local clock may have been set back during the request.
+    elapsed = max(ended - began, timedelta(0))
+    return Listing(listed.value, date - elapsed, max(date + _DATE_RESOLUTION, ended))
 
 
-_LATEST_DATE = datetime(9999, 1, 1, tzinfo=UTC)  # leaves room for arithmetic
+# These leave room for arithmetic.
+_EARLIEST_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_DATE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _parse_date(text: str | None) -> datetime | None:
@@ -65,4 +67,4 @@ def _parse_date(text: str | None) -> datetime | None:
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return date if date < _LATEST_DATE else None
+    return date if _EARLIEST_DATE <= date < _LATEST_DATE else None

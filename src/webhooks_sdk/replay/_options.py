@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -43,9 +44,12 @@ def _check_boolean(_: object, attribute: "Attribute[Any]", value: object) -> Non
 
 
 def _check_callback(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is not None and not callable(value):
+    if value is None:
+        return
+    is_async = iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__)
+    if not callable(value) or is_async:
         raise InvalidArgumentError(
-            f"{attribute.name} must be callable or None, got {short_repr(value)}."
+            f"{attribute.name} must be a synchronous function or None, got {short_repr(value)}."
         )
 
 
@@ -66,8 +70,8 @@ class ReplayOptions:
             which the run stops, from 1 to 1,000,000. None to never stop for this reason.
         resend_unknown: Whether a resumed run sends events again that may have been delivered.
         durable: Whether the journal survives a power failure, not only a crash of the process.
-        on_progress: Called with a `Progress` about once a second while an outcome is awaited,
-            and at the end.
+        on_progress: A synchronous function, called with a `Progress` about once a second while
+            an outcome is awaited, and at the end.
 
     Raises:
         InvalidArgumentError: A value is out of range.

@@ -26,7 +26,11 @@ class OutcomeStatus(StrEnum):
     REJECTED = "rejected"
     """The subscriber responded with another status."""
     ACCEPTED = "accepted"
-    """The service accepted the request without reporting the subscriber's response. Not resent."""
+    """The service accepted the request without reporting the subscriber's response.
+
+    It may not have waited for the subscriber, or the subscriber may be down. A resumed run looks it
+    up in the list, and sends it again if it failed.
+    """
     FAILED = "failed"
     """The service rejected the request, or provably processed none of the attempts."""
     UNKNOWN = "unknown"
@@ -41,9 +45,11 @@ class NotSentReason(StrEnum):
     DUPLICATE = "duplicate"
     """`skipped`: the same target came earlier in this run."""
     DONE_EARLIER = "done earlier"
-    """`skipped`: an earlier run of the journal ended with `delivered` or `accepted`."""
+    """`skipped`: an earlier run of the journal ended with `delivered`."""
     FOUND_DELIVERED = "found delivered"
-    """`skipped`: it was unknown, and the service now lists its successful redelivery."""
+    """`skipped`: it was unknown or accepted, and the service now lists a successful attempt."""
+    ACCEPTED_EARLIER = "accepted earlier"
+    """`accepted`: it was accepted in an earlier run, and the list does not tell what followed."""
     UNKNOWN_EARLIER = "unknown earlier"
     """`unknown`: an earlier run left it unknown, and `resend_unknown` is False."""
     NOT_FOUND_EARLIER = "not found earlier"
@@ -56,6 +62,7 @@ class NotSentReason(StrEnum):
 
 
 _STATUS_OF_REASON = {
+    NotSentReason.ACCEPTED_EARLIER: OutcomeStatus.ACCEPTED,
     NotSentReason.UNKNOWN_EARLIER: OutcomeStatus.UNKNOWN,
     NotSentReason.NOT_FOUND_EARLIER: OutcomeStatus.FAILED,
 }

@@ -38,6 +38,7 @@ def check_journal(journal: JournalWriter, recovery: Recovery | None) -> None:
                 " recover."
             )
         return
+    # Without `until`, a journal of a window with an end is resumed too.
     requested = (recovery.hook_id, recovery.since, recovery.until or plan.until)
     if requested != (plan.hook_id, plan.since, plan.until):
         raise JournalError(
@@ -47,7 +48,8 @@ def check_journal(journal: JournalWriter, recovery: Recovery | None) -> None:
 
 
 def _describe(plan: Plan) -> str:
-    return f"subscription {plan.hook_id}, from {plan.since.isoformat()} to {plan.until.isoformat()}"
+    end = "" if plan.until is None else f" to {plan.until.isoformat()}"
+    return f"subscription {plan.hook_id}, from {plan.since.isoformat()}{end}"
 
 
 def write_plan(journal: JournalWriter, recovery: Recovery, listing: Listing) -> None:
@@ -56,19 +58,17 @@ def write_plan(journal: JournalWriter, recovery: Recovery, listing: Listing) -> 
     Args:
         journal: The journal.
         recovery: The recovery.
-        listing: The delivery attempts listed by the service, and when. That is the end of the
-            window if `recovery.until` is None.
+        listing: The delivery attempts listed by the service, and when.
 
     Raises:
         InvalidArgumentError: The window starts in the future.
         JournalError: The journal cannot be written.
     """
     found = find_in_listing(recovery, listing)
-    until = listing.not_before if recovery.until is None else recovery.until
     plan = Plan(
         hook_id=recovery.hook_id,
         since=recovery.since,
-        until=until,
+        until=recovery.until,
         oldest_listed=found.coverage.oldest_listed,
         covers_since=found.coverage.covers_since,
         pending=found.coverage.pending,

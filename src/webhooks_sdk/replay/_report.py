@@ -78,11 +78,12 @@ class Report:
     def complete(self) -> bool:
         """Whether nothing is left to do.
 
-        True if the run is finished, every target was delivered or accepted, in this run or before,
-        and for `recover`, the service's list covered the window and no event was pending.
+        True if the run is finished, every target was delivered, in this run or before, and for
+        `recover`, the service's list covered the window and no event was pending.
         """
         return (
             self.finished
+            and not self.counts[OutcomeStatus.ACCEPTED]
             and not any(self.counts[status] for status in PROBLEMS)
             and (self.coverage is None or self.coverage.covers_since)
             and (self.coverage is None or not self.coverage.pending)
@@ -94,6 +95,13 @@ class Report:
         notes: list[str] = []
         if not self.finished and self.not_reached:
             notes.append(f"{_count(self.not_reached, 'target')} had no outcome yet.")
+        accepted = self.counts[OutcomeStatus.ACCEPTED]
+        if accepted:
+            notes.append(
+                f"{_count(accepted, 'event')} {'was' if accepted == 1 else 'were'} accepted by the"
+                " service, which did not report a response of the subscriber: run again with the"
+                " same journal after two minutes to check, and to send again what failed."
+            )
         unknown = self.not_sent[NotSentReason.UNKNOWN_EARLIER]
         if unknown:
             notes.append(

@@ -58,7 +58,9 @@ class UndeliveredEvents:
     Supports iteration and `len()`.
 
     Attributes:
-        events: The latest listed attempt of each event, in the order in which the events happened.
+        events: The latest listed attempt of each event. First the events that were never
+            redelivered, in the order in which they happened, then the others, those with the least
+            recent redelivery first.
         coverage: How far back the list reached.
     """
 
@@ -79,8 +81,8 @@ class Recovery:
     Attributes:
         hook_id: The subscription.
         since: Start of the window, inclusive.
-        until: End of the window, exclusive. None for now: the window has every listed event from
-            `since` on.
+        until: End of the window, exclusive. None for no end: the window has every listed event
+            from `since` on.
         pending_grace: Seconds for which an attempt without a status counts as still in flight,
             from 0 to 1,000,000.
 
@@ -101,24 +103,6 @@ class Recovery:
                 f" got {self.since.isoformat()}."
             )
 
-    def find_in_list(
-        self, listed: EventList, *, began: datetime, ended: datetime
-    ) -> UndeliveredEvents:
-        """Return the undelivered events of a list that was just requested.
-
-        Ages are measured by the clock of the service if it is ahead of the local one, as far as the
-        response shows it.
-
-        Args:
-            listed: The attempts listed by the service, or the response with them.
-            began: The local time before the request was sent.
-            ended: The local time after the response was received.
-
-        Raises:
-            InvalidArgumentError: The window starts in the future.
-        """
-        return find_in_listing(self, read_list(listed, began=began, ended=ended))
-
     def find_in(self, listed: Iterable[WebhookEvent], *, now: datetime) -> UndeliveredEvents:
         """Return the undelivered events.
 
@@ -132,7 +116,7 @@ class Recovery:
         attempts_of: defaultdict[UUID, list[WebhookEvent]] = defaultdict(list)
         for attempt in listed:
             attempts_of[attempt.id].append(attempt)
-        undelivered: list[tuple[datetime, WebhookEvent]] = []
+        undelivered: list[tuple[datetime, datetime, WebhookEvent]] = []
         pending = 0
         for attempts in attempts_of.values():
             happened = min(attempt.enqueued_at for attempt in attempts)
@@ -141,13 +125,15 @@ class Recovery:
             if any(self._is_pending(attempt, now) for attempt in attempts):
                 pending += 1
             else:
-                undelivered.append((happened, max(attempts, key=_last_change)))
-        undelivered.sort(key=itemgetter(0))
+                latest = max(attempts, key=last_change)
+                undelivered.append((_last_redelivery(attempts), happened, latest))
+        # A run that the circuit breaker stops must not begin with the same failures each time.
+        undelivered.sort(key=itemgetter(0, 1))
         # A record is never older than its event, so every event after the oldest record is listed.
         records = (attempt.created_at for attempts in attempts_of.values() for attempt in attempts)
         oldest = min(records, default=None)
         return UndeliveredEvents(
-            events=tuple(event for _, event in undelivered),
+            events=tuple(event for _, _, event in undelivered),
             coverage=Coverage(
                 oldest_listed=oldest,
                 covers_since=oldest is not None and oldest <= self.since,
@@ -159,8 +145,28 @@ class Recovery:
         return self.since <= moment and (self.until is None or moment < self.until)
 
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
-        age = now - _last_change(attempt)
+        age = now - last_change(attempt)
         return attempt.response_status is None and age.total_seconds() < self.pending_grace
+
+
+def find_in_list(
+    recovery: Recovery, listed: EventList, *, began: datetime, ended: datetime
+) -> UndeliveredEvents:
+    """Return the undelivered events of a list that was just requested.
+
+    Ages are measured by the clock of the service if the response shows it, otherwise by the local
+    one.
+
+    Args:
+        recovery: The window.
+        listed: The attempts listed by the service, or the response with them.
+        began: The local time before the request was sent.
+        ended: The local time after the response was received.
+
+    Raises:
+        InvalidArgumentError: The window starts in the future.
+    """
+    return find_in_listing(recovery, read_list(listed, began=began, ended=ended))
 
 
 def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
@@ -177,9 +183,16 @@ def find_in_listing(recovery: Recovery, listing: Listing) -> UndeliveredEvents:
     return recovery.find_in(listing.attempts, now=listing.not_before)
 
 
-def _last_change(attempt: WebhookEvent) -> datetime:
-    # It is undocumented which of the two changes when a record is updated.
+def last_change(attempt: WebhookEvent) -> datetime:
+    """Return when the service last changed the record of an attempt."""
+    # It is undocumented which of the two times changes when a record is updated.
     return max(attempt.created_at, attempt.updated_at)
+
+
+def _last_redelivery(attempts: Iterable[WebhookEvent]) -> datetime:
+    """Return when the last redelivery of an event was made, the earliest time if there was none."""
+    times = (last_change(attempt) for attempt in attempts if attempt.redelivery)
+    return max(times, default=datetime.min.replace(tzinfo=UTC))
 
 
 def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
@@ -189,6 +202,11 @@ def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
         attempt: The attempt as listed by the service.
         intent_at: When the request for the redelivery was about to be sent.
     """
+    return attempt.redelivery and attempt.delivered and changed_since(attempt, intent_at)
+
+
+def changed_since(attempt: WebhookEvent, moment: datetime) -> bool:
+    """Return whether the record of an attempt changed at or after a time."""
     # The service truncates its timestamps to milliseconds.
-    earliest = intent_at.replace(microsecond=intent_at.microsecond // 1000 * 1000)
-    return attempt.redelivery and attempt.delivered and _last_change(attempt) >= earliest
+    earliest = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return last_change(attempt) >= earliest

@@ -374,7 +374,7 @@ def ticking() -> Iterator[tuple[Run, VirtualClock, list[Any]]]:
         clock=clock.clock,
     )
     try:
-        run.set_total_from_plan()
+        run.set_total_from_journal()
         assert run.step() is Action.TAKE_TARGET
         job = run.accept_target((HOOK, event_id(0)))
         assert job is not None
@@ -418,7 +418,7 @@ def test_without_on_progress_a_wait_has_no_limit() -> None:
         clock=VirtualClock().clock,
     )
     try:
-        run.set_total_from_plan()
+        run.set_total_from_journal()
         job = run.accept_target((HOOK, event_id(0)))
         assert job is not None
         run.start(job)
@@ -460,7 +460,7 @@ def test_a_remaining_time_that_no_timedelta_can_hold_is_unknown() -> None:
     assert stats.progress(1e6, in_flight=0).remaining is None
 
 
-def test_the_total_of_a_generator_is_unknown(service: Service) -> None:
+def test_the_total_of_a_generator_is_known_once_it_is_exhausted(service: Service) -> None:
     reported: list[Any] = []
     ReplayHarness("sync").collect(service, iter(targets(5)), on_progress=reported.append)
-    assert (reported[-1].total, reported[-1].remaining) == (None, None)
+    assert (reported[-1].total, reported[-1].remaining) == (5, timedelta(0))

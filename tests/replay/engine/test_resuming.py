@@ -50,7 +50,7 @@ def status_of(outcomes: list[Outcome], n: int) -> str:
 
 @pytest.mark.parametrize(
     ("result", "status"),
-    [(200, "skipped"), (None, "skipped"), (LOST, "unknown"), (GONE, "failed")],
+    [(200, "skipped"), (None, "accepted"), (LOST, "unknown"), (GONE, "failed")],
     ids=["delivered", "accepted", "unknown", "404"],
 )
 def test_targets_that_are_not_resent(
@@ -61,6 +61,55 @@ def test_targets_that_are_not_resent(
     outcomes, _ = replay_harness.collect(service, targets(1), journal=path)
     assert status_of(outcomes, 0) == status
     assert len(service.sent) == 1
+
+
+def test_accepted_targets_are_sent_again_if_the_list_shows_that_they_failed(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    # Without a status for longer than the grace: the subscriber was down.
+    now = datetime.now(UTC)
+    for n in range(5):
+        service.respond(n, None, 200)
+    first, report = replay_harness.collect(service, targets(5), journal=path)
+    assert {outcome.status for outcome in first} == {"accepted"}
+    assert not report.complete
+    assert "did not report a response of the subscriber" in str(report)
+    assert first[0].event is not None
+    redelivery: dict[str, Any] = {"delivery_id": first[0].event.delivery_id}
+    service.listed = [
+        attempt(0, None, **redelivery),
+        attempt(1, 503, **redelivery),
+        attempt(2, 200, **redelivery),
+        attempt(3, None, created_at=now, updated_at=now, **redelivery),
+    ]
+    outcomes, report = replay_harness.collect(service, targets(5), journal=path)
+    assert {n: status_of(outcomes, n) for n in range(5)} == {
+        0: "delivered",
+        1: "delivered",
+        2: "skipped",  # found delivered
+        3: "accepted",  # may still be in flight
+        4: "accepted",  # not listed
+    }
+    assert sorted(service.sent[5:]) == sorted(event_id(n) for n in (0, 1))
+    assert report.not_sent["found delivered"] == 1
+    assert report.not_sent["accepted earlier"] == 2
+    assert not report.complete
+
+
+def test_a_later_attempt_of_the_service_tells_about_an_accepted_target(
+    replay_harness: ReplayHarness, service: Service, path: Path
+) -> None:
+    for n in range(2):
+        service.respond(n, None, 200)
+    replay_harness.collect(service, targets(2), journal=path)
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    service.listed = [
+        attempt(0, 503, at=1, created_at=later, updated_at=later),
+        attempt(1, 200, at=1, created_at=later, updated_at=later),
+    ]
+    outcomes, _ = replay_harness.collect(service, targets(2), journal=path)
+    assert (status_of(outcomes, 0), status_of(outcomes, 1)) == ("delivered", "skipped")
+    assert service.sent[2:] == [event_id(0)]
 
 
 @pytest.mark.parametrize("result", [500, REFUSED], ids=["rejected", "failed"])
@@ -102,17 +151,77 @@ def test_runs_during_an_outage_do_not_keep_a_later_run_from_sending(
     assert report.complete
 
 
+@pytest.mark.parametrize("result", [422, REFUSED, LOST], ids=["rejected", "failed", "unknown"])
+@pytest.mark.parametrize("source", ["recovery", "list", "generator"])
 def test_events_that_always_fail_do_not_keep_a_resumed_run_from_the_others(
-    replay_harness: ReplayHarness, service: Service, path: Path
+    replay_harness: ReplayHarness, service: Service, path: Path, source: str, result: Any
 ) -> None:
     service.listed = [attempt(n, 503, at=n) for n in range(50)]
     for n in range(25):
-        service.respond(n, 422)
+        service.respond(n, result)
     for _ in range(2):
+        supplied: Any = {"recovery": (), "list": targets(50), "generator": iter(targets(50))}
         with suppress(ReplayStoppedError):
-            replay_harness.collect(service, (), recovery=recovery(), journal=path, concurrency=2)
+            replay_harness.collect(
+                service,
+                supplied[source],
+                recovery=recovery() if source == "recovery" else None,
+                journal=path,
+                concurrency=2,
+                resend_unknown=True,
+            )
     with Journal(path) as journal:
         assert journal.counts["delivered"] == 25
+
+
+@pytest.mark.parametrize("source", ["recovery", "list"])
+def test_events_that_always_fail_do_not_keep_those_that_failed_in_the_outage_from_being_sent(
+    service: Service, path: Path, source: str
+) -> None:
+    harness = ReplayHarness("sync")
+    service.listed = [attempt(n, 503, at=n) for n in range(50)]
+
+    def run() -> None:
+        by_recovery = source == "recovery"
+        with suppress(ReplayStoppedError):
+            harness.collect(
+                service,
+                () if by_recovery else targets(50),
+                recovery=recovery() if by_recovery else None,
+                journal=path,
+                concurrency=1,
+            )
+
+    for n in range(50):
+        service.respond(n, 422 if n < 25 else 503)
+    for _ in range(4):
+        run()
+    for n in range(25, 50):
+        service.respond(n, 200)
+    for _ in range(3):
+        run()
+    with Journal(path) as journal:
+        assert journal.counts["delivered"] == 25
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_target_that_failed_earlier_has_one_outcome_and_its_duplicates_are_skipped(
+    replay_harness: ReplayHarness, service: Service, path: Path, durable: bool
+) -> None:
+    service.respond(0, 500, 200)
+    replay_harness.collect(service, targets(1), journal=path, durable=durable)
+    outcomes, report = replay_harness.collect(
+        service, targets(2) + targets(2), journal=path, durable=durable
+    )
+    assert Counter((one.request_id, one.status, one.not_sent) for one in outcomes) == Counter(
+        [
+            (event_id(0), "skipped", NotSentReason.DUPLICATE),
+            (event_id(0), "delivered", None),
+            (event_id(1), "delivered", None),
+            (event_id(1), "skipped", NotSentReason.DUPLICATE),
+        ]
+    )
+    assert (len(service.sent), report.complete) == (3, True)
 
 
 def test_outcomes_that_need_no_request_have_a_reason(
@@ -130,7 +239,7 @@ def test_outcomes_that_need_no_request_have_a_reason(
         [
             (event_id(0), "skipped", NotSentReason.DONE_EARLIER),
             (event_id(0), "skipped", NotSentReason.DUPLICATE),
-            (event_id(1), "skipped", NotSentReason.DONE_EARLIER),
+            (event_id(1), "accepted", NotSentReason.ACCEPTED_EARLIER),
             (event_id(2), "skipped", NotSentReason.FOUND_DELIVERED),
             (event_id(3), "unknown", NotSentReason.UNKNOWN_EARLIER),
             (event_id(4), "failed", NotSentReason.NOT_FOUND_EARLIER),
@@ -139,18 +248,23 @@ def test_outcomes_that_need_no_request_have_a_reason(
     )
     assert dict(report.not_sent) == {
         "duplicate": 1,
-        "done earlier": 2,
+        "done earlier": 1,
         "found delivered": 1,
+        "accepted earlier": 1,
         "unknown earlier": 1,
         "not found earlier": 1,
     }
     summary, *notes = str(report).splitlines()
     assert summary.startswith(
-        "1 delivered, 1 failed (1 not found earlier), 1 unknown (1 unknown earlier), 4 skipped"
-        " (1 duplicate, 2 done earlier, 1 found delivered); 1 request in "
+        "1 delivered, 1 accepted (1 accepted earlier), 1 failed (1 not found earlier), 1 unknown (1"
+        " unknown earlier), 3 skipped (1 duplicate, 1 done earlier, 1 found delivered); 1 request"
     )
     assert tuple(notes) == report.notes
-    unknown, not_found = notes
+    accepted, unknown, not_found = notes
+    assert accepted == (
+        "1 event was accepted by the service, which did not report a response of the subscriber: run"
+        " again with the same journal after two minutes to check, and to send again what failed."
+    )
     assert unknown == (
         "1 event had an unknown outcome in an earlier run and may have been delivered: pass"
         " resend_unknown=True to send such events again."
@@ -278,14 +392,14 @@ def test_without_targets_the_journal_alone_is_resumed(
     assert report.counts["skipped"] == 2
 
 
-def test_targets_only_in_the_journal_are_sent_last_and_once(service: Service, path: Path) -> None:
+def test_targets_that_failed_earlier_are_sent_last_and_once(service: Service, path: Path) -> None:
     service.respond(1, 500, 200)
     service.respond(2, 500, 200)
     harness = ReplayHarness("sync")
     harness.collect(service, targets(3), journal=path)
     service.sent.clear()
     outcomes, _ = harness.collect(service, [(HOOK, event_id(n)) for n in (7, 2)], journal=path)
-    assert service.sent == [event_id(7), event_id(2), event_id(1)]
+    assert service.sent == [event_id(7), event_id(1), event_id(2)]
     assert len(outcomes) == 4
 
 
@@ -394,25 +508,15 @@ def test_a_journal_of_another_subscription_is_refused(service: Service, path: Pa
         harness.collect(service, (), recovery=other, journal=path)
 
 
-def test_without_until_the_window_ends_before_events_are_listed(path: Path) -> None:
-    listed_at: list[datetime] = []
-
-    def list_events(_: UUID) -> list[Any]:
-        listed_at.append(datetime.now(UTC))
-        return []
-
-    with Replay(
-        Service().end,
-        (),
-        base_url="https://service.test",
-        list_events=list_events,
-        options=ReplayOptions(journal=path),
-        recovery=recovery(until=None),
-    ):
-        pass
+def test_without_until_the_plan_has_no_end(service: Service, path: Path) -> None:
+    service.listed = [attempt("a", 500, created_at=datetime.now(UTC) + timedelta(hours=1))]
+    harness = ReplayHarness("sync")
+    harness.collect(service, (), recovery=recovery(until=None), journal=path)
     with Journal(path) as journal:
         assert journal.plan is not None
-        assert journal.plan.until <= listed_at[0]
+        assert (journal.plan.until, journal.plan.total) == (None, 1)
+    with pytest.raises(JournalError, match=r"from 2026-03-01T12:00:00\+00:00\): resume it"):
+        harness.collect(service, (), recovery=recovery(), journal=path)
 
 
 def test_a_resumed_recovery_without_until_keeps_its_window(service: Service, path: Path) -> None:

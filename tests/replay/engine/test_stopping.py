@@ -443,13 +443,14 @@ def test_a_run_copes_with_a_limit_on_threads(
     assert len(started) == 2
 
 
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
 def test_stop_iteration_raised_by_on_progress_does_not_end_the_iteration(
-    replay_harness: ReplayHarness, service: Service
+    replay_harness: ReplayHarness, service: Service, error: type[Exception]
 ) -> None:
     def on_progress(_: object) -> None:
-        raise StopIteration
+        raise error
 
-    with pytest.raises(RuntimeError, match="on_progress raised StopIteration"):
+    with pytest.raises(RuntimeError, match=f"on_progress raised {error.__name__},"):
         replay_harness.collect(service, [(HOOK, event_id(0))], on_progress=on_progress)
 
 

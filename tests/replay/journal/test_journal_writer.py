@@ -216,14 +216,14 @@ def test_unresolved_since_is_the_first_request_that_may_have_arrived(path: Path)
         assert row_of(journal).unresolved_since == MUCH_LATER
 
 
-def test_unresolved_targets_are_unknown_or_were_left_in_flight(path: Path) -> None:
+def test_unresolved_targets_are_unknown_or_were_left_in_flight_or_accepted(path: Path) -> None:
     left, unknown, accepted, now_in_flight = (UUID(int=n) for n in (40, 30, 20, 10))
     with open_writer(path) as journal:
         for event in (left, unknown, accepted):
             journal.record_intent(HOOK, event, NOW)
         journal.record_outcome(HOOK, unknown, OutcomeStatus.UNKNOWN, LATER)
         journal.record_outcome(HOOK, accepted, OutcomeStatus.ACCEPTED, LATER)
-        # Targets in flight in this run are not unresolved.
+        # Targets in flight or accepted in this run are not unresolved.
         assert [row.request_id for row in journal.unresolved()] == [unknown]
     with open_writer(path) as journal:
         journal.record_intent(HOOK, now_in_flight, NOW)
@@ -231,7 +231,7 @@ def test_unresolved_targets_are_unknown_or_were_left_in_flight(path: Path) -> No
         for row in journal.unresolved():
             found.append(row.request_id)
             journal.record_outcome(HOOK, row.request_id, OutcomeStatus.DELIVERED, LATER)
-        assert found == [left, unknown]
+        assert found == [left, unknown, accepted]
         assert list(journal.unresolved()) == []
 
 

@@ -11,16 +11,15 @@ from math import inf
 from random import random
 from typing import TYPE_CHECKING
 
-from webhooks_sdk._core.responses import APIResponse
 from webhooks_sdk._core.validation import check_seconds
 from webhooks_sdk.errors import InvalidArgumentError, ReplayStoppedError
-from webhooks_sdk.replay._engine.resuming import outcome_without_sending
+from webhooks_sdk.replay._engine.resuming import outcome_without_sending, resolve_accepted
 from webhooks_sdk.replay._engine.scheduler import Action, Job, Scheduler, Wait
 from webhooks_sdk.replay._journal.errors import to_error_record
 from webhooks_sdk.replay._journal.rows import RowState
 from webhooks_sdk.replay._journal.writer import JournalWriter
 from webhooks_sdk.replay._listing import read_list
-from webhooks_sdk.replay._outcomes import OutcomeStatus
+from webhooks_sdk.replay._outcomes import NotSentReason, OutcomeStatus
 from webhooks_sdk.replay._recovery import check_journal, coverage_of, write_plan
 from webhooks_sdk.replay._report import RunStats
 from webhooks_sdk.replay._targets import Target, parse_target
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     from webhooks_sdk.replay._undelivered import Recovery
 
 _PROGRESS_INTERVAL = 1.0  # seconds
+# Seconds for which an accepted redelivery without a status counts as in flight, as in Recovery.
+_PENDING_GRACE = 120.0
 
 
 def not_entered_error(statement: str) -> RuntimeError:
@@ -83,6 +84,7 @@ class Run:
         self._options = options
         self._clock = clock
         self._recovery = recovery
+        self._pending_grace = _PENDING_GRACE if recovery is None else recovery.pending_grace
         self._scheduler = Scheduler(
             concurrency_limiter=ConcurrencyLimiter(options.concurrency),
             rate_limiter=RateLimiter(options.rate),
@@ -142,10 +144,10 @@ class Run:
         write_plan(self._journal, self._recovery, listing)
 
     def mark_unknown_and_list_hooks(self) -> Iterable[UUID]:
-        """Record targets left in flight by earlier runs as unknown, and find all unknown targets.
+        """Record targets left in flight by earlier runs as unknown, and find those to look up.
 
         Returns:
-            The subscriptions of the unknown targets.
+            The subscriptions of the targets that are unknown or were accepted.
         """
         hooks: dict[UUID, None] = {}
         for row in self._journal.unresolved():
@@ -156,22 +158,45 @@ class Run:
         return hooks
 
     def resolve_unknown(self, hook_id: UUID, listed: EventList) -> None:
-        """Record unknown targets as delivered if the service lists their redelivery.
+        """Record what the service lists about targets that were unknown or only accepted.
+
+        Unknown targets are recorded as delivered if their redelivery is listed. Targets that an
+        earlier run saw accepted are recorded as delivered or rejected, if the list tells.
 
         Args:
             hook_id: The subscription.
             listed: Its delivery attempts, as listed by the service.
         """
         # Iterate over the list, as it is shorter than the unknown targets may be.
-        for attempt in listed.value if isinstance(listed, APIResponse) else listed:
+        now = self._now()
+        listing = read_list(listed, began=now, ended=now)
+        accepted: dict[UUID, tuple[Row, list[WebhookEvent]]] = {}
+        for attempt in listing.attempts:
             row = self._journal.find(hook_id, attempt.id)
-            if row is None or row.state is not RowState.UNKNOWN:
+            if row is None:
                 continue
-            assert row.unresolved_since is not None
-            if was_redelivered_since(attempt, row.unresolved_since):
-                target = Target(hook_id, attempt.id)
-                self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
-                self._found_delivered.add(target)
+            if row.state is RowState.ACCEPTED and row.run < self._journal.run:
+                accepted.setdefault(attempt.id, (row, []))[1].append(attempt)
+            elif row.state is RowState.UNKNOWN:
+                assert row.unresolved_since is not None
+                if was_redelivered_since(attempt, row.unresolved_since):
+                    self._record_found(Target(hook_id, attempt.id), attempt)
+        for request_id, (row, attempts) in accepted.items():
+            found = resolve_accepted(
+                row, attempts, now=listing.not_before, grace=self._pending_grace
+            )
+            if found is None:
+                continue
+            status, attempt = found
+            target = Target(hook_id, request_id)
+            if status is OutcomeStatus.DELIVERED:
+                self._record_found(target, attempt)
+            else:
+                self._record_outcome(target, status, attempt)
+
+    def _record_found(self, target: Target, attempt: WebhookEvent) -> None:
+        self._record_outcome(target, OutcomeStatus.DELIVERED, attempt)
+        self._found_delivered.add(target)
 
     def _record_outcome(
         self,
@@ -191,12 +216,15 @@ class Run:
             error=None if error is None else to_error_record(error),
         )
 
-    def set_total_from_plan(self) -> None:
-        """Raise the total number of targets to the number in the journal, if the total is known."""
-        if self._stats.total is not None:
-            # The targets that are only in the journal follow the caller's.
-            recorded = sum(self._journal.counts().values())
-            self._stats.total = max(self._stats.total, recorded)
+    def set_total_from_journal(self) -> None:
+        """Include the targets of the journal in the total number of targets.
+
+        If the caller supplies targets too, the total is unknown until they are exhausted, as it is
+        unknown how many of them are in the journal.
+        """
+        recorded = sum(self._journal.counts().values())
+        if recorded:
+            self._stats.total = None if self._stats.total != 0 else recorded
 
     def step(self) -> Step:
         """Return the next action: send a job, wait, take a target, or finish.
@@ -244,34 +272,49 @@ class Run:
         # A new target needs no lookup. A durable write waits for the disk: `start` does that.
         if not self._options.durable and self._journal.record_first_intent(*ids, self._now()):
             return Job(target, attempts=1, intent_recorded=True)
-        return self._make_job(target, self._journal.find(*ids))
+        row = self._journal.find(*ids)
+        job = self._make_job(target, row, from_journal=False)
+        if job is None or row is None or row.state is RowState.PLANNED:
+            return job
+        # An earlier run sent it in vain: `take_from_journal` returns it after those never sent.
+        self._journal.postpone(*ids)
+        return None
 
     def take_from_journal(self) -> Job | None:
-        """Take a target that is only in the journal, after the caller's targets.
+        """Take a target that is only in the journal or was postponed, after the caller's targets.
 
         Returns:
             The job to start at once, or None if nothing needs to be sent.
         """
         if self._unseen is None:
             self._unseen = self._journal.unseen()
+            # Every target is now in the journal.
+            self._stats.total = (
+                self._stats.done
+                + self._scheduler.in_flight
+                + self._scheduler.queued
+                + self._journal.count_unseen()
+            )
         row = next(self._unseen, None)
         if row is None:
             self._scheduler.mark_exhausted()
             return None
-        return self._make_job(Target(row.hook_id, row.request_id), row)
+        return self._make_job(Target(row.hook_id, row.request_id), row, from_journal=True)
 
-    def _make_job(self, target: Target, row: Row | None) -> Job | None:
+    def _make_job(self, target: Target, row: Row | None, *, from_journal: bool) -> Job | None:
         outcome = None
         if row is not None:
             outcome = outcome_without_sending(
                 row,
                 run=self._journal.run,
+                from_journal=from_journal,
                 resend_unknown=self._options.resend_unknown,
                 found_delivered=target in self._found_delivered,
             )
         if outcome is None:
             return Job(target, was_unknown=row is not None and row.state is RowState.UNKNOWN)
-        self._journal.mark_seen(target.hook_id, target.request_id)
+        if outcome.not_sent is not NotSentReason.DUPLICATE:
+            self._journal.mark_seen(target.hook_id, target.request_id)
         self._emit(outcome)
         return None
 
@@ -449,10 +492,10 @@ class Run:
         progress = self._stats.progress(now, in_flight=self._scheduler.in_flight)
         try:
             self._options.on_progress(progress)
-        except StopIteration as error:
+        except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(
-                "on_progress raised StopIteration, which would end the iteration. Raise another"
-                " exception."
+                f"on_progress raised {type(error).__name__}, which would end the iteration. Raise"
+                " another exception."
             ) from error
 
     def _now(self) -> datetime:

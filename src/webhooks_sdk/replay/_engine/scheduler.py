@@ -148,6 +148,11 @@ class Scheduler:
         return len(self._in_flight)
 
     @property
+    def queued(self) -> int:
+        """Number of targets waiting to be sent again."""
+        return len(self._resends)
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the run sends nothing more although targets may be left; None if not stopped."""
         return self._stop_reason

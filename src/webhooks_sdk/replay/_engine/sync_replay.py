@@ -46,7 +46,7 @@ class Replay:
         list_events: Lists the recent events of a subscription, which is needed to resolve requests
             that an earlier run left unknown. None leaves them unknown. Required with `recovery`. It
             may return the response of `client.send(operations.list_events(hook_id))`: with
-            `recovery`, its `Date` header is used if the clock of the service is ahead.
+            `recovery`, its `Date` header is used as the clock of the service.
         options: The options of the replay.
         recovery: The window to recover, instead of targets.
         on_close: Called when the replay has ended.
@@ -108,7 +108,7 @@ class Replay:
             except NotFoundError:
                 # The subscription was deleted, so its requests stay unknown.
                 continue
-        run.set_total_from_plan()
+        run.set_total_from_journal()
 
     def __exit__(
         self,

@@ -21,7 +21,10 @@ _UNRESOLVED = frozenset({RowState.IN_FLIGHT, RowState.UNKNOWN})
 
 
 def to_error_record(error: Exception) -> ErrorRecord:
-    """Return what a journal keeps of an error. For other than `APIError`: class and message."""
+    """Return what a journal keeps of an error. For other than `APIError`: class and message.
+
+    The message of an `APIError` can quote up to 200 characters of the response.
+    """
     kind = type(error).__name__
     if not isinstance(error, APIError):
         return ErrorRecord(kind=kind, message=one_line(str(error)))
@@ -39,7 +42,8 @@ def rebuild_error(record: ErrorRecord, row: Row) -> APIError:
 
     Returns:
         An error of the recorded class if that is an `APIError` of the SDK; otherwise an `APIError`
-        whose message names the class. Headers and body are not kept.
+        whose message names the class. Headers and body are not kept, except what the message
+        quotes of the body.
     """
     known = _ERROR_CLASSES.get(record.kind)
     error_class = APIError if known is None else known

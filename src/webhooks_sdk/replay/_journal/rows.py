@@ -29,7 +29,8 @@ class Plan:
     Attributes:
         hook_id: The subscription.
         since: The start of the window. All datetimes are aware and in UTC.
-        until: The end of the window.
+        until: The end of the window, None if it has no end: the plan then has every event that was
+            listed from `since` on.
         oldest_listed: How far back the service's list reached, None if it was empty.
         covers_since: Whether the list reached back to `since`.
         pending: The number of events left out because an attempt may still have been in flight.
@@ -38,7 +39,7 @@ class Plan:
 
     hook_id: UUID
     since: datetime
-    until: datetime
+    until: datetime | None
     oldest_listed: datetime | None
     covers_since: bool
     pending: int
@@ -51,7 +52,7 @@ class ErrorRecord:
 
     Attributes:
         kind: The name of its class.
-        message: Its message, with credentials masked.
+        message: Its message, with credentials masked. It can quote the beginning of the response.
         status: The HTTP status of the response, None if there was none.
         retry_after: Seconds that the service asked to wait, None if it did not.
     """
@@ -71,7 +72,8 @@ class Row:
         request_id: The event.
         state: Its state.
         attempts: How many requests were sent for it, over all runs, without cancelled intents.
-        run: The last run that handled it, 0 if none has.
+        run: The last run that handled it, 0 if none has. Negative if that run has only postponed
+            it.
         intent_at: When its last request was about to be sent, None if there was none.
         unresolved_since: When the first request whose effect is unknown was about to be sent: a
             redelivery after that with a 2xx response means delivered. None if the effect of every
@@ -177,7 +179,7 @@ def plan_to_sql(plan: Plan) -> str:
         {
             "hook_id": str(plan.hook_id),
             "since": time_to_sql(plan.since),
-            "until": time_to_sql(plan.until),
+            "until": None if plan.until is None else time_to_sql(plan.until),
             "oldest_listed": None if oldest is None else time_to_sql(oldest),
             "covers_since": plan.covers_since,
             "pending": plan.pending,
@@ -189,11 +191,11 @@ def plan_to_sql(plan: Plan) -> str:
 def plan_from_sql(text: str) -> Plan:
     """Convert the JSON that `plan_to_sql` returned."""
     values = json.loads(text)
-    oldest = values["oldest_listed"]
+    oldest, until = values["oldest_listed"], values["until"]
     return Plan(
         hook_id=UUID(values["hook_id"]),
         since=time_from_sql(values["since"]),
-        until=time_from_sql(values["until"]),
+        until=None if until is None else time_from_sql(until),
         oldest_listed=None if oldest is None else time_from_sql(oldest),
         covers_since=values["covers_since"],
         pending=values["pending"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
@@ -70,17 +69,17 @@ INSERT OR IGNORE INTO target (request_id, hook_id, state, attempts, run)
 VALUES (?, ?, 'planned', 0, 0)
 """
 _SELECT_NEXT = f"SELECT {COLUMNS} FROM target WHERE seq > ? AND {{}} ORDER BY seq LIMIT 1"  # noqa: S608 - constants
-# Targets that need no request come first, and those that were never sent before those that failed:
-# a run that the circuit breaker stops must not begin with the same failures each time.
-_SELECT_UNSEEN = tuple(
-    _SELECT_NEXT.format(f"run < ? AND state {states}")
-    for states in (
-        "IN ('delivered', 'accepted')",
-        "= 'planned'",
-        "NOT IN ('delivered', 'accepted', 'planned')",
-    )
+_SELECT_UNSEEN_DONE = _SELECT_NEXT.format("run < ? AND state IN ('delivered', 'accepted')")
+_SELECT_UNSEEN_PLANNED = _SELECT_NEXT.format("run < ? AND state = 'planned'")
+_UNSEEN_OTHERS = "run < ? AND state NOT IN ('delivered', 'accepted', 'planned')"
+_SELECT_UNSEEN_OTHERS = _SELECT_NEXT.format(_UNSEEN_OTHERS)
+_SELECT_LAST_SENT = (
+    f"SELECT seq FROM target WHERE {_UNSEEN_OTHERS} ORDER BY intent_at DESC, seq DESC LIMIT 1"  # noqa: S608 - constants
 )
-_SELECT_UNRESOLVED = _SELECT_NEXT.format("(state = 'unknown' OR (state = 'in_flight' AND run < ?))")
+_COUNT_UNSEEN = "SELECT count(*) FROM target WHERE run < ?"
+_SELECT_UNRESOLVED = _SELECT_NEXT.format(
+    "(state = 'unknown' OR (state IN ('in_flight', 'accepted') AND run < ?))"
+)
 
 _CACHE_SIZE = 1_000
 
@@ -374,24 +373,45 @@ class JournalWriter:
             row = self._summary_of((request_id.bytes, hook_id.bytes))
             self._database.execute(_MARK_SEEN, self.run, row.seq)
 
+    def postpone(self, hook_id: UUID, request_id: UUID) -> None:
+        """Record that this run has taken a target, and leave it to `unseen`."""
+        with self._mutex:
+            row = self._summary_of((request_id.bytes, hook_id.bytes))
+            self._database.execute(_MARK_SEEN, -self.run, row.seq)
+
+    def count_unseen(self) -> int:
+        """Return the number of targets that this run has not handled."""
+        with self._mutex:
+            self._database.check_usable()
+            [(number,)] = self._database.fetch_all(_COUNT_UNSEEN, self.run)
+            return int(number)
+
     def unseen(self) -> Iterator[Row]:
         """Yield the targets that this run has not handled.
 
-        First those that are done, then those that were never sent, then the others; each of them in
-        order of insertion. Each is read when it is requested, so the journal may be written in
-        between.
+        First those that are done, then those that were never sent, each in order of insertion. The
+        others follow, from the one after the last that was sent, and then from the beginning: a run
+        that the circuit breaker stops must not begin with the same failures each time. Each is read
+        when it is requested, so the journal may be written in between.
         """
-        return chain.from_iterable(map(self._select, _SELECT_UNSEEN))
+        yield from self._select(_SELECT_UNSEEN_DONE)
+        yield from self._select(_SELECT_UNSEEN_PLANNED)
+        with self._mutex:
+            self._database.check_usable()
+            last_sent = self._database.fetch_one(_SELECT_LAST_SENT, self.run)
+        if last_sent is not None:
+            yield from self._select(_SELECT_UNSEEN_OTHERS, after=last_sent[0])
+        yield from self._select(_SELECT_UNSEEN_OTHERS)
 
     def unresolved(self) -> Iterator[Row]:
-        """Yield the targets that are unknown, or were left in flight by an earlier run.
+        """Yield targets that are unknown, or that an earlier run left in flight or accepted.
 
         They are read in the same way as those of `unseen`.
         """
         return self._select(_SELECT_UNRESOLVED)
 
-    def _select(self, query: str) -> Iterator[Row]:
-        seq = 0
+    def _select(self, query: str, *, after: int = 0) -> Iterator[Row]:
+        seq = after
         while True:
             with self._mutex:
                 self._database.check_usable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SUCCESSES = frozenset({"delivered", "accepted"})
+_SUCCESS = "delivered"
 _FAILURES = ("rejected", "failed", "unknown")
 
 
@@ -31,15 +31,16 @@ class CircuitBreaker:
         """Record an outcome.
 
         Args:
-            status: The status of the outcome. Delivered and accepted reset the count; rejected,
-                failed and unknown are counted; any other status, such as skipped, is ignored.
+            status: The status of the outcome. Delivered resets the count; rejected, failed and
+                unknown are counted; any other status is ignored. That includes accepted: the
+                service may report no response because the subscriber is down.
         """
         if self.is_open:
             return
         if status in self._counts:
             self._consecutive_failures += 1
             self._counts[status] += 1
-        elif status in _SUCCESSES and self._consecutive_failures:
+        elif status == _SUCCESS and self._consecutive_failures:
             self._consecutive_failures = 0
             self._counts = dict.fromkeys(_FAILURES, 0)
 
