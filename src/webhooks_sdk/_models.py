@@ -195,7 +195,11 @@ def token_problem(token: object) -> str | None:
         return "got an empty string"
     if _match_scheme(token):
         return "got one that begins with 'Bearer ': pass only the token that follows"
-    return None if _match_token(token) else "got a string with other characters"
+    return (
+        None
+        if _match_token(token)
+        else "got a string with spaces, line breaks or other invalid characters"
+    )
 
 
 def _validate_token(_: object, __: object, token: str) -> None:

@@ -166,7 +166,8 @@ def test_the_headers_of_a_delivery_are_named_in_one_place() -> None:
 
 
 def test_importing_the_package_loads_what_one_call_needs() -> None:
-    script = "import sys, webhooks_sdk; print(*sys.modules)"
+    # A measurement of coverage has its own imports.
+    script = "import sys; old = set(sys.modules); import webhooks_sdk; print(*{*sys.modules} - old)"
     done = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -354,3 +354,16 @@ def test_import_without_the_extra_names_the_package_to_install() -> None:
         last = completed.stderr.strip().splitlines()[-1]
         assert last.startswith("ImportError: ")
         assert "pip install 'webhooks-sdk[sandbox]'" in last
+
+
+@pytest.mark.parametrize("name", ["allow_remote", "real_time", "seed_demo"])
+def test_flags_must_be_booleans(name: str) -> None:
+    flags: dict[str, Any] = {name: "no"}
+    with pytest.raises(ValueError, match=f"{name} must be True or False, got 'no'"):
+        Sandbox(host="127.0.0.1", **flags)
+
+
+def test_the_seed_must_be_an_integer() -> None:
+    seed: Any = [1]
+    with pytest.raises(ValueError, match=r"seed must be an integer or None, got \[1\]"):
+        Sandbox(seed=seed)

@@ -165,7 +165,9 @@ def test_a_pool_timeout_proves_that_nothing_was_sent(
 ) -> None:
     pool = factory.pool(1)
     held = send(pool)
-    with pytest.raises(httpx.PoolTimeout, match="all 1 connections were in use") as caught:
+    with pytest.raises(
+        httpx.PoolTimeout, match=r"every connection was in use \(max_connections=1\)"
+    ) as caught:
         send(pool, pool_timeout=pool_timeout)
     failure = classify_exception(caught.value, network_failure=True)
     assert failure is ConnectionFailure.NO_FREE_CONNECTION

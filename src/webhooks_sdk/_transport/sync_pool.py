@@ -132,7 +132,7 @@ class ConnectionPool(httpx.BaseTransport):
             return
         if self._closed:
             raise PoolClosedError
-        problem = f"all {self._max_connections} connections were in use"
+        problem = f"every connection was in use (max_connections={self._max_connections})"
         raise httpx.PoolTimeout(problem, request=request) from NothingSentError(
             problem, ConnectionFailure.NO_FREE_CONNECTION
         )

@@ -136,17 +136,21 @@ class Recovery:
             events=tuple(event for _, _, event in undelivered),
             coverage=Coverage(
                 oldest_listed=oldest,
-                covers_since=oldest is not None and oldest <= self.since,
+                covers_since=oldest is not None and oldest <= truncated(self.since),
                 pending=pending,
             ),
         )
 
     def _in_window(self, moment: datetime) -> bool:
-        return self.since <= moment and (self.until is None or moment < self.until)
+        # The service truncates its timestamps to milliseconds.
+        since = truncated(self.since)
+        return since <= moment and (self.until is None or moment < self.until)
 
     def _is_pending(self, attempt: WebhookEvent, now: datetime) -> bool:
         age = now - last_change(attempt)
-        return attempt.response_status is None and age.total_seconds() < self.pending_grace
+        # The time of the list is known to a second only, so a grace of 0 is not compared.
+        in_flight = self.pending_grace > 0 and age.total_seconds() < self.pending_grace
+        return attempt.response_status is None and in_flight
 
 
 def find_in_list(
@@ -207,6 +211,9 @@ def was_redelivered_since(attempt: WebhookEvent, intent_at: datetime) -> bool:
 
 def changed_since(attempt: WebhookEvent, moment: datetime) -> bool:
     """Return whether the record of an attempt changed at or after a time."""
-    # The service truncates its timestamps to milliseconds.
-    earliest = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    return last_change(attempt) >= earliest
+    return last_change(attempt) >= truncated(moment)
+
+
+def truncated(moment: datetime) -> datetime:
+    """Return a time truncated to milliseconds, as the service truncates its timestamps."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from starlette.types import ASGIApp
 
-from webhooks_sdk._core.validation import check_count
+from webhooks_sdk._core.validation import check_bool, check_count
 from webhooks_sdk.sandbox._clock import RealClock
 from webhooks_sdk.sandbox._control.api import ControlAPI
 from webhooks_sdk.sandbox._delivering.dispatcher import DeliveryDispatcher
@@ -100,12 +100,17 @@ class Sandbox(Tenant):
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
     ) -> None:
+        check_bool("allow_remote", allow_remote, error_class=ValueError)
         if not allow_remote and not is_loopback(host):
             raise ValueError(
                 f"host {host!r} is not a loopback address, so other machines could reach the"
                 " sandbox. Use 127.0.0.1, or allow it with allow_remote=True."
             )
         check_count("port", port, minimum=0, maximum=_MAX_PORT, error_class=ValueError)
+        check_bool("seed_demo", seed_demo, error_class=ValueError)
+        check_bool("real_time", real_time, error_class=ValueError)
+        if seed is not None and not isinstance(cast("object", seed), int):
+            raise ValueError(f"seed must be an integer or None, got {seed!r}.")
         check_count(
             "token_lifetime", token_lifetime, maximum=MAX_TOKEN_LIFETIME, error_class=ValueError
         )

@@ -262,8 +262,9 @@ def test_outcomes_that_need_no_request_have_a_reason(
     assert tuple(notes) == report.notes
     accepted, unknown, not_found = notes
     assert accepted == (
-        "1 event was accepted by the service, which did not report a response of the subscriber: run"
-        " again with the same journal after two minutes to check, and to send again what failed."
+        "1 event was accepted by the service, which did not report a response of the subscriber:"
+        " run again with the same journal after two minutes to check, and to send again what"
+        " failed."
     )
     assert unknown == (
         "1 event had an unknown outcome in an earlier run and may have been delivered: pass"

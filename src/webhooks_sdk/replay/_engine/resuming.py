@@ -102,6 +102,6 @@ def resolve_accepted(
     if latest is None:
         return None
     age = (now - last_change(latest)).total_seconds()
-    if latest.response_status is None and age < grace:
+    if latest.response_status is None and grace > 0 and age < grace:
         return None
     return OutcomeStatus.REJECTED, latest
