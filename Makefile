@@ -37,7 +37,7 @@ tests: $(VENV)/dev.stamp
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --include='src/webhooks_sdk/*.py,src/pytest_webhooks_sdk.py' --fail-under=98
+	$(BIN)/coverage report --include='src/webhooks_sdk/*.py,src/webhooks_sdk/_*/*.py,src/pytest_webhooks_sdk.py' --fail-under=98
 
 # With the other interpreters that are found: on the PATH, or installed by pyenv.
 interpreters:
