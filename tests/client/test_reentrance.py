@@ -335,5 +335,7 @@ def test_a_call_of_auth_may_end_in_another_context() -> None:
     block = provider_call(owner)
     copy_context().run(block.__enter__)
     copy_context().run(block.__exit__, None, None, None)
+    entered = False
     with provider_call(owner):
-        pass
+        entered = True
+    assert entered

@@ -100,13 +100,7 @@ class Sandbox(Tenant):
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
     ) -> None:
-        check_bool("allow_remote", allow_remote, error_class=ValueError)
-        if not allow_remote and not is_loopback(host):
-            raise ValueError(
-                f"host {host!r} is not a loopback address, so other machines could reach the"
-                " sandbox. Use 127.0.0.1, or allow it with allow_remote=True."
-            )
-        check_count("port", port, minimum=0, maximum=_MAX_PORT, error_class=ValueError)
+        _check_address(host, port, allow_remote=allow_remote)
         check_bool("seed_demo", seed_demo, error_class=ValueError)
         check_bool("real_time", real_time, error_class=ValueError)
         if seed is not None and not isinstance(cast("object", seed), int):
@@ -264,3 +258,13 @@ class Sandbox(Tenant):
             new_id=id_factory(self._seed, database),
         )
         service.timeline = Timeline(clock, elapsed=elapsed)
+
+
+def _check_address(host: str, port: int, *, allow_remote: bool) -> None:
+    check_bool("allow_remote", allow_remote, error_class=ValueError)
+    if not allow_remote and not is_loopback(host):
+        raise ValueError(
+            f"host {host!r} is not a loopback address, so other machines could reach the"
+            " sandbox. Use 127.0.0.1, or allow it with allow_remote=True."
+        )
+    check_count("port", port, minimum=0, maximum=_MAX_PORT, error_class=ValueError)

@@ -63,7 +63,7 @@ def test_every_response_to_a_client_is_dated_by_the_clock_of_its_tenant(sandbox:
             assert uses_clock_of(tenant, lambda: client.get("/hooks"))
         tenant.expire_tokens()
         assert uses_clock_of(tenant, lambda: client.get("/hooks"))
-        # Nobody's request belongs to the first tenant.
+        # A request without a token belongs to the first tenant.
         assert uses_clock_of(sandbox, lambda: httpx.get(f"{tenant.base_url}/hooks"))
         tenant.reset()
         assert tenant.now < sandbox.now - WEEK
